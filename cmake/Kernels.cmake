@@ -1,0 +1,26 @@
+# Hand-written CPU kernels: every file of kernels/cpu/ is compiled once per instruction set, into the namespace
+# athanor::kernels::ATHANOR_ISA; kernels/dispatch.cpp chooses one at start-up.
+file(GLOB ATHANOR_KERNEL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cpu/*.cpp)
+file(GLOB ATHANOR_KERNEL_COMMON CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.cpp)
+
+set(ATHANOR_ISA_FLAGS_baseline -march=x86-64-v2)
+set(ATHANOR_ISA_FLAGS_avx2 -march=x86-64-v3)
+set(ATHANOR_ISA_FLAGS_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+
+add_library(athanor_kernels STATIC ${ATHANOR_KERNEL_COMMON})
+target_include_directories(athanor_kernels PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>
+                                                  $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/framework>)
+target_compile_options(athanor_kernels PRIVATE -march=x86-64-v2 -Wall -Wextra -Werror)
+foreach(isa baseline avx2 avx512)
+  add_library(athanor_kernels_${isa} OBJECT ${ATHANOR_KERNEL_SOURCES})
+  target_include_directories(athanor_kernels_${isa} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/framework)
+  target_compile_definitions(athanor_kernels_${isa} PRIVATE ATHANOR_ISA=${isa})
+  target_compile_options(athanor_kernels_${isa} PRIVATE ${ATHANOR_ISA_FLAGS_${isa}} -O3 -fno-math-errno
+    -fno-trapping-math -Wall -Wextra -Werror)
+  target_link_libraries(athanor_kernels_${isa} PRIVATE OpenMP::OpenMP_CXX)
+  target_sources(athanor_kernels PRIVATE $<TARGET_OBJECTS:athanor_kernels_${isa}>)
+  if(ATHANOR_SANITIZE)
+    target_compile_options(athanor_kernels_${isa} PRIVATE -fsanitize=${ATHANOR_SANITIZE})
+  endif()
+endforeach()
+target_link_libraries(athanor_kernels PUBLIC OpenMP::OpenMP_CXX)
