@@ -15,13 +15,10 @@ namespace {
 /// Each tensor of the flat float32 arenas starts on a cache line.
 constexpr std::size_t kSlotElements = kArenaAlignment / sizeof(float);
 
-std::size_t bytes_of(const Value& value) {
-  return static_cast<std::size_t>(value.shape.elements()) * size_of(value.dtype);
-}
-
 class Planning {
  public:
-  Planning(LaidOutGraph laid_out, int shards, int shard_threads, const Plan* state_of) : state_of_(state_of) {
+  Planning(LaidOutGraph laid_out, const BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of)
+      : planner_(planner), state_of_(state_of) {
     plan_.graph = std::move(laid_out.graph);
     plan_.shards = shards;
     plan_.shard_threads = shard_threads;
@@ -40,6 +37,7 @@ class Planning {
   }
 
  private:
+  std::size_t bytes_of(ValueId id) { return planner_.bytes(plan_.graph.value(id), buffer(id).layout); }
   Buffer& buffer(ValueId id) { return plan_.buffers[static_cast<std::size_t>(id)]; }
   const Node& node_of(const PlannedStep& step) const { return plan_.graph.node(step.node); }
 
@@ -96,7 +94,7 @@ class Planning {
   void adopt_state() {
     plan_.parameter_elements = state_of_->parameter_elements;
     plan_.state_elements = state_of_->state_elements;
-    for (StateSlot slot : state_of_->state) {
+    for (StateTensor slot : state_of_->state) {
       const ValueId value = plan_.graph.find(slot.name);
       if (value == kNoValue) continue;
       slot.value = value;
@@ -106,7 +104,7 @@ class Planning {
   }
 
   void bind_state() {
-    for (const StateSlot& slot : plan_.state) {
+    for (const StateTensor& slot : plan_.state) {
       Buffer& place = buffer(slot.value);
       place.arena = Arena::state;
       place.offset = slot.offset * sizeof(float);
@@ -120,12 +118,12 @@ class Planning {
     ATHANOR_CHECK(plan_.graph.value(value).dtype == DType::f32);
     place.arena = Arena::outputs;
     place.offset = offset * sizeof(float);
-    place.bytes = bytes_of(plan_.graph.value(value));
+    place.bytes = bytes_of(value);
   }
 
   void place_outputs() {
     plan_.output_elements = plan_.is_training() ? plan_.state_elements : 0;
-    for (const StateSlot& slot : plan_.state) {
+    for (const StateTensor& slot : plan_.state) {
       for (const ParameterGradient& pair : plan_.graph.gradients) {
         if (pair.parameter == slot.value && !slot.is_statistic) place_output(pair.gradient, slot.offset);
       }
@@ -149,7 +147,7 @@ class Planning {
       if (found.arena != Arena::none) return;
       found.arena = Arena::shared;
       found.offset = plan_.shared_bytes;
-      found.bytes = bytes_of(plan_.graph.value(id));
+      found.bytes = bytes_of(id);
       plan_.shared_bytes += align_up(found.bytes);
     };
     for (const ValueId constant : plan_.graph.of_role(Role::constant)) place(constant);
@@ -195,7 +193,7 @@ class Planning {
 
   void open_block(ValueId value, std::int32_t at) {
     blocks_[static_cast<std::size_t>(value)] = static_cast<std::int32_t>(lifetimes_.size());
-    lifetimes_.push_back({at, at, bytes_of(plan_.graph.value(value))});
+    lifetimes_.push_back({at, at, bytes_of(value)});
   }
 
   /// Joins an output to the input that dies at its node, where the op allows it and both have one size and layout.
@@ -233,7 +231,7 @@ class Planning {
       Buffer& place = plan_.buffers[id];
       place.arena = Arena::lane;
       place.offset = packing.offsets[static_cast<std::size_t>(blocks_[id])];
-      place.bytes = bytes_of(plan_.graph.values[id]);
+      place.bytes = bytes_of(static_cast<ValueId>(id));
     }
     const std::size_t first_scratch = lifetimes_.size() - plan_.shard.size();
     for (std::size_t at = 0; at < plan_.shard.size(); ++at) {
@@ -246,6 +244,7 @@ class Planning {
   std::vector<NodeChoice> choices_;
   std::vector<std::int32_t> blocks_;  // per value: index into lifetimes_, −1 for values outside the lane arena
   std::vector<Lifetime> lifetimes_;
+  const BackendPlanner& planner_;
   const Plan* state_of_;
 };
 
@@ -253,7 +252,7 @@ class Planning {
 
 std::map<std::string, Layout> Plan::parameter_layouts() const {
   std::map<std::string, Layout> layouts;
-  for (const StateSlot& slot : state) {
+  for (const StateTensor& slot : state) {
     layouts[slot.name] = buffers[static_cast<std::size_t>(slot.value)].layout;
   }
   return layouts;
@@ -274,7 +273,7 @@ std::string Plan::fingerprint() const {
       text += '\n';
     }
   }
-  for (const StateSlot& slot : state) text += fmt::format("{} {} {}\n", slot.name, slot.offset, slot.elements);
+  for (const StateTensor& slot : state) text += fmt::format("{} {} {}\n", slot.name, slot.offset, slot.elements);
   for (const Bucket& bucket : buckets) text += fmt::format("bucket {} {}\n", bucket.begin, bucket.end);
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
@@ -282,7 +281,7 @@ std::string Plan::fingerprint() const {
 
 Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of) {
   const std::map<std::string, Layout> fixed = state_of == nullptr ? std::map<std::string, Layout>{} : state_of->parameter_layouts();
-  return Planning(propagate_layouts(std::move(graph), planner, fixed), shards, shard_threads, state_of).run();
+  return Planning(propagate_layouts(std::move(graph), planner, fixed), planner, shards, shard_threads, state_of).run();
 }
 
 }  // namespace athanor

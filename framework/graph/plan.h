@@ -39,7 +39,7 @@ struct PlannedStep {
 };
 
 /// A tensor of the state arena. Offsets and counts are in elements.
-struct StateSlot {
+struct StateTensor {
   std::string name;
   ValueId value = kNoValue;
   std::size_t offset = 0;
@@ -65,7 +65,7 @@ struct Plan {
   std::vector<Buffer> buffers;       ///< per value of the graph
   std::vector<PlannedStep> prologue;  ///< once per step: depends on parameters only
   std::vector<PlannedStep> shard;     ///< once per shard
-  std::vector<StateSlot> state;       ///< parameters in the order backward finishes them, then statistics
+  std::vector<StateTensor> state;       ///< parameters in the order backward finishes them, then statistics
   std::vector<MetricSlot> metrics;
   std::vector<Bucket> buckets;
 

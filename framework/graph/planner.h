@@ -30,6 +30,12 @@ class BackendPlanner {
   /// Decides for one node, given the layouts that its inputs have now (empty: free to choose, for parameters).
   /// Throws DeviceError when the back end cannot run the op.
   virtual NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) = 0;
+  /// Bytes that a value takes in a layout; more than its elements where the layout pads.
+  virtual std::size_t bytes(const Value& value, const Layout&) const { return dense_bytes(value); }
+
+  static std::size_t dense_bytes(const Value& value) {
+    return static_cast<std::size_t>(value.shape.elements()) * size_of(value.dtype);
+  }
 };
 
 }  // namespace athanor

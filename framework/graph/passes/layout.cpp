@@ -25,7 +25,7 @@ class Propagation {
     for (Node& node : nodes) visit(std::move(node));
     for (ParameterGradient& pair : graph_.gradients) {
       Layout& layout = layout_of(pair.parameter);
-      if (layout.empty()) layout = layout_of(pair.gradient);
+      if (layout.empty()) layout = is_padded(pair.parameter, layout_of(pair.gradient)) ? kPlain : layout_of(pair.gradient);
       pair.gradient = in_layout(pair.gradient, layout, graph_.node(graph_.value(pair.gradient).producer));
     }
     for (Layout& layout : layouts_) {
@@ -74,7 +74,7 @@ class Propagation {
   /// The value itself if it has that layout (an undecided one takes it), else its reordered copy.
   ValueId in_layout(ValueId value, const Layout& wanted, const Node& reader) {
     Layout& now = layout_of(value);
-    if (now.empty()) now = wanted;
+    if (now.empty()) now = is_padded(value, wanted) ? kPlain : wanted;
     if (now == wanted) return value;
     const auto key = std::make_pair(value, wanted);
     if (const auto found = reordered_.find(key); found != reordered_.end()) return found->second;
@@ -90,6 +90,12 @@ class Propagation {
     emit(std::move(reorder), {.inputs = {from}, .outputs = {wanted}, .implementation = "", .scratch_bytes = 0});
     reordered_[key] = copy;
     return copy;
+  }
+
+  /// Parameters lie in flat arenas without holes, so a padded layout is for copies only.
+  bool is_padded(ValueId value, const Layout& layout) const {
+    const Value& held = graph_.value(value);
+    return held.role == Role::parameter && planner_.bytes(held, layout) != BackendPlanner::dense_bytes(held);
   }
 
   void settle_casts() {
