@@ -1,0 +1,134 @@
+#include "optim/optimizer.h"
+
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <limits>
+
+#include "config/registry.h"
+
+namespace athanor {
+namespace {
+
+using kernels::OptimizerRule;
+
+Attributes with_defaults(std::string_view name, const Attributes& given) {
+  const Schema* schema = find_schema("optimizer", name);
+  if (schema == nullptr) {
+    std::vector<std::string> names;
+    for (const Schema* known : schemas_of("optimizer")) names.push_back(known->name);
+    throw UsageError("unknown optimizer '{}'; choose one of {}", name, fmt::join(names, ", "));
+  }
+  Attributes values = schema->defaults();
+  for (const auto& [key, value] : given.entries()) values.set(key, value);
+  return values;
+}
+
+void set_sgd(OptimizerSpec& spec, const Attributes& values) {
+  spec.momentum = values.real("momentum");
+  spec.dampening = values.real("dampening");
+  const bool nesterov = values.flag("nesterov");
+  if (nesterov && (spec.momentum == 0 || spec.dampening != 0)) {
+    throw UsageError("optimizer.nesterov needs momentum above 0 and dampening 0, not momentum {} and dampening {}",
+                     spec.momentum, spec.dampening);
+  }
+  if (spec.momentum == 0) return;
+  spec.rule = nesterov ? OptimizerRule::sgd_nesterov : OptimizerRule::sgd_momentum;
+  spec.slots = {{.name = "momentum_buffer"}};
+}
+
+void set_adagrad(OptimizerSpec& spec, const Attributes& values) {
+  spec.rule = OptimizerRule::adagrad;
+  spec.lr_decay = values.real("lr_decay");
+  spec.eps = values.real("eps");
+  spec.slots = {{.name = "sum", .initial = static_cast<float>(values.real("initial_accumulator"))}};
+}
+
+void set_rmsprop(OptimizerSpec& spec, const Attributes& values) {
+  spec.momentum = values.real("momentum");
+  spec.alpha = values.real("alpha");
+  spec.eps = values.real("eps");
+  const bool centered = values.flag("centered");
+  spec.slots = {{.name = "square_avg"}};
+  if (spec.momentum > 0) spec.slots.push_back({.name = "momentum_buffer"});
+  if (centered) spec.slots.push_back({.name = "grad_avg"});
+  if (spec.momentum > 0) {
+    spec.rule = centered ? OptimizerRule::rmsprop_centered_momentum : OptimizerRule::rmsprop_momentum;
+  } else {
+    spec.rule = centered ? OptimizerRule::rmsprop_centered : OptimizerRule::rmsprop;
+  }
+}
+
+void set_adam(OptimizerSpec& spec, const Attributes& values) {
+  const auto& betas = values.get<std::vector<double>>("betas");
+  if (betas.size() != 2) throw UsageError("optimizer.betas wants two numbers, not {}", betas.size());
+  spec.beta1 = betas[0];
+  spec.beta2 = betas[1];
+  spec.eps = values.real("eps");
+  spec.rule = OptimizerRule::adam;
+  spec.slots = {{.name = "exp_avg"}, {.name = "exp_avg_sq"}};
+  if (values.flag("amsgrad")) {
+    spec.rule = OptimizerRule::adam_amsgrad;
+    spec.slots.push_back({.name = "max_exp_avg_sq"});
+  }
+}
+
+bool is_adam(OptimizerRule rule) {
+  return rule == OptimizerRule::adam || rule == OptimizerRule::adam_amsgrad;
+}
+
+void set_adam_scalars(kernels::StepScalars& scalars, const OptimizerSpec& spec, double beta1, double t) {
+  scalars.first_rest = static_cast<float>(1 - beta1);
+  scalars.second_keep = static_cast<float>(spec.beta2);
+  scalars.second_rest = static_cast<float>(1 - spec.beta2);
+  scalars.lr_correction = static_cast<float>(1 / (1 - std::pow(beta1, t)));
+  scalars.root_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(spec.beta2, t)));
+}
+
+}  // namespace
+
+OptimizerSpec make_optimizer(std::string_view name, const Attributes& attributes) {
+  const Attributes values = with_defaults(name, attributes);
+  OptimizerSpec spec;
+  spec.name = name;
+  spec.lr = values.real("lr");
+  spec.weight_decay = values.real("weight_decay");
+  spec.decoupled = name == "adamw" || values.flag("decoupled");
+  spec.clip_norm = values.real("clip_norm");
+  spec.clip_value = values.real("clip_value");
+  spec.shard = values.flag("shard");
+  if (name == "sgd") set_sgd(spec, values);
+  if (name == "adagrad") set_adagrad(spec, values);
+  if (name == "rmsprop") set_rmsprop(spec, values);
+  if (name == "adam" || name == "adamw") set_adam(spec, values);
+  ATHANOR_CHECK(static_cast<int>(spec.slots.size()) == kernels::slot_count(spec.rule), "slots of {}", name);
+  return spec;
+}
+
+std::optional<double> cycled_momentum(const OptimizerSpec& spec) {
+  if (is_adam(spec.rule)) return spec.beta1;
+  if (spec.momentum > 0) return spec.momentum;
+  return std::nullopt;
+}
+
+kernels::StepScalars step_scalars(const OptimizerSpec& spec, const StepInputs& inputs) {
+  const double t = static_cast<double>(inputs.step);
+  kernels::StepScalars scalars;
+  scalars.grad_scale = static_cast<float>(inputs.grad_scale);
+  if (spec.clip_value > 0) scalars.clip_value = static_cast<float>(spec.clip_value);
+  scalars.lr = static_cast<float>(inputs.lr);
+  scalars.eps = static_cast<float>(spec.eps);
+  if (is_adam(spec.rule)) {
+    set_adam_scalars(scalars, spec, inputs.momentum.value_or(spec.beta1), t);
+  } else {
+    scalars.momentum = static_cast<float>(inputs.momentum.value_or(spec.momentum));
+    scalars.fresh = inputs.step == 1 ? 1.0f : static_cast<float>(1 - spec.dampening);
+    scalars.second_keep = static_cast<float>(spec.alpha);
+    scalars.second_rest = static_cast<float>(1 - spec.alpha);
+    scalars.lr_correction = static_cast<float>(1 / (1 + (t - 1) * spec.lr_decay));
+  }
+  scalars.ema_rest = static_cast<float>(1 - ema_decay(spec.ema, inputs.step - 1));
+  return scalars;
+}
+
+}  // namespace athanor
