@@ -50,7 +50,8 @@ WindowCopy shortcut_a_backward_of(DType dtype, const Image& dy, const Image& dx,
 WindowCopy concat_of(DType dtype, const Image& part, const Image& whole, std::int64_t first) {
   WindowCopy copy = copy_of(dtype, part, whole);
   copy.channel_begin = first;
-  copy.channel_end = first + part.channels;
+  const bool is_last = first + part.channels == whole.channels;
+  copy.channel_end = is_last ? whole.view.channels() : first + part.channels;
   copy.channel_offset = -first;
   return copy;
 }

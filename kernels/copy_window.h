@@ -50,7 +50,7 @@ WindowCopy pad_backward_of(DType dtype, const Image& dy, const Image& dx, std::i
 /// y = x[:, :, ::stride, ::stride] between (C' − C) / 2 zero channels before and the rest after (He et al. 2016, A).
 WindowCopy shortcut_a_of(DType dtype, const Image& x, const Image& y, std::int64_t stride);
 WindowCopy shortcut_a_backward_of(DType dtype, const Image& dy, const Image& dx, std::int64_t stride);
-/// Channels [first, first + part.channels) of `whole` from `part`. Channel padding of `whole` is not written.
+/// Channels [first, first + part.channels) of `whole` from `part`; the last part clears the padding of `whole`.
 WindowCopy concat_of(DType dtype, const Image& part, const Image& whole, std::int64_t first);
 /// `part` from channels [first, first + part.channels) of `whole`.
 WindowCopy split_of(DType dtype, const Image& whole, const Image& part, std::int64_t first);

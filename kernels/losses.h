@@ -20,12 +20,12 @@ struct CrossEntropyForward {
   const std::int32_t* labels = nullptr;  ///< [N], 0…K−1, or −1: masked
   const float* class_weights = nullptr;  ///< [K] or null
   float label_smoothing = 0;
-  float* loss = nullptr;          ///< [1]
-  float* sample_loss = nullptr;   ///< [N] or null
-  double* loss_sum = nullptr;     ///< Σ sample_loss, or null
-  double* weight_sum = nullptr;   ///< Σ w[y], or null
-  std::int64_t* top1 = nullptr;   ///< samples whose label has the largest logit (ties: the lower class wins), or null
-  std::int64_t* top5 = nullptr;   ///< samples whose label is among the five largest, or null
+  float* loss = nullptr;         ///< [1]
+  float* sample_loss = nullptr;  ///< [N] or null
+  double* loss_sum = nullptr;    ///< Σ sample_loss, or null
+  double* weight_sum = nullptr;  ///< Σ w[y], or null
+  std::int64_t* top1 = nullptr;  ///< samples whose label has the largest logit (ties: the lower class wins), or null
+  std::int64_t* top5 = nullptr;  ///< samples whose label is among the five largest, or null
 };
 
 /// dlogits = scale · ∂loss/∂logits; rows of masked samples are 0.

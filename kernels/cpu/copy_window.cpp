@@ -45,8 +45,7 @@ void copy_row(const WindowCopy& args, T* to, const T* from, const LaneRun& run) 
     return;
   }
   for (std::int64_t x = 0; x < width; ++x) {
-    const std::int64_t sx =
-        from ? source_place(x, args.stride_x, args.offset_x, args.spread_x, args.source_width) : -1;
+    const std::int64_t sx = from ? source_place(x, args.stride_x, args.offset_x, args.spread_x, args.source_width) : -1;
     T* target = to + x * run.target_lanes;
     if (sx < 0) {
       for (std::int64_t v = 0; v < run.count; ++v) target[v] = 0;

@@ -24,9 +24,10 @@ float row_max(const T* x, std::int64_t columns) {
 /// Σ e^(x − shift).
 template <typename T>
 double exp_sum(const T* x, std::int64_t columns, float shift) {
-  return sum_range(0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-    return exp(load(x + i, part) - shift);
-  });
+  return sum_range(
+      0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+        return exp(load(x + i, part) - shift);
+      });
 }
 
 void softmax(DType dtype, const void* x_data, void* y_data, std::int64_t rows, std::int64_t columns, int threads) {
@@ -37,9 +38,10 @@ void softmax(DType dtype, const void* x_data, void* y_data, std::int64_t rows, s
       T* y = static_cast<T*>(y_data) + row * columns;
       const float top = row_max(x, columns);
       const auto factor = static_cast<float>(1 / exp_sum(x, columns, top));
-      for_vectors(0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-        store(y + i, exp(load(x + i, part) - top) * factor, part);
-      });
+      for_vectors(
+          0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+            store(y + i, exp(load(x + i, part) - top) * factor, part);
+          });
     });
   });
 }
@@ -52,13 +54,14 @@ void softmax_backward(DType dtype, const void* dy_data, const void* y_data, void
       const T* dy = static_cast<const T*>(dy_data) + row * columns;
       const T* y = static_cast<const T*>(y_data) + row * columns;
       T* dx = static_cast<T*>(dx_data) + row * columns;
-      const auto dot = static_cast<float>(
-          sum_range(0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+      const auto dot = static_cast<float>(sum_range(
+          0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
             return load(dy + i, part) * load(y + i, part);
           }));
-      for_vectors(0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-        store(dx + i, load(y + i, part) * (load(dy + i, part) - dot), part);
-      });
+      for_vectors(
+          0, columns, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+            store(dx + i, load(y + i, part) * (load(dy + i, part) - dot), part);
+          });
     });
   });
 }
@@ -75,7 +78,9 @@ std::int64_t rank_of(const T* x, std::int64_t classes, std::int64_t label) {
   return own != own ? classes : rank;
 }
 
-float weight_of(const float* weights, std::int64_t c) { return weights ? weights[c] : 1.0f; }
+float weight_of(const float* weights, std::int64_t c) {
+  return weights ? weights[c] : 1.0f;
+}
 
 double sum_of_weights(const float* weights, std::int64_t classes) {
   double sum = 0;
@@ -149,12 +154,13 @@ void cross_entropy_backward(const CrossEntropyBackward& args) {
       const float top = row_max(x, args.classes), own = to_float(x[label]);
       const double sum = exp_sum(x, args.classes, top);
       const auto scale = static_cast<float>((hit + share * total) / sum);
-      for_vectors(0, args.classes, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-        Vec d = exp(load(x + i, part) - top) * scale;
-        const Vec w = args.class_weights ? load(args.class_weights + i, part) : splat(1.0f);
-        d -= static_cast<float>(share) * w;
-        store(dx + i, d, part);
-      });
+      for_vectors(
+          0, args.classes, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+            Vec d = exp(load(x + i, part) - top) * scale;
+            const Vec w = args.class_weights ? load(args.class_weights + i, part) : splat(1.0f);
+            d -= static_cast<float>(share) * w;
+            store(dx + i, d, part);
+          });
       const double p = std::exp(static_cast<double>(own - top)) / sum;
       const double at_label = p * (hit + share * total) - share * weight_of(args.class_weights, label) - hit;
       put(dx[label], static_cast<float>(at_label));
@@ -167,25 +173,26 @@ void mse(DType dtype, const void* x_data, const void* t_data, std::int64_t count
     using T = std::remove_pointer_t<decltype(type)>;
     const T* x = static_cast<const T*>(x_data);
     const T* t = static_cast<const T*>(t_data);
-    const double sum = sum_range(0, count, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-      const Vec d = load(x + i, part) - load(t + i, part);
-      return d * d;
-    });
+    const double sum = sum_range(
+        0, count, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+          const Vec d = load(x + i, part) - load(t + i, part);
+          return d * d;
+        });
     *loss = static_cast<float>(sum / static_cast<double>(count));
   });
 }
 
-void mse_backward(DType dtype, const void* x_data, const void* t_data, std::int64_t count, float scale,
-                  void* dx_data) {
+void mse_backward(DType dtype, const void* x_data, const void* t_data, std::int64_t count, float scale, void* dx_data) {
   const auto factor = static_cast<float>(2.0 * scale / static_cast<double>(count));
   with_type(dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* x = static_cast<const T*>(x_data);
     const T* t = static_cast<const T*>(t_data);
     T* dx = static_cast<T*>(dx_data);
-    for_vectors(0, count, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-      store(dx + i, factor * (load(x + i, part) - load(t + i, part)), part);
-    });
+    for_vectors(
+        0, count, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+          store(dx + i, factor * (load(x + i, part) - load(t + i, part)), part);
+        });
   });
 }
 
@@ -209,9 +216,10 @@ void bce_with_logits_backward(DType dtype, const void* x_data, const void* t_dat
     const T* x = static_cast<const T*>(x_data);
     const T* t = static_cast<const T*>(t_data);
     T* dx = static_cast<T*>(dx_data);
-    for_vectors(0, count, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-      store(dx + i, factor * (sigmoid(load(x + i, part)) - load(t + i, part)), part);
-    });
+    for_vectors(
+        0, count, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+          store(dx + i, factor * (sigmoid(load(x + i, part)) - load(t + i, part)), part);
+        });
   });
 }
 
@@ -223,14 +231,8 @@ void one_hot(const std::int32_t* labels, std::int64_t batch, std::int64_t classe
 
 }  // namespace
 
-extern const LossKernels loss_table = {softmax,
-                                       softmax_backward,
-                                       cross_entropy,
-                                       cross_entropy_backward,
-                                       mse,
-                                       mse_backward,
-                                       bce_with_logits,
-                                       bce_with_logits_backward,
+extern const LossKernels loss_table = {softmax, softmax_backward, cross_entropy,   cross_entropy_backward,
+                                       mse,     mse_backward,     bce_with_logits, bce_with_logits_backward,
                                        one_hot};
 
 }  // namespace athanor::kernels::ATHANOR_ISA

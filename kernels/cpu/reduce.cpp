@@ -20,10 +20,11 @@ ATHANOR_INLINE double sum_blocks_of(const float* x, std::int64_t count, double* 
   const std::int64_t blocks = sum_blocks(count);
   parallel_items(threads, blocks, [&](std::int64_t block) {
     const std::int64_t begin = block * kSumBlock, left = count - begin;
-    block_sums[block] = sum_block(begin, begin + (left < kSumBlock ? left : kSumBlock),
-                                  [&](std::int64_t i, auto part) __attribute__((always_inline)) {
-                                    return f(load(x + i, part));
-                                  });
+    block_sums[block] = sum_block(
+        begin,
+        begin + (left < kSumBlock ? left : kSumBlock), [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+          return f(load(x + i, part));
+        });
   });
   return tree_sum(block_sums, blocks);
 }

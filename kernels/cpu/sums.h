@@ -21,9 +21,10 @@ ATHANOR_INLINE double sum_block(std::int64_t begin, std::int64_t end, F&& terms)
 #pragma GCC unroll 4
     for (int k = 0; k < kUnroll; ++k) sums[k] += run[k];
   }
-  for_vectors(i, end, [&](std::int64_t j, auto part) __attribute__((always_inline)) {
-    sums[0] += zero_beyond(terms(j, part), part);
-  });
+  for_vectors(
+      i, end, [&](std::int64_t j, auto part) __attribute__((always_inline)) {
+        sums[0] += zero_beyond(terms(j, part), part);
+      });
   float lanes[kWidth];
   store(lanes, (sums[0] + sums[1]) + (sums[2] + sums[3]));
   double wide[kWidth];
