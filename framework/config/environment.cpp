@@ -29,7 +29,7 @@ std::optional<std::string> environment_value(const std::string& name) {
   return std::nullopt;
 }
 
-std::string expand_environment(const Node& scalar, std::string_view path, Problems& problems) {
+std::string expand_environment(const YamlNode& scalar, std::string_view path, Problems& problems) {
   const std::string_view text = scalar.text;
   std::string result;
   std::size_t at = 0;

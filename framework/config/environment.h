@@ -19,7 +19,7 @@ std::optional<std::string> environment_value(const std::string& name);
 /// The scalar's text with every `${NAME}` replaced (once: values are not expanded again). A variable that is not set is
 /// a problem, except ATHANOR_DATA: its place holder stays, because a recipe can be planned without its data. The data
 /// room calls `require_expanded` before it opens a file.
-std::string expand_environment(const Node& scalar, std::string_view path, Problems& problems);
+std::string expand_environment(const YamlNode& scalar, std::string_view path, Problems& problems);
 
 /// Throws DataError that says what to set when `path` still begins with `${ATHANOR_DATA}`.
 void require_expanded(std::string_view path);
