@@ -98,7 +98,7 @@ TEST(CopyWindow, PadsAndCrops) {
 
 TEST(CopyWindow, ShortcutAStridesAndWidens) {
   for_all([](Isa isa, DType dtype) {
-    for (const auto [channels, wide] : {std::pair{16, 32}, std::pair{5, 12}, std::pair{8, 8}}) {
+    for (const auto& [channels, wide] : {std::pair{16, 32}, std::pair{5, 12}, std::pair{8, 8}}) {
       const auto in = images_of(2, channels, 7, 6), out = images_of(2, wide, 4, 3);
       const std::int64_t before = (wide - channels) / 2;
       for (std::size_t i = 0; i < in.size(); ++i) {
@@ -192,7 +192,7 @@ TEST(ChannelOps, ScaleAndGlobalPoolMatchDouble) {
 TEST(Dropout, KeepsExactlyTheElementsThatTheStreamSays) {
   const std::vector<std::int64_t> indices{5, std::int64_t{1} << 40};
   for_all([&](Isa isa, DType dtype) {
-    for (const auto [channels, height, width] : {std::tuple{19, 5, 7}, std::tuple{3, 20, 19}, std::tuple{50, 1, 1}}) {
+    for (const auto& [channels, height, width] : {std::tuple{19, 5, 7}, std::tuple{3, 20, 19}, std::tuple{50, 1, 1}}) {
       for (const Image& image : images_of(2, channels, height, width)) {
         const Values x = random_image(dtype, image, 1, 3);
         Values y = x, depth = x;
