@@ -71,16 +71,21 @@ void apply(Node& root, const std::string& argument, Problems& problems) {
   if (!value) return;
 
   Node* node = &root;
+  Node* parent = nullptr;
   std::string done;
   for (std::size_t at = 0; at <= path.size();) {
     const std::size_t dot = std::min(path.find('.', at), path.size());
     const std::string segment = path.substr(at, dot - at);
+    parent = node;
     node = descend(*node, segment, done, place, problems);
     if (node == nullptr) return;
     done = join_path(done, segment);
     at = dot + 1;
   }
   *node = std::move(*value);
+  for (Entry& entry : parent->entries) {
+    if (&entry.value == node) entry.key_place = place;
+  }
 }
 
 }  // namespace
