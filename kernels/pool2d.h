@@ -22,7 +22,7 @@ struct Pool2d {
 };
 
 /// The winner's place in its window, ky · kernel_x + kx, laid out as the output.
-using PoolIndex = std::uint16_t;
+using PoolIndex = std::int32_t;
 
 struct Pool2dKernels {
   /// Ties: the first in scan order wins; NaN wins over all; padding is −∞. `indices` may be null (inference).

@@ -20,7 +20,9 @@ TEST(CpuOps, EveryRegisteredOpHasAnImplementation) {
   }
 }
 
-TEST(CpuOps, AnUnknownOpIsNotFound) { EXPECT_EQ(cpu::find_cpu_op("no_such_op"), nullptr); }
+TEST(CpuOps, AnUnknownOpIsNotFound) {
+  EXPECT_EQ(cpu::find_cpu_op("no_such_op"), nullptr);
+}
 
 }  // namespace
 }  // namespace athanor

@@ -6,7 +6,9 @@
 namespace athanor::cpu {
 namespace {
 
-bool has_relu(const Node& node) { return node.attributes.text("activation") == "relu"; }
+bool has_relu(const Node& node) {
+  return node.attributes.text("activation") == "relu";
+}
 
 /// Follows x, the input `index`.
 std::function<NodeChoice(const ChooseContext&)> choose(std::size_t index, const char* name) {

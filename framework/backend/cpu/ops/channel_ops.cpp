@@ -1,6 +1,6 @@
 // Ops with one number per sample and channel on the CPU: the global average pool and squeeze-and-excitation's scale.
-#include "backend/cpu/ops/support.h"
 #include "kernels/channel_ops.h"
+#include "backend/cpu/ops/support.h"
 
 namespace athanor::cpu {
 namespace {
@@ -41,7 +41,8 @@ Step prepare_scale_backward(const Binding& b) {
 const RegisterCpuOp kPool{"global_avg_pool", {kernel_that_follows(0, "global_avg_pool"), prepare_pool}};
 const RegisterCpuOp kPoolBackward{"global_avg_pool_backward", {choose_pool_backward, prepare_pool_backward}};
 const RegisterCpuOp kScale{"scale", {kernel_that_follows(0, "scale"), prepare_scale}};
-const RegisterCpuOp kScaleBackward{"scale_backward", {kernel_that_follows(1, "scale_backward"), prepare_scale_backward}};
+const RegisterCpuOp kScaleBackward{"scale_backward",
+                                   {kernel_that_follows(1, "scale_backward"), prepare_scale_backward}};
 
 }  // namespace
 }  // namespace athanor::cpu

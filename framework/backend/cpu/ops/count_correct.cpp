@@ -38,12 +38,13 @@ template <typename T>
 Step bind(const Binding& b) {
   const Shape& shape = b.input_value(0).shape;
   return [logits = b.input<T>(0), labels = b.input<std::int32_t>(1), batch = shape[0], classes = shape[1],
-          counts = b.output<float>(0), ranks = b.output<std::int32_t>(1)] {
-    count_correct(logits, labels, batch, classes, counts, ranks);
-  };
+          counts = b.output<float>(0),
+          ranks = b.output<std::int32_t>(1)] { count_correct(logits, labels, batch, classes, counts, ranks); };
 }
 
-Step prepare(const Binding& b) { return b.input_value(0).dtype == DType::bf16 ? bind<BFloat16>(b) : bind<float>(b); }
+Step prepare(const Binding& b) {
+  return b.input_value(0).dtype == DType::bf16 ? bind<BFloat16>(b) : bind<float>(b);
+}
 
 const RegisterCpuOp kCountCorrect{"count_correct", {plain_kernel("count_correct"), prepare}};
 

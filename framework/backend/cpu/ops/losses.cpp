@@ -38,15 +38,14 @@ Step prepare_cross_entropy(const Binding& b) {
 /// The incoming gradient of a loss is one number, known only when the step runs.
 Step prepare_cross_entropy_backward(const Binding& b) {
   const Value& logits = b.input_value(1);
-  const kernels::CrossEntropyBackward args{
-      .dtype = logits.dtype,
-      .batch = logits.shape[0],
-      .classes = logits.shape[1],
-      .logits = b.inputs[1],
-      .labels = b.input<std::int32_t>(2),
-      .class_weights = b.input<float>(3),
-      .label_smoothing = static_cast<float>(b.node.attributes.real("label_smoothing")),
-      .dlogits = b.outputs[0]};
+  kernels::CrossEntropyBackward args{.dtype = logits.dtype,
+                                     .batch = logits.shape[0],
+                                     .classes = logits.shape[1],
+                                     .logits = b.inputs[1],
+                                     .labels = b.input<std::int32_t>(2),
+                                     .class_weights = b.input<float>(3),
+                                     .label_smoothing = static_cast<float>(b.node.attributes.real("label_smoothing")),
+                                     .dlogits = b.outputs[0]};
   return [args, dloss = b.input<float>(0), run = kernels::loss_kernels().cross_entropy_backward]() mutable {
     args.scale = *dloss;
     run(args);
@@ -93,23 +92,22 @@ Step prepare_one_hot(const Binding& b) {
 const RegisterCpuOp kSoftmax{"softmax", {plain_kernel("softmax"), prepare_softmax}};
 const RegisterCpuOp kSoftmaxBackward{"softmax_backward", {plain_kernel("softmax_backward"), prepare_softmax_backward}};
 const RegisterCpuOp kCrossEntropy{"cross_entropy", {plain_kernel("cross_entropy"), prepare_cross_entropy}};
-const RegisterCpuOp kCrossEntropyBackward{
-    "cross_entropy_backward", {plain_kernel("cross_entropy_backward"), prepare_cross_entropy_backward}};
-const RegisterCpuOp kMse{
-    "mse_loss",
-    {plain_kernel("mse_loss"), [](const Binding& b) { return prepare_mean_loss(b, kernels::loss_kernels().mse); }}};
-const RegisterCpuOp kMseBackward{
-    "mse_loss_backward", {plain_kernel("mse_loss_backward"), [](const Binding& b) {
-                            return prepare_mean_loss_backward(b, kernels::loss_kernels().mse_backward);
-                          }}};
+const RegisterCpuOp kCrossEntropyBackward{"cross_entropy_backward",
+                                          {plain_kernel("cross_entropy_backward"), prepare_cross_entropy_backward}};
+const RegisterCpuOp kMse{"mse_loss", {plain_kernel("mse_loss"), [](const Binding& b) {
+                                        return prepare_mean_loss(b, kernels::loss_kernels().mse);
+                                      }}};
+const RegisterCpuOp kMseBackward{"mse_loss_backward", {plain_kernel("mse_loss_backward"), [](const Binding& b) {
+                                                         return prepare_mean_loss_backward(
+                                                             b, kernels::loss_kernels().mse_backward);
+                                                       }}};
 const RegisterCpuOp kBce{"bce_with_logits", {plain_kernel("bce_with_logits"), [](const Binding& b) {
                                                return prepare_mean_loss(b, kernels::loss_kernels().bce_with_logits);
                                              }}};
 const RegisterCpuOp kBceBackward{
-    "bce_with_logits_backward", {plain_kernel("bce_with_logits_backward"), [](const Binding& b) {
-                                   return prepare_mean_loss_backward(
-                                       b, kernels::loss_kernels().bce_with_logits_backward);
-                                 }}};
+    "bce_with_logits_backward",
+    {plain_kernel("bce_with_logits_backward"),
+     [](const Binding& b) { return prepare_mean_loss_backward(b, kernels::loss_kernels().bce_with_logits_backward); }}};
 const RegisterCpuOp kOneHot{"one_hot", {plain_kernel("one_hot"), prepare_one_hot}};
 
 }  // namespace

@@ -9,7 +9,9 @@
 namespace athanor::cpu {
 namespace {
 
-bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; }
+bool is_float(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::bf16;
+}
 
 /// Same layout: the elements keep their places.
 Step prepare_flat(const Binding& b) {

@@ -15,8 +15,12 @@ using kernels::WindowCopy;
 Image image_of(const Value& value, const Layout& layout) {
   return {view_of(value, layout), value.shape[1], value.shape[2], value.shape[3]};
 }
-Image input_image(const Binding& b, std::size_t i) { return image_of(b.input_value(i), b.input_layouts[i]); }
-Image output_image(const Binding& b, std::size_t i) { return image_of(b.output_value(i), b.output_layouts[i]); }
+Image input_image(const Binding& b, std::size_t i) {
+  return image_of(b.input_value(i), b.input_layouts[i]);
+}
+Image output_image(const Binding& b, std::size_t i) {
+  return image_of(b.output_value(i), b.output_layouts[i]);
+}
 
 WindowCopy bound(WindowCopy copy, const void* from, void* to, int threads) {
   copy.from = from;
@@ -37,7 +41,8 @@ Step prepare_concat(const Binding& b) {
   std::int64_t first = 0;
   for (std::size_t i = 0; i < b.inputs.size(); ++i) {
     const Image part = input_image(b, i);
-    copies.push_back(bound(concat_of(b.input_value(i).dtype, part, whole, first), b.inputs[i], b.outputs[0], b.threads));
+    copies.push_back(
+        bound(concat_of(b.input_value(i).dtype, part, whole, first), b.inputs[i], b.outputs[0], b.threads));
     first += part.channels;
   }
   return run_all(std::move(copies));
@@ -51,8 +56,8 @@ Step prepare_concat_backward(const Binding& b) {
     const std::int64_t channels = b.node.attributes.integers("channels")[i];
     // A gradient that nobody wants has no memory.
     if (b.outputs[i] != nullptr) {
-      copies.push_back(
-          bound(split_of(b.input_value(0).dtype, whole, output_image(b, i), first), b.inputs[0], b.outputs[i], b.threads));
+      copies.push_back(bound(split_of(b.input_value(0).dtype, whole, output_image(b, i), first), b.inputs[0],
+                             b.outputs[i], b.threads));
     }
     first += channels;
   }
@@ -97,15 +102,15 @@ NodeChoice choose(const ChooseContext& context) {
 const RegisterCpuOp kConcat{"concat", {choose, prepare_concat}};
 const RegisterCpuOp kConcatBackward{"concat_backward", {choose, prepare_concat_backward}};
 const RegisterCpuOp kPad{"pad", {choose, [](const Binding& b) { return prepare_copy(b, pad); }}};
-const RegisterCpuOp kPadBackward{
-    "pad_backward", {choose, [](const Binding& b) { return prepare_copy(b, pad_backward); }}};
-const RegisterCpuOp kShortcutA{
-    "shortcut_a", {choose, [](const Binding& b) { return prepare_copy(b, shortcut_a); }}};
-const RegisterCpuOp kShortcutABackward{
-    "shortcut_a_backward",
-    {choose, [](const Binding& b) { return prepare_copy(b, shortcut_a_backward); }}};
+const RegisterCpuOp kPadBackward{"pad_backward",
+                                 {choose, [](const Binding& b) { return prepare_copy(b, pad_backward); }}};
+const RegisterCpuOp kShortcutA{"shortcut_a", {choose, [](const Binding& b) { return prepare_copy(b, shortcut_a); }}};
+const RegisterCpuOp kShortcutABackward{"shortcut_a_backward",
+                                       {choose, [](const Binding& b) { return prepare_copy(b, shortcut_a_backward); }}};
 
-Step prepare_view(const Binding&) { return {}; }
+Step prepare_view(const Binding&) {
+  return {};
+}
 const RegisterCpuOp kFlatten{"flatten", {plain_kernel("flatten"), prepare_view}};
 const RegisterCpuOp kUnflatten{"unflatten", {plain_kernel("unflatten"), prepare_view}};
 

@@ -10,8 +10,9 @@
 
 namespace athanor::cpu {
 
-/// The layout of input `index`, for every input and output of the same rank as that input; plain for the others. Backward
-/// ops follow what the forward pass saved: the incoming gradient is reordered, if any, and gradients keep one layout.
+/// The layout of input `index`, for every input and output of the same rank as that input; plain for the others.
+/// Backward ops follow what the forward pass saved: the incoming gradient is reordered, if any, and gradients keep one
+/// layout.
 std::function<NodeChoice(const ChooseContext&)> kernel_that_follows(std::size_t index, std::string name);
 
 /// Whether the channel blocks of a layout divide the channels of an image; layouts without blocks always do.
