@@ -37,6 +37,8 @@ std::string_view name_of(Isa isa) {
   return "baseline";
 }
 
-bool has_native_bf16() { return __builtin_cpu_supports("avx512bf16"); }
+bool has_native_bf16() {
+  return __builtin_cpu_supports("avx512bf16");
+}
 
 }  // namespace athanor::kernels

@@ -32,6 +32,8 @@ struct Printer {
 
 }  // namespace
 
-std::string to_text(const AttributeValue& value) { return std::visit(Printer{}, value); }
+std::string to_text(const AttributeValue& value) {
+  return std::visit(Printer{}, value);
+}
 
 }  // namespace athanor

@@ -65,7 +65,8 @@ class Attributes {
   std::vector<std::pair<std::string, AttributeValue>> entries_;
 };
 
-/// A value as it would stand in a recipe: `true`, `3`, `0.1`, `[1, 2]`, `name`. Reals print so that they read back equal.
+/// A value as it would stand in a recipe: `true`, `3`, `0.1`, `[1, 2]`, `name`. Reals print so that they read back
+/// equal.
 std::string to_text(const AttributeValue& value);
 
 }  // namespace athanor

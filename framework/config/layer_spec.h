@@ -11,8 +11,8 @@
 namespace athanor {
 
 struct LayerSpec {
-  std::string kind;       ///< "conv", "relu", "residual", …
-  Attributes attributes;  ///< defaults filled in
+  std::string kind;                                                      ///< "conv", "relu", "residual", …
+  Attributes attributes;                                                 ///< defaults filled in
   std::vector<std::pair<std::string, std::vector<LayerSpec>>> children;  ///< "body", "shortcut", "layers"
   Location place;
 

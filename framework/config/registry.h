@@ -10,8 +10,8 @@
 
 namespace athanor {
 
-/// Registers a schema of a kind ("layer", "model", "data", "augment", "loss", "optimizer", "schedule", "section") from a
-/// namespace-scope object: `const RegisterSchema kSgd{"optimizer", {...}};`. A name registered twice aborts.
+/// Registers a schema of a kind ("layer", "model", "data", "augment", "loss", "optimizer", "schedule", "section") from
+/// a namespace-scope object: `const RegisterSchema kSgd{"optimizer", {...}};`. A name registered twice aborts.
 struct RegisterSchema {
   RegisterSchema(std::string_view kind, Schema schema);
 };

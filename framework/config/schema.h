@@ -34,14 +34,16 @@ struct Field {
   double maximum = std::numeric_limits<double>::infinity();
   bool open_minimum = false;
   bool open_maximum = false;
-  std::vector<std::string> choices;             ///< allowed texts; empty: any
-  std::vector<std::size_t> lengths;             ///< allowed list lengths; empty: any
+  std::vector<std::string> choices;  ///< allowed texts; empty: any
+  std::vector<std::size_t> lengths;  ///< allowed list lengths; empty: any
+  bool must_hold_layers = false;     ///< of a `layers` field: left out or empty is an error
 
   Field&& at_least(double bound) && { return minimum = bound, std::move(*this); }
   Field&& at_most(double bound) && { return maximum = bound, std::move(*this); }
   Field&& above(double bound) && { return minimum = bound, open_minimum = true, std::move(*this); }
   Field&& below(double bound) && { return maximum = bound, open_maximum = true, std::move(*this); }
   Field&& one_of(std::vector<std::string> names) && { return choices = std::move(names), std::move(*this); }
+  Field&& must_be_given() && { return must_hold_layers = true, std::move(*this); }
   Field&& of_length(std::vector<std::size_t> allowed) && { return lengths = std::move(allowed), std::move(*this); }
 };
 
@@ -78,6 +80,7 @@ inline Field texts(std::string name, std::optional<std::vector<std::string>> val
   if (value) field.default_value = *value;
   return field;
 }
+/// May be left out, which gives an empty list, unless `.must_be_given()`.
 inline Field layers(std::string name, std::string doc) {
   return {.name = std::move(name), .type = FieldType::layers, .default_value = {}, .doc = std::move(doc)};
 }

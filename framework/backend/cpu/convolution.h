@@ -1,0 +1,52 @@
+// Convolutions by oneDNN: what one is, and its primitives. Which layouts are tried, in which order, stands here alone.
+#pragma once
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/dtype.h"
+#include "base/shape.h"
+#include "graph/graph.h"
+#include "graph/planner.h"
+
+namespace athanor::cpu {
+
+enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
+
+/// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH, KW],
+/// y [N, O, H', W'].
+struct Convolution {
+  Direction direction = Direction::forward;
+  Shape x, weight, y;
+  DType dtype = DType::f32;  ///< of activations and of the weights that the primitive reads
+  std::array<std::int64_t, 2> stride{}, padding{}, dilation{};
+  std::int64_t groups = 1;
+  bool has_bias = false;
+  bool relu = false;
+  int threads = 1;
+
+  std::string key() const;
+};
+
+Convolution convolution_of(const Graph& graph, const Node& node, int threads);
+
+/// A made primitive with the layouts that it reads and writes.
+struct ConvolutionPrimitive {
+  dnnl::primitive primitive;
+  dnnl::memory::desc x, weight, bias, y, scratch;
+  Layout x_layout, weight_layout, y_layout;
+  std::string implementation;
+};
+
+/// The primitive for activations in the given layouts, or nullptr where oneDNN has none. Made once per process and shared.
+std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& convolution, const Layout& x,
+                                                             const Layout& y);
+/// The best of the layouts that this file tries: the first that oneDNN runs with generated code. Falls back to its matrix
+/// product and, last, its reference code.
+std::shared_ptr<const ConvolutionPrimitive> choose_convolution(const Convolution& convolution);
+
+}  // namespace athanor::cpu

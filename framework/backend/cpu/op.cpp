@@ -1,0 +1,82 @@
+#include "backend/cpu/op.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/error.h"
+#include "graph/op.h"
+#include "kernels/isa.h"
+
+namespace athanor::cpu {
+namespace {
+
+std::map<std::string, CpuOp, std::less<>>& table() {
+  static std::map<std::string, CpuOp, std::less<>> ops;
+  return ops;
+}
+
+std::string kernel_name(const std::string& name) {
+  return fmt::format("athanor:{}:{}", name, kernels::name_of(kernels::active_isa()));
+}
+
+}  // namespace
+
+RegisterCpuOp::RegisterCpuOp(std::string_view name, CpuOp op) {
+  ATHANOR_CHECK(table().emplace(name, std::move(op)).second, "CPU op '{}' is registered twice", name);
+}
+
+const CpuOp* find_cpu_op(std::string_view name) {
+  const auto found = table().find(name);
+  return found == table().end() ? nullptr : &found->second;
+}
+
+NodeChoice choose_plain(const ChooseContext& context) {
+  return {.inputs = std::vector<Layout>(context.node.inputs.size(), kPlain),
+          .outputs = std::vector<Layout>(context.node.outputs.size(), kPlain),
+          .implementation = kernel_name(context.node.op->name),
+          .scratch_bytes = 0};
+}
+
+NodeChoice choose_same(const ChooseContext& context) {
+  NodeChoice choice = choose_plain(context);
+  const Layout layout = context.inputs[0].empty() ? kPlain : context.inputs[0];
+  const std::size_t rank = context.input(0).shape.rank();
+  for (std::size_t i = 0; i < choice.inputs.size(); ++i) {
+    if (context.has_input(i) && context.input(i).shape.rank() == rank) choice.inputs[i] = layout;
+  }
+  for (std::size_t i = 0; i < choice.outputs.size(); ++i) {
+    if (context.output(i).shape.rank() == rank) choice.outputs[i] = layout;
+  }
+  return choice;
+}
+
+std::function<NodeChoice(const ChooseContext&)> plain_kernel(std::string name) {
+  return [name = std::move(name)](const ChooseContext& context) {
+    NodeChoice choice = choose_plain(context);
+    choice.implementation = kernel_name(name);
+    return choice;
+  };
+}
+
+std::function<NodeChoice(const ChooseContext&)> same_layout_kernel(std::string name) {
+  return [name = std::move(name)](const ChooseContext& context) {
+    NodeChoice choice = choose_same(context);
+    choice.implementation = kernel_name(name);
+    return choice;
+  };
+}
+
+kernels::ChannelView view_of(const Value& value, const Layout& layout) {
+  const Shape& shape = value.shape;
+  if (shape.rank() == 2) return {.batch = shape[0], .groups = 1, .pixels = 1, .lanes = shape[1]};
+  ATHANOR_CHECK(shape.rank() == 4, "value {} has shape {}", value.name, shape.text());
+  const std::int64_t pixels = shape[2] * shape[3];
+  if (layout == kPlain) return {.batch = shape[0], .groups = shape[1], .pixels = pixels, .lanes = 1};
+  if (layout == "nhwc") return {.batch = shape[0], .groups = 1, .pixels = pixels, .lanes = shape[1]};
+  const std::int64_t lanes = layout == "nChw16c" ? 16 : layout == "nChw8c" ? 8 : 0;
+  ATHANOR_CHECK(lanes != 0 && shape[1] % lanes == 0, "value {} {} cannot be seen as {}", value.name, shape.text(), layout);
+  return {.batch = shape[0], .groups = shape[1] / lanes, .pixels = pixels, .lanes = lanes};
+}
+
+}  // namespace athanor::cpu

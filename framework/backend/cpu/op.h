@@ -1,0 +1,78 @@
+// How an op runs on the CPU: a choice of layouts when the plan is made, and a step with every pointer bound before step 0.
+// Each file of backend/cpu/ops/ registers its ops; nothing else names them.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string_view>
+
+#include "graph/graph.h"
+#include "graph/planner.h"
+#include "kernels/channel_view.h"
+
+namespace athanor::cpu {
+
+/// What an op sees when the plan is made. `inputs`: the layouts that its inputs have now; empty: free to choose.
+struct ChooseContext {
+  const Graph& graph;
+  const Node& node;
+  std::span<const Layout> inputs;
+  int threads;
+
+  bool has_input(std::size_t i) const { return i < node.inputs.size() && node.inputs[i] != kNoValue; }
+  const Value& input(std::size_t i) const { return graph.value(node.inputs[i]); }
+  const Value& output(std::size_t i) const { return graph.value(node.outputs[i]); }
+};
+
+/// What an op sees when its step is made: memory that stays where it is. Absent values are nullptr.
+struct Binding {
+  const Graph& graph;
+  const Node& node;
+  std::span<void* const> inputs;
+  std::span<void* const> outputs;
+  std::span<const Layout> input_layouts;
+  std::span<const Layout> output_layouts;
+  void* scratch;
+  int threads;
+  std::uint64_t seed;  ///< train.seed, for ops that draw random numbers
+
+  bool has_input(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+  const Value& input_value(std::size_t i) const { return graph.value(node.inputs[i]); }
+  const Value& output_value(std::size_t i) const { return graph.value(node.outputs[i]); }
+  template <typename T>
+  T* input(std::size_t i) const {
+    return i < inputs.size() ? static_cast<T*>(inputs[i]) : nullptr;
+  }
+  template <typename T>
+  T* output(std::size_t i) const {
+    return i < outputs.size() ? static_cast<T*>(outputs[i]) : nullptr;
+  }
+};
+
+/// Runs one node. Allocates nothing of ours.
+using Step = std::function<void()>;
+
+struct CpuOp {
+  std::function<NodeChoice(const ChooseContext&)> choose;
+  std::function<Step(const Binding&)> prepare;
+};
+
+struct RegisterCpuOp {
+  RegisterCpuOp(std::string_view name, CpuOp op);
+};
+
+/// The CPU side of an op, or nullptr.
+const CpuOp* find_cpu_op(std::string_view name);
+
+/// All inputs and outputs in plain layout.
+NodeChoice choose_plain(const ChooseContext& context);
+/// Whatever layout input 0 has, for every input and output of the same rank as input 0; plain for the others.
+NodeChoice choose_same(const ChooseContext& context);
+/// The same with an implementation's name.
+std::function<NodeChoice(const ChooseContext&)> plain_kernel(std::string name);
+std::function<NodeChoice(const ChooseContext&)> same_layout_kernel(std::string name);
+
+/// How a hand-written kernel sees a value of rank 4 or 2 in a layout; a layout that it cannot see is a broken invariant.
+kernels::ChannelView view_of(const Value& value, const Layout& layout);
+
+}  // namespace athanor::cpu

@@ -1,0 +1,21 @@
+#include "backend/cpu/planner.h"
+
+#include "backend/cpu/onednn.h"
+#include "backend/cpu/op.h"
+#include "base/error.h"
+#include "graph/op.h"
+
+namespace athanor::cpu {
+
+NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {
+  const CpuOp* op = find_cpu_op(node.op->name);
+  if (op == nullptr) throw DeviceError("layer {}: the CPU back end has no op '{}'", node.layer, node.op->name);
+  const TeamSize team(threads_);
+  return op->choose({graph, node, inputs, threads_});
+}
+
+std::size_t CpuPlanner::bytes(const Value& value, const Layout& layout) const {
+  return layout.empty() ? dense_bytes(value) : layout_bytes(value, layout);
+}
+
+}  // namespace athanor::cpu

@@ -1,0 +1,19 @@
+// The CPU's answers to the planning passes.
+#pragma once
+
+#include "graph/planner.h"
+
+namespace athanor::cpu {
+
+/// Chooses for teams of `threads`. Throws DeviceError for an op that the CPU does not have.
+class CpuPlanner : public BackendPlanner {
+ public:
+  explicit CpuPlanner(int threads) : threads_(threads) {}
+  NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
+  std::size_t bytes(const Value& value, const Layout& layout) const override;
+
+ private:
+  int threads_;
+};
+
+}  // namespace athanor::cpu

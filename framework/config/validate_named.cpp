@@ -1,0 +1,144 @@
+// The parts of a recipe that choose something by name: layers in a list, augmentations, optimizers, data sets, …
+#include <fmt/ranges.h>
+
+#include "config/nearest.h"
+#include "config/validate.h"
+
+namespace athanor {
+namespace {
+
+/// A name with the settings that follow it, before they are checked.
+struct NamedItem {
+  std::string name;
+  Location place;
+  Node settings;
+  const Schema* schema = nullptr;
+};
+
+std::vector<std::string> names_of(std::string_view kind) {
+  std::vector<std::string> names;
+  for (const Schema* schema : schemas_of(kind)) names.push_back(schema->name);
+  return names;
+}
+
+const Schema* known_schema(std::string_view kind, const std::string& name, const Location& place, std::string_view path,
+                           Problems& problems) {
+  const Schema* schema = find_schema(kind, name);
+  if (schema == nullptr) {
+    problems.add(place, path, fmt::format("unknown {} '{}'{}", kind, name, suggestion(name, names_of(kind))));
+  }
+  return schema;
+}
+
+void refuse_item(const Node& item, std::string_view kind, std::string_view path, Problems& problems) {
+  if (!item.is_mapping() || item.entries.size() < 2) {
+    problems.add(
+        item.place, path,
+        fmt::format("wanted the name of a {0}, as in '- name' or '- name: {{…}}', found {1}", kind, found_text(item)));
+    return;
+  }
+  std::vector<std::string> keys;
+  for (const Entry& entry : item.entries) keys.push_back(entry.key);
+  const std::string hint = item.entries.front().value.is_null()
+                               ? fmt::format("indent the settings of '{}' further", keys.front())
+                               : "begin each with '-'";
+  problems.add(item.place, path, fmt::format("one item names several: {}; {}", fmt::join(keys, ", "), hint));
+}
+
+/// The settings as a mapping; a bare value becomes the schema's shorthand field.
+Node settings_of(const Node& value, const Schema& schema) {
+  if (value.is_mapping() || schema.shorthand.empty()) return value;
+  if (value.is_null()) return value;
+  Node settings = mapping_node();
+  settings.place = value.place;
+  settings.set(schema.shorthand, value);
+  return settings;
+}
+
+/// `name`, `name:` or `name: settings`. Adds to `path` the name.
+std::optional<NamedItem> read_item(const Node& item, std::string_view kind, std::string& path, Problems& problems) {
+  NamedItem result;
+  const Node* value = nullptr;
+  if (item.is_scalar()) {
+    result.name = item.text;
+    result.place = item.place;
+  } else if (item.is_mapping() && item.entries.size() == 1) {
+    result.name = item.entries.front().key;
+    result.place = item.entries.front().key_place;
+    value = &item.entries.front().value;
+  } else {
+    refuse_item(item, kind, path, problems);
+    return std::nullopt;
+  }
+  result.schema = known_schema(kind, result.name, result.place, path, problems);
+  if (result.schema == nullptr) return std::nullopt;
+  path = join_path(path, result.name);
+  if (value != nullptr) result.settings = settings_of(*value, *result.schema);
+  if (result.settings.is_null()) result.settings.place = result.place;
+  return result;
+}
+
+bool is_list(const Node& list, std::string_view path, std::string_view kind, Problems& problems) {
+  if (list.is_sequence()) return true;
+  problems.add(list.place, path, fmt::format("wanted a list, each item '- {}', found {}", kind, found_text(list)));
+  return false;
+}
+
+}  // namespace
+
+std::vector<LayerSpec> validate_layers(const Node& list, std::string_view path, Problems& problems) {
+  std::vector<LayerSpec> layers;
+  if (!is_list(list, path, "layer", problems)) return layers;
+  for (std::size_t i = 0; i < list.items.size(); ++i) {
+    std::string item_path = join_path(path, std::to_string(i));
+    const auto item = read_item(list.items[i], "layer", item_path, problems);
+    if (!item) continue;
+    LayerSpec layer{.kind = item->name, .attributes = {}, .children = {}, .place = item->place};
+    layer.attributes = validate(item->settings, *item->schema, item_path, problems, {{}, &layer.children});
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+NamedSettings validate_named(const Node& section, std::string_view kind, std::string_view path, Problems& problems,
+                             const std::vector<Field>& common, const std::vector<std::string>& other_keys) {
+  const Node* name = section.is_scalar() ? &section : section.find("name");
+  NamedSettings result;
+  if (name == nullptr || !name->is_scalar()) {
+    problems.add(name ? name->place : section.place, join_path(path, "name"),
+                 fmt::format("wanted the name of a {}, found {} (valid: {})", kind,
+                             name ? found_text(*name) : "nothing", fmt::join(names_of(kind), ", ")));
+    return result;
+  }
+  result.name = name->text;
+  result.place = name->place;
+  result.schema = known_schema(kind, result.name, result.place, join_path(path, "name"), problems);
+  if (result.schema == nullptr) return result;
+
+  Schema all = *result.schema;
+  for (const Field& field : common) {
+    if (all.find(field.name) == nullptr) all.fields.push_back(field);
+  }
+  ValidateOptions options{.other_keys = {"name"}, .layers = nullptr};
+  options.other_keys.insert(options.other_keys.end(), other_keys.begin(), other_keys.end());
+  Node bare = mapping_node();
+  bare.place = section.place;
+  result.attributes = validate(section.is_scalar() ? bare : section, all, path, problems, options);
+  return result;
+}
+
+std::vector<NamedSettings> validate_named_list(const Node& list, std::string_view kind, std::string_view path,
+                                               Problems& problems) {
+  std::vector<NamedSettings> result;
+  if (list.is_null() || !is_list(list, path, kind, problems)) return result;
+  for (std::size_t i = 0; i < list.items.size(); ++i) {
+    std::string item_path = join_path(path, std::to_string(i));
+    const auto item = read_item(list.items[i], kind, item_path, problems);
+    if (!item) continue;
+    result.push_back(
+        {item->name, validate(item->settings, *item->schema, item_path, problems), item->place, item->schema});
+  }
+  return result;
+}
+
+}  // namespace athanor

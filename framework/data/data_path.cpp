@@ -1,0 +1,34 @@
+#include "data/data_path.h"
+
+#include <cstdlib>
+#include <string>
+
+#include "base/error.h"
+
+namespace athanor {
+namespace {
+
+constexpr std::string_view kVariable = "${ATHANOR_DATA}";
+constexpr const char* kFallback = "../shared/data";
+
+}  // namespace
+
+std::filesystem::path resolve_data_path(std::string_view path) {
+  const std::size_t at = path.find(kVariable);
+  if (at == std::string_view::npos) return path;
+  const char* set = std::getenv("ATHANOR_DATA");
+  std::string root = set == nullptr ? "" : set;
+  if (root.empty()) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(kFallback, ignored)) {
+      throw DataError(
+          "cannot find the data: ATHANOR_DATA is not set and {} is not a folder; set ATHANOR_DATA to the folder that "
+          "'{}' lies in, or give data.path",
+          kFallback, path.substr(at + kVariable.size()));
+    }
+    root = kFallback;
+  }
+  return std::string(path.substr(0, at)) + root + std::string(path.substr(at + kVariable.size()));
+}
+
+}  // namespace athanor

@@ -1,0 +1,74 @@
+// What an op is to the graph: its shape rule, its cost and its gradient as further nodes. Ops register themselves, each
+// in a file of its own under graph/ops/, together with the recipe layers that make them; back ends register how they run.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace athanor {
+
+class Builder;
+
+/// Shape and element type of a value.
+struct TensorType {
+  Shape shape;
+  DType dtype = DType::f32;
+};
+
+/// What a shape rule sees. Absent optional inputs are nullptr.
+struct InferContext {
+  std::span<const Value* const> inputs;
+  const Attributes& attributes;
+
+  bool has(std::size_t index) const { return index < inputs.size() && inputs[index] != nullptr; }
+  const Shape& shape(std::size_t index) const { return inputs[index]->shape; }
+  DType dtype(std::size_t index) const { return inputs[index]->dtype; }
+};
+
+/// Thrown by shape rules with what does not fit; Builder adds the layer, its place in the recipe and the shapes.
+struct ShapeMismatch {
+  std::string message;
+};
+
+/// What a gradient rule sees. It adds backward nodes through `builder` and returns one value per input of the node.
+struct GradientContext {
+  Builder& builder;
+  const Graph& graph;
+  const Node& node;
+  std::span<const ValueId> output_gradients;  ///< kNoValue where no gradient flows
+  std::vector<bool> needed;                   ///< per input: whether anyone wants its gradient
+};
+
+/// Multiply-adds count as 2, everything else as 1 per element.
+using FlopsRule = std::function<double(const Graph&, const Node&)>;
+
+struct OpDef {
+  std::string name;
+  std::function<std::vector<TensorType>(const InferContext&)> infer;
+  FlopsRule flops = {};
+  /// Empty for ops that are backward ops themselves or have no gradient; then `no_gradient` says why.
+  std::function<std::vector<ValueId>(GradientContext&)> gradient = {};
+  std::string no_gradient = {};
+  /// (input, output) pairs that may share memory when that input is not needed afterwards.
+  std::vector<std::pair<int, int>> in_place = {};
+  /// The output is the input's memory under another shape: nothing runs.
+  bool is_view = false;
+};
+
+/// Registers an op from a namespace-scope object. A name registered twice aborts.
+struct RegisterOp {
+  explicit RegisterOp(OpDef op);
+};
+
+/// The op of that name; an unknown name is a broken invariant.
+const OpDef& op_named(std::string_view name);
+/// All registered ops, sorted by name.
+std::vector<const OpDef*> registered_ops();
+
+}  // namespace athanor

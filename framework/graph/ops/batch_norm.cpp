@@ -1,0 +1,100 @@
+// Batch normalisation over N, H and W per channel (Ioffe and Szegedy 2015), with per-shard statistics, its gradient, its
+// form for evaluation, and the layer `batch_norm`. The fusion pass adds ReLU, or a residual and ReLU, to both directions.
+#include "graph/ops/initializers.h"
+#include "graph/ops/support.h"
+
+namespace athanor {
+namespace {
+
+void want_channels(const InferContext& context) {
+  if (context.shape(0).rank() != 4 && context.shape(0).rank() != 2) ops::want_rank(context, 0, 4, "input of batch_norm");
+}
+
+/// x, gamma, beta, (residual) → y, mean, inv_std, batch_mean, batch_var: the last two are what the running statistics take.
+std::vector<TensorType> infer_forward(const InferContext& context) {
+  want_channels(context);
+  const Shape per_channel{context.shape(0)[1]};
+  return {{context.shape(0), context.dtype(0)},
+          {per_channel, DType::f32},
+          {per_channel, DType::f32},
+          {per_channel, DType::f32},
+          {per_channel, DType::f32}};
+}
+
+/// dy, x, gamma, beta, mean, inv_std, (y), (dy2) → dx, dgamma, dbeta, (dresidual).
+std::vector<TensorType> infer_backward(const InferContext& context) {
+  const Shape per_channel{context.shape(0)[1]};
+  std::vector<TensorType> types{
+      {context.shape(0), context.dtype(0)}, {per_channel, DType::f32}, {per_channel, DType::f32}};
+  if (context.attributes.flag("residual")) types.push_back({context.shape(0), context.dtype(0)});
+  return types;
+}
+
+std::vector<ValueId> gradient(GradientContext& context) {
+  const Node& node = context.node;
+  const std::vector<ValueId> outputs = context.builder.add(
+      "batch_norm_backward",
+      {context.output_gradients[0], node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[1], node.outputs[2],
+       kNoValue, kNoValue},
+      node.attributes);
+  return {outputs[0], outputs[1], outputs[2], kNoValue};
+}
+
+const RegisterOp kForward{{
+    .name = "batch_norm",
+    .infer = infer_forward,
+    .flops = ops::per_output_element(7),
+    .gradient = gradient,
+}};
+
+const RegisterOp kBackward{{
+    .name = "batch_norm_backward",
+    .infer = infer_backward,
+    .flops = ops::per_output_element(11),
+    .no_gradient = "it is a gradient",
+    .in_place = {{0, 0}},
+}};
+
+const RegisterOp kInference{{
+    .name = "batch_norm_inference",
+    .infer =
+        [](const InferContext& context) {
+          want_channels(context);
+          return ops::like_first(context);
+        },
+    .flops = ops::per_output_element(2),
+    .no_gradient = "it is for evaluation",
+    .in_place = {{0, 0}},
+}};
+
+ValueId build_batch_norm(Builder& builder, ValueId x, const LayerSpec& layer) {
+  const Shape shape = builder.shape(x);
+  if (shape.rank() != 4 && shape.rank() != 2) builder.fail("batch_norm needs [N, C, H, W] or [N, F], got " + shape.text());
+  const Shape per_channel{shape[1]};
+  const ValueId gamma = builder.parameter(
+      "weight", per_channel, ops::constant_initializer(layer.attributes.flag("zero_init") ? 0.0 : 1.0));
+  const ValueId beta = builder.parameter("bias", per_channel, ops::constant_initializer(0));
+  const ValueId running_mean = builder.statistic("running_mean", per_channel, 0);
+  const ValueId running_var = builder.statistic("running_var", per_channel, 1);
+  const double eps = layer.attributes.real("eps"), momentum = layer.attributes.real("momentum");
+  const Attributes attributes{
+      {"eps", eps}, {"momentum", momentum}, {"activation", std::string("none")}, {"residual", false}};
+  if (!builder.training) {
+    return builder.add1("batch_norm_inference", {x, gamma, beta, running_mean, running_var, kNoValue}, attributes);
+  }
+  const std::vector<ValueId> outputs = builder.add("batch_norm", {x, gamma, beta, kNoValue}, attributes);
+  builder.graph().statistics.push_back({running_mean, outputs[3], momentum});
+  builder.graph().statistics.push_back({running_var, outputs[4], momentum});
+  return outputs[0];
+}
+
+const RegisterLayer kLayer{
+    {.name = "batch_norm",
+     .doc = "Batch normalisation per channel; statistics are those of the shard.",
+     .fields = {real("eps", 1e-5, "Added to the variance.").above(0),
+                real("momentum", 0.1, "Weight of the new statistics in the running ones.").at_least(0).at_most(1),
+                boolean("zero_init", false, "Whether gamma starts at 0 instead of 1.")}},
+    build_batch_norm};
+
+}  // namespace
+}  // namespace athanor

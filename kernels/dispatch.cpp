@@ -1,0 +1,26 @@
+// Which table of kernels belongs to which instruction set. The tables are defined in kernels/cpu/, once for each.
+#include "kernels/batch_norm.h"
+#include "kernels/elementwise.h"
+#include "kernels/reduce.h"
+
+#define ATHANOR_KERNEL_FAMILY(Table, family)               \
+  namespace athanor::kernels {                             \
+  namespace baseline {                                     \
+  extern const Table family##_table;                       \
+  }                                                        \
+  namespace avx2 {                                         \
+  extern const Table family##_table;                       \
+  }                                                        \
+  namespace avx512 {                                       \
+  extern const Table family##_table;                       \
+  }                                                        \
+  const Table& family##_kernels(Isa isa) {                 \
+    if (isa == Isa::avx512) return avx512::family##_table; \
+    if (isa == Isa::avx2) return avx2::family##_table;     \
+    return baseline::family##_table;                       \
+  }                                                        \
+  }
+
+ATHANOR_KERNEL_FAMILY(BatchNormKernels, batch_norm)
+ATHANOR_KERNEL_FAMILY(ElementwiseKernels, elementwise)
+ATHANOR_KERNEL_FAMILY(ReduceKernels, reduce)
