@@ -17,7 +17,7 @@ std::string_view take_segment(std::string_view& path) {
 }
 
 /// One step down; sets `place` to that of the key or item it found.
-const Node* step_down(const Node& node, std::string_view segment, Location& place) {
+const YamlNode* step_down(const YamlNode& node, std::string_view segment, Location& place) {
   if (node.is_mapping()) {
     for (const Entry& entry : node.entries) {
       if (entry.key != segment) continue;
@@ -36,21 +36,21 @@ const Node* step_down(const Node& node, std::string_view segment, Location& plac
 
 }  // namespace
 
-const Node* Node::find(std::string_view key) const {
+const YamlNode* YamlNode::find(std::string_view key) const {
   for (const Entry& entry : entries) {
     if (entry.key == key) return &entry.value;
   }
   return nullptr;
 }
 
-Node* Node::find(std::string_view key) {
-  return const_cast<Node*>(std::as_const(*this).find(key));
+YamlNode* YamlNode::find(std::string_view key) {
+  return const_cast<YamlNode*>(std::as_const(*this).find(key));
 }
 
-void Node::set(std::string_view key, Node value) {
+void YamlNode::set(std::string_view key, YamlNode value) {
   ATHANOR_CHECK(kind == Kind::mapping || kind == Kind::null, "'{}' set in a node that holds no keys", key);
   kind = Kind::mapping;
-  if (Node* held = find(key)) {
+  if (YamlNode* held = find(key)) {
     *held = std::move(value);
     return;
   }
@@ -58,20 +58,20 @@ void Node::set(std::string_view key, Node value) {
   entries.push_back({std::string(key), std::move(key_place), std::move(value)});
 }
 
-bool Node::erase(std::string_view key) {
+bool YamlNode::erase(std::string_view key) {
   return std::erase_if(entries, [&](const Entry& entry) { return entry.key == key; }) > 0;
 }
 
-const Node* find_node(const Node& root, std::string_view path) {
-  const Node* node = &root;
+const YamlNode* find_node(const YamlNode& root, std::string_view path) {
+  const YamlNode* node = &root;
   Location ignored;
   while (node != nullptr && !path.empty()) node = step_down(*node, take_segment(path), ignored);
   return node;
 }
 
-Location locate(const Node& root, std::string_view path) {
+Location locate(const YamlNode& root, std::string_view path) {
   Location place = root.place;
-  const Node* node = &root;
+  const YamlNode* node = &root;
   while (node != nullptr && !path.empty()) node = step_down(*node, take_segment(path), place);
   return place;
 }
@@ -80,16 +80,16 @@ std::string join_path(std::string_view prefix, std::string_view key) {
   return prefix.empty() ? std::string(key) : fmt::format("{}.{}", prefix, key);
 }
 
-std::string found_text(const Node& node) {
+std::string found_text(const YamlNode& node) {
   constexpr std::size_t kLongest = 60;
   switch (node.kind) {
-    case Node::Kind::null:
+    case YamlNode::Kind::null:
       return "nothing";
-    case Node::Kind::sequence:
+    case YamlNode::Kind::sequence:
       return fmt::format("a list of {}", node.items.size());
-    case Node::Kind::mapping:
+    case YamlNode::Kind::mapping:
       return "a mapping";
-    case Node::Kind::scalar:
+    case YamlNode::Kind::scalar:
       break;
   }
   std::string shown = node.text.size() > kLongest ? node.text.substr(0, kLongest) + "…" : node.text;
@@ -99,22 +99,22 @@ std::string found_text(const Node& node) {
   return number ? shown : fmt::format("'{}'", shown);
 }
 
-Node scalar_node(std::string text) {
-  Node node;
-  node.kind = Node::Kind::scalar;
+YamlNode scalar_node(std::string text) {
+  YamlNode node;
+  node.kind = YamlNode::Kind::scalar;
   node.text = std::move(text);
   return node;
 }
 
-Node sequence_node() {
-  Node node;
-  node.kind = Node::Kind::sequence;
+YamlNode sequence_node() {
+  YamlNode node;
+  node.kind = YamlNode::Kind::sequence;
   return node;
 }
 
-Node mapping_node() {
-  Node node;
-  node.kind = Node::Kind::mapping;
+YamlNode mapping_node() {
+  YamlNode node;
+  node.kind = YamlNode::Kind::mapping;
   return node;
 }
 

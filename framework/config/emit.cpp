@@ -38,14 +38,14 @@ std::string scalar_text(std::string_view text, bool quoted) {
   return result + "\"";
 }
 
-bool holds_mapping(const Node& node) {
-  const auto has = [](const Node& child) { return child.is_mapping() || holds_mapping(child); };
+bool holds_mapping(const YamlNode& node) {
+  const auto has = [](const YamlNode& child) { return child.is_mapping() || holds_mapping(child); };
   return std::any_of(node.items.begin(), node.items.end(), has) ||
          std::any_of(node.entries.begin(), node.entries.end(), [&](const Entry& entry) { return has(entry.value); });
 }
 
 /// What stands on one line: scalars and empty nodes always, flat lists and mappings when they fit in `room` columns.
-std::optional<std::string> one_line(const Node& node, std::size_t room) {
+std::optional<std::string> one_line(const YamlNode& node, std::size_t room) {
   const bool flat = !holds_mapping(node);
   if (!flat) return std::nullopt;
   std::string text = emit_line(node);
@@ -56,8 +56,8 @@ std::optional<std::string> one_line(const Node& node, std::size_t room) {
 
 /// Writes the children of a list or mapping, each on lines of their own. `lead` stands before the first one: the dash
 /// of the list item that they are in.
-void write_block(const Node& node, std::size_t indent, std::string lead, std::string& out) {
-  const auto write = [&](const std::string& head, const Node& value) {
+void write_block(const YamlNode& node, std::size_t indent, std::string lead, std::string& out) {
+  const auto write = [&](const std::string& head, const YamlNode& value) {
     const std::string start = (lead.empty() ? std::string(indent, ' ') : lead) + head;
     lead.clear();
     const std::size_t room = kLineWidth - std::min(kLineWidth, start.size());
@@ -70,39 +70,39 @@ void write_block(const Node& node, std::size_t indent, std::string lead, std::st
       write_block(value, indent + kIndent, start, out);
     }
   };
-  for (const Node& item : node.items) write("- ", item);
+  for (const YamlNode& item : node.items) write("- ", item);
   for (const Entry& entry : node.entries) write(scalar_text(entry.key, false) + ":", entry.value);
 }
 
-bool equal_scalars(const Node& a, const Node& b) {
+bool equal_scalars(const YamlNode& a, const YamlNode& b) {
   if (a.text == b.text) return true;
   const auto x = parse_real(a.text);
   const auto y = parse_real(b.text);
   return !a.quoted && !b.quoted && x && y && *x == *y;
 }
 
-std::string shown(const Node* node) {
+std::string shown(const YamlNode* node) {
   return node == nullptr ? "(not set)" : emit_line(*node);
 }
 
-std::optional<Difference> difference_of(const Node* a, const Node* b, const std::string& path) {
+std::optional<Difference> difference_of(const YamlNode* a, const YamlNode* b, const std::string& path) {
   if (a != nullptr && b != nullptr) return difference(*a, *b, path);
   return Difference{path, shown(a), shown(b)};
 }
 
 }  // namespace
 
-std::string emit_line(const Node& node) {
+std::string emit_line(const YamlNode& node) {
   std::string result;
   switch (node.kind) {
-    case Node::Kind::null:
+    case YamlNode::Kind::null:
       return "~";
-    case Node::Kind::scalar:
+    case YamlNode::Kind::scalar:
       return scalar_text(node.text, node.quoted);
-    case Node::Kind::sequence:
-      for (const Node& item : node.items) result += (result.empty() ? "" : ", ") + emit_line(item);
+    case YamlNode::Kind::sequence:
+      for (const YamlNode& item : node.items) result += (result.empty() ? "" : ", ") + emit_line(item);
       return "[" + result + "]";
-    case Node::Kind::mapping:
+    case YamlNode::Kind::mapping:
       for (const Entry& entry : node.entries) {
         result += (result.empty() ? "" : ", ") + scalar_text(entry.key, false) + ": " + emit_line(entry.value);
       }
@@ -111,7 +111,7 @@ std::string emit_line(const Node& node) {
   return result;
 }
 
-std::string emit(const Node& root) {
+std::string emit(const YamlNode& root) {
   const bool has_children = !root.items.empty() || !root.entries.empty();
   if (!has_children) return emit_line(root) + "\n";
   std::string out;
@@ -119,12 +119,12 @@ std::string emit(const Node& root) {
   return out;
 }
 
-std::optional<Difference> difference(const Node& a, const Node& b, std::string_view path) {
+std::optional<Difference> difference(const YamlNode& a, const YamlNode& b, std::string_view path) {
   if (a.kind != b.kind) return Difference{std::string(path), shown(&a), shown(&b)};
   if (a.is_scalar() && !equal_scalars(a, b)) return Difference{std::string(path), shown(&a), shown(&b)};
   for (std::size_t i = 0; i < std::max(a.items.size(), b.items.size()); ++i) {
-    const Node* left = i < a.items.size() ? &a.items[i] : nullptr;
-    const Node* right = i < b.items.size() ? &b.items[i] : nullptr;
+    const YamlNode* left = i < a.items.size() ? &a.items[i] : nullptr;
+    const YamlNode* right = i < b.items.size() ? &b.items[i] : nullptr;
     if (auto found = difference_of(left, right, join_path(path, std::to_string(i)))) return found;
   }
   for (const Entry& entry : a.entries) {

@@ -11,19 +11,19 @@
 
 namespace athanor {
 
-Node to_node(const AttributeValue& value);
-Node to_node(const Attributes& attributes);
+YamlNode to_node(const AttributeValue& value);
+YamlNode to_node(const Attributes& attributes);
 /// `{name: …, settings}`.
-Node to_node(const NamedSettings& named);
+YamlNode to_node(const NamedSettings& named);
 /// `[{name: {settings}}, …]`; a name without settings stands alone.
-Node to_node(const std::vector<NamedSettings>& list);
-Node to_node(const std::vector<LayerSpec>& layers);
+YamlNode to_node(const std::vector<NamedSettings>& list);
+YamlNode to_node(const std::vector<LayerSpec>& layers);
 
 /// All on one line: `{lr: 0.1, groups: []}`.
-std::string emit_line(const Node& node);
+std::string emit_line(const YamlNode& node);
 
 /// YAML text that parses back to an equal tree: block style, with what is short and flat on one line.
-std::string emit(const Node& root);
+std::string emit(const YamlNode& root);
 
 /// Where two trees differ first, in the order of `a`; a side that lacks the key says "(not set)".
 struct Difference {
@@ -33,6 +33,6 @@ struct Difference {
 };
 
 /// Numbers compare by value, so 0.10 equals 0.1; the order of keys does not matter.
-std::optional<Difference> difference(const Node& a, const Node& b, std::string_view path = "");
+std::optional<Difference> difference(const YamlNode& a, const YamlNode& b, std::string_view path = "");
 
 }  // namespace athanor

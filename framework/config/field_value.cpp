@@ -25,7 +25,7 @@ bool in_range(double value, const Field& field) {
 
 /// A bound as a person would write it: "1", not "1.0".
 std::string bound_text(double bound) {
-  return fmt::format("{:g}", bound);
+  return fmt::format("{}", bound);
 }
 
 std::string element_text(const Field& field) {
@@ -59,45 +59,45 @@ struct Reader {
   const Field& field;
   Problems& problems;
 
-  void refuse(const Node& node, std::string_view path) const {
+  void refuse(const YamlNode& node, std::string_view path) const {
     const std::string hint = node.quoted && field.type != FieldType::text ? "; remove the quotes" : "";
     problems.add(node.place, path, fmt::format("wanted {}, found {}{}", wanted_text(field), found_text(node), hint));
   }
 
-  std::optional<double> checked(const Node& node, std::optional<double> number, std::string_view path) const {
+  std::optional<double> checked(const YamlNode& node, std::optional<double> number, std::string_view path) const {
     if (node.quoted || !number || !in_range(*number, field)) return refuse(node, path), std::nullopt;
     return number;
   }
 
-  std::optional<AttributeValue> boolean(const Node& node, std::string_view path) const {
+  std::optional<AttributeValue> boolean(const YamlNode& node, std::string_view path) const {
     const std::optional<bool> value = parse_boolean(node.text);
     if (node.quoted || !value) return refuse(node, path), std::nullopt;
     return *value;
   }
 
-  std::optional<AttributeValue> integer(const Node& node, std::string_view path) const {
+  std::optional<AttributeValue> integer(const YamlNode& node, std::string_view path) const {
     const std::optional<std::int64_t> value = parse_integer(node.text);
     const auto number = value ? std::optional<double>(static_cast<double>(*value)) : std::nullopt;
     if (!checked(node, number, path)) return std::nullopt;
     return *value;
   }
 
-  std::optional<AttributeValue> real(const Node& node, std::string_view path) const {
+  std::optional<AttributeValue> real(const YamlNode& node, std::string_view path) const {
     const std::optional<double> value = checked(node, parse_real(node.text), path);
     if (!value) return std::nullopt;
     return *value;
   }
 
-  std::optional<AttributeValue> text(const Node& node, std::string_view path) const {
+  std::optional<AttributeValue> text(const YamlNode& node, std::string_view path) const {
     const auto& choices = field.choices;
     if (choices.empty() || std::find(choices.begin(), choices.end(), node.text) != choices.end()) return node.text;
     problems.add(node.place, path, fmt::format("unknown value '{}'{}", node.text, suggestion(node.text, choices)));
     return std::nullopt;
   }
 
-  std::optional<AttributeValue> element(const Node& node, std::string_view path) const {
+  std::optional<AttributeValue> element(const YamlNode& node, std::string_view path) const {
     if (!node.is_scalar()) return refuse(node, path), std::nullopt;
-    Node expanded = node;
+    YamlNode expanded = node;
     if (node.text.find("${") != std::string::npos) expanded.text = expand_environment(node, path, problems);
     switch (field.type) {
       case FieldType::boolean:
@@ -120,12 +120,12 @@ struct Reader {
 
   /// A list; a bare scalar is a list of one.
   template <typename T>
-  std::optional<AttributeValue> list(const Node& node, std::string_view path) const {
+  std::optional<AttributeValue> list(const YamlNode& node, std::string_view path) const {
     if (!node.is_sequence() && !node.is_scalar()) return refuse(node, path), std::nullopt;
     const std::size_t count = node.is_sequence() ? node.items.size() : 1;
     std::vector<T> values;
     for (std::size_t i = 0; i < count; ++i) {
-      const Node& item = node.is_sequence() ? node.items[i] : node;
+      const YamlNode& item = node.is_sequence() ? node.items[i] : node;
       const std::string item_path = node.is_sequence() ? join_path(path, std::to_string(i)) : std::string(path);
       if (const auto value = element(item, item_path)) values.push_back(std::get<T>(*value));
     }
@@ -186,7 +186,7 @@ std::string wanted_text(const Field& field) {
   return range.empty() ? wanted : fmt::format("{}, {}", wanted, range);
 }
 
-std::optional<AttributeValue> read_value(const Node& node, const Field& field, std::string_view path,
+std::optional<AttributeValue> read_value(const YamlNode& node, const Field& field, std::string_view path,
                                          Problems& problems) {
   const Reader reader{field, problems};
   switch (field.type) {

@@ -26,7 +26,7 @@ std::string wanted_text(const Field& field);
 
 /// The node as the field's type, with `${NAME}` expanded, or nothing, with a problem added that says what was wanted
 /// and what was found. Fields of type `layers` are not read here.
-std::optional<AttributeValue> read_value(const Node& node, const Field& field, std::string_view path,
+std::optional<AttributeValue> read_value(const YamlNode& node, const Field& field, std::string_view path,
                                          Problems& problems);
 
 }  // namespace athanor

@@ -5,19 +5,19 @@
 namespace athanor {
 namespace {
 
-void place_all(Node& node, const Location& place) {
+void place_all(YamlNode& node, const Location& place) {
   node.place = place;
-  for (Node& item : node.items) place_all(item, place);
+  for (YamlNode& item : node.items) place_all(item, place);
   for (Entry& entry : node.entries) {
     entry.key_place = place;
     place_all(entry.value, place);
   }
 }
 
-std::optional<Node> parse_value(const std::string& text, const Location& place, std::string_view path,
+std::optional<YamlNode> parse_value(const std::string& text, const Location& place, std::string_view path,
                                 Problems& problems) {
   Problems found;
-  std::optional<Node> value = parse_yaml(text, "the value", found);
+  std::optional<YamlNode> value = parse_yaml(text, "the value", found);
   if (!found.empty()) {
     problems.add(place, path, fmt::format("{} (a text with special characters needs quotes)", found.text()));
     return std::nullopt;
@@ -27,12 +27,12 @@ std::optional<Node> parse_value(const std::string& text, const Location& place, 
 }
 
 /// The child that `segment` names, made when it can be; nullptr after adding a problem. `done` is the path so far.
-Node* descend(Node& node, const std::string& segment, const std::string& done, const Location& place,
+YamlNode* descend(YamlNode& node, const std::string& segment, const std::string& done, const Location& place,
               Problems& problems) {
   if (node.is_null() || node.is_mapping()) {
     if (node.is_null()) node.place = place;
     if (node.find(segment) == nullptr) {
-      Node fresh;
+      YamlNode fresh;
       fresh.place = place;
       node.set(segment, std::move(fresh));
     }
@@ -58,7 +58,7 @@ Node* descend(Node& node, const std::string& segment, const std::string& done, c
   return &node.items[static_cast<std::size_t>(*index)];
 }
 
-void apply(Node& root, const std::string& argument, Problems& problems) {
+void apply(YamlNode& root, const std::string& argument, Problems& problems) {
   const Location place{fmt::format("command line argument '{}'", argument), 0, 0};
   const std::size_t equals = argument.find('=');
   const std::string path = argument.substr(0, equals);
@@ -67,25 +67,30 @@ void apply(Node& root, const std::string& argument, Problems& problems) {
     problems.add(place, "wanted KEY=VALUE, as in optimizer.lr=0.1");
     return;
   }
-  std::optional<Node> value = parse_value(argument.substr(equals + 1), place, path, problems);
+  std::optional<YamlNode> value = parse_value(argument.substr(equals + 1), place, path, problems);
   if (!value) return;
 
-  Node* node = &root;
+  YamlNode* node = &root;
+  YamlNode* parent = nullptr;
   std::string done;
   for (std::size_t at = 0; at <= path.size();) {
     const std::size_t dot = std::min(path.find('.', at), path.size());
     const std::string segment = path.substr(at, dot - at);
+    parent = node;
     node = descend(*node, segment, done, place, problems);
     if (node == nullptr) return;
     done = join_path(done, segment);
     at = dot + 1;
   }
   *node = std::move(*value);
+  for (Entry& entry : parent->entries) {
+    if (&entry.value == node) entry.key_place = place;
+  }
 }
 
 }  // namespace
 
-void apply_overrides(Node& root, std::span<const std::string> overrides, Problems& problems) {
+void apply_overrides(YamlNode& root, std::span<const std::string> overrides, Problems& problems) {
   for (const std::string& argument : overrides) apply(root, argument, problems);
 }
 

@@ -27,7 +27,7 @@ class TreeBuilder : public YAML::EventHandler {
   TreeBuilder(std::string_view text, const std::string& file, Problems& problems)
       : text_(text), file_(file), problems_(problems) {}
 
-  Node take_root() { return std::move(root_); }
+  YamlNode take_root() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (started_) stop(place(mark), "a second document starts here; keep one recipe in a file and remove the '---'");
@@ -37,7 +37,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     refuse_anchor(mark, anchor);
-    Node node;
+    YamlNode node;
     node.place = place(mark);
     attach(std::move(node));
   }
@@ -51,7 +51,7 @@ class TreeBuilder : public YAML::EventHandler {
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
-    Node node = scalar_node(value);
+    YamlNode node = scalar_node(value);
     node.quoted = tag == "!";
     node.place = place(mark);
     // yaml-cpp takes a quote that is still open at the end of the file for a closed one when a line break comes last.
@@ -75,7 +75,7 @@ class TreeBuilder : public YAML::EventHandler {
  private:
   /// A list or mapping that is being read, with the key that waits for its value.
   struct Frame {
-    Node node;
+    YamlNode node;
     bool has_key = false;
     std::string key;
     Location key_place;
@@ -99,7 +99,7 @@ class TreeBuilder : public YAML::EventHandler {
     stop(place(mark), fmt::format("tags ({}) are not supported; remove it, or put the text in quotes", tag));
   }
 
-  void open(Node node, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+  void open(YamlNode node, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
             YAML::EmitterStyle::value style) {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
@@ -115,12 +115,12 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void close() {
-    Node node = std::move(stack_.back().node);
+    YamlNode node = std::move(stack_.back().node);
     stack_.pop_back();
     attach(std::move(node));
   }
 
-  void attach(Node node) {
+  void attach(YamlNode node) {
     if (stack_.empty()) {
       root_ = std::move(node);
       return;
@@ -138,7 +138,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
-  void add_entry(Frame& parent, Node value) {
+  void add_entry(Frame& parent, YamlNode value) {
     parent.has_key = false;
     if (value.is_null()) value.place = parent.key_place;
     const auto [first, fresh] = parent.lines.try_emplace(parent.key, parent.key_place.line);
@@ -154,7 +154,7 @@ class TreeBuilder : public YAML::EventHandler {
   const std::string& file_;
   Problems& problems_;
   std::vector<Frame> stack_;
-  Node root_;
+  YamlNode root_;
   bool started_ = false;
 };
 
@@ -177,7 +177,7 @@ std::string working_directory() {
 
 }  // namespace
 
-std::optional<Node> parse_yaml(std::string_view text, std::string file, Problems& problems) {
+std::optional<YamlNode> parse_yaml(std::string_view text, std::string file, Problems& problems) {
   if (text.size() > kMaxBytes) {
     problems.add({file, 0, 0}, fmt::format("is larger than {} bytes; is it a recipe?", kMaxBytes));
     return std::nullopt;
@@ -198,20 +198,20 @@ std::optional<Node> parse_yaml(std::string_view text, std::string file, Problems
                  fmt::format("is not valid YAML: {}; {}", error.msg, advice(error.msg)));
     return std::nullopt;
   }
-  Node root = builder.take_root();
+  YamlNode root = builder.take_root();
   if (root.place.line == 0) root.place = {file, 1, 1};
   return root;
 }
 
-Node parse_yaml(std::string_view text, std::string file) {
+YamlNode parse_yaml(std::string_view text, std::string file) {
   Problems problems;
-  std::optional<Node> root = parse_yaml(text, std::move(file), problems);
+  std::optional<YamlNode> root = parse_yaml(text, std::move(file), problems);
   problems.throw_if_any();
   ATHANOR_CHECK(root.has_value(), "neither a tree nor a problem");
   return std::move(*root);
 }
 
-std::optional<Node> load_yaml(const std::string& path, Problems& problems) {
+std::optional<YamlNode> load_yaml(const std::string& path, Problems& problems) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     throw UsageError("cannot read {}: it is a folder; name the recipe file in it", path);
@@ -229,9 +229,9 @@ std::optional<Node> load_yaml(const std::string& path, Problems& problems) {
   return parse_yaml(text, path, problems);
 }
 
-Node load_yaml(const std::string& path) {
+YamlNode load_yaml(const std::string& path) {
   Problems problems;
-  std::optional<Node> root = load_yaml(path, problems);
+  std::optional<YamlNode> root = load_yaml(path, problems);
   problems.throw_if_any();
   ATHANOR_CHECK(root.has_value(), "neither a tree nor a problem");
   return std::move(*root);

@@ -17,7 +17,7 @@ std::vector<std::string> valid_keys(const Schema& schema, const ValidateOptions&
   return keys;
 }
 
-void refuse_unknown_keys(const Node& section, const std::vector<std::string>& valid, std::string_view path,
+void refuse_unknown_keys(const YamlNode& section, const std::vector<std::string>& valid, std::string_view path,
                          Problems& problems) {
   for (const Entry& entry : section.entries) {
     if (std::find(valid.begin(), valid.end(), entry.key) != valid.end()) continue;
@@ -26,8 +26,8 @@ void refuse_unknown_keys(const Node& section, const std::vector<std::string>& va
   }
 }
 
-void read_layers(const Node* node, const Node& section, const Field& field, const std::string& path, Problems& problems,
-                 LayerLists* lists) {
+void read_layers(const YamlNode* node, const YamlNode& section, const Field& field, const std::string& path,
+                 Problems& problems, LayerLists* lists) {
   ATHANOR_CHECK(lists != nullptr, "nowhere to put the layers of '{}'", path);
   std::vector<LayerSpec> layers;
   if (node != nullptr) layers = validate_layers(*node, path, problems);
@@ -40,7 +40,7 @@ void read_layers(const Node* node, const Node& section, const Field& field, cons
 
 }  // namespace
 
-Attributes validate(const Node& section, const Schema& schema, std::string_view path, Problems& problems,
+Attributes validate(const YamlNode& section, const Schema& schema, std::string_view path, Problems& problems,
                     const ValidateOptions& options) {
   Attributes values;
   const std::vector<std::string> valid = valid_keys(schema, options);
@@ -52,7 +52,7 @@ Attributes validate(const Node& section, const Schema& schema, std::string_view 
   }
   refuse_unknown_keys(section, valid, path, problems);
   for (const Field& field : schema.fields) {
-    const Node* node = section.find(field.name);
+    const YamlNode* node = section.find(field.name);
     const std::string field_path = join_path(path, field.name);
     if (field.type == FieldType::layers) {
       read_layers(node, section, field, field_path, problems, options.layers);

@@ -25,12 +25,12 @@ struct ValidateOptions {
 };
 
 /// The values of a mapping (nothing at all counts as an empty one), in schema order. `path` is the section's ("train").
-Attributes validate(const Node& section, const Schema& schema, std::string_view path, Problems& problems,
+Attributes validate(const YamlNode& section, const Schema& schema, std::string_view path, Problems& problems,
                     const ValidateOptions& options = {});
 
-/// A list of layers: `- relu`, `- conv: {channels: 32}`, or the shorthand `- linear: 10`. Schemas are those of kind
-/// "layer".
-std::vector<LayerSpec> validate_layers(const Node& list, std::string_view path, Problems& problems);
+/// A list of layers: `- relu`, `- conv: {channels: 32}`, or the shorthand `- linear: 10`. Schemas are those of `kind`.
+std::vector<LayerSpec> validate_layers(const YamlNode& list, std::string_view path, Problems& problems,
+                                       std::string_view kind = "layer");
 
 /// A choice by name with the settings of what it names: `{name: sgd, lr: 0.1}`.
 struct NamedSettings {
@@ -46,11 +46,11 @@ struct NamedSettings {
 
 /// A mapping with `name:`, whose other keys are those of the schema of (kind, name), or a bare name. `common` adds
 /// fields that every name of the kind has; where both have a field, the named schema's wins.
-NamedSettings validate_named(const Node& section, std::string_view kind, std::string_view path, Problems& problems,
+NamedSettings validate_named(const YamlNode& section, std::string_view kind, std::string_view path, Problems& problems,
                              const std::vector<Field>& common = {}, const std::vector<std::string>& other_keys = {});
 
 /// A list in which each item names a schema of `kind`: `[random_crop: {padding: 2}, horizontal_flip]`.
-std::vector<NamedSettings> validate_named_list(const Node& list, std::string_view kind, std::string_view path,
+std::vector<NamedSettings> validate_named_list(const YamlNode& list, std::string_view kind, std::string_view path,
                                                Problems& problems);
 
 }  // namespace athanor

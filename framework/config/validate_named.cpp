@@ -11,7 +11,7 @@ namespace {
 struct NamedItem {
   std::string name;
   Location place;
-  Node settings;
+  YamlNode settings;
   const Schema* schema = nullptr;
 };
 
@@ -30,7 +30,7 @@ const Schema* known_schema(std::string_view kind, const std::string& name, const
   return schema;
 }
 
-void refuse_item(const Node& item, std::string_view kind, std::string_view path, Problems& problems) {
+void refuse_item(const YamlNode& item, std::string_view kind, std::string_view path, Problems& problems) {
   if (!item.is_mapping() || item.entries.size() < 2) {
     problems.add(
         item.place, path,
@@ -46,19 +46,19 @@ void refuse_item(const Node& item, std::string_view kind, std::string_view path,
 }
 
 /// The settings as a mapping; a bare value becomes the schema's shorthand field.
-Node settings_of(const Node& value, const Schema& schema) {
+YamlNode settings_of(const YamlNode& value, const Schema& schema) {
   if (value.is_mapping() || schema.shorthand.empty()) return value;
   if (value.is_null()) return value;
-  Node settings = mapping_node();
+  YamlNode settings = mapping_node();
   settings.place = value.place;
   settings.set(schema.shorthand, value);
   return settings;
 }
 
 /// `name`, `name:` or `name: settings`. Adds to `path` the name.
-std::optional<NamedItem> read_item(const Node& item, std::string_view kind, std::string& path, Problems& problems) {
+std::optional<NamedItem> read_item(const YamlNode& item, std::string_view kind, std::string& path, Problems& problems) {
   NamedItem result;
-  const Node* value = nullptr;
+  const YamlNode* value = nullptr;
   if (item.is_scalar()) {
     result.name = item.text;
     result.place = item.place;
@@ -78,7 +78,7 @@ std::optional<NamedItem> read_item(const Node& item, std::string_view kind, std:
   return result;
 }
 
-bool is_list(const Node& list, std::string_view path, std::string_view kind, Problems& problems) {
+bool is_list(const YamlNode& list, std::string_view path, std::string_view kind, Problems& problems) {
   if (list.is_sequence()) return true;
   problems.add(list.place, path, fmt::format("wanted a list, each item '- {}', found {}", kind, found_text(list)));
   return false;
@@ -86,12 +86,13 @@ bool is_list(const Node& list, std::string_view path, std::string_view kind, Pro
 
 }  // namespace
 
-std::vector<LayerSpec> validate_layers(const Node& list, std::string_view path, Problems& problems) {
+std::vector<LayerSpec> validate_layers(const YamlNode& list, std::string_view path, Problems& problems,
+                                       std::string_view kind) {
   std::vector<LayerSpec> layers;
-  if (!is_list(list, path, "layer", problems)) return layers;
+  if (!is_list(list, path, kind, problems)) return layers;
   for (std::size_t i = 0; i < list.items.size(); ++i) {
     std::string item_path = join_path(path, std::to_string(i));
-    const auto item = read_item(list.items[i], "layer", item_path, problems);
+    const auto item = read_item(list.items[i], kind, item_path, problems);
     if (!item) continue;
     LayerSpec layer{.kind = item->name, .attributes = {}, .children = {}, .place = item->place};
     layer.attributes = validate(item->settings, *item->schema, item_path, problems, {{}, &layer.children});
@@ -100,9 +101,9 @@ std::vector<LayerSpec> validate_layers(const Node& list, std::string_view path, 
   return layers;
 }
 
-NamedSettings validate_named(const Node& section, std::string_view kind, std::string_view path, Problems& problems,
+NamedSettings validate_named(const YamlNode& section, std::string_view kind, std::string_view path, Problems& problems,
                              const std::vector<Field>& common, const std::vector<std::string>& other_keys) {
-  const Node* name = section.is_scalar() ? &section : section.find("name");
+  const YamlNode* name = section.is_scalar() ? &section : section.find("name");
   NamedSettings result;
   if (name == nullptr || !name->is_scalar()) {
     problems.add(name ? name->place : section.place, join_path(path, "name"),
@@ -121,13 +122,13 @@ NamedSettings validate_named(const Node& section, std::string_view kind, std::st
   }
   ValidateOptions options{.other_keys = {"name"}, .layers = nullptr};
   options.other_keys.insert(options.other_keys.end(), other_keys.begin(), other_keys.end());
-  Node bare = mapping_node();
+  YamlNode bare = mapping_node();
   bare.place = section.place;
   result.attributes = validate(section.is_scalar() ? bare : section, all, path, problems, options);
   return result;
 }
 
-std::vector<NamedSettings> validate_named_list(const Node& list, std::string_view kind, std::string_view path,
+std::vector<NamedSettings> validate_named_list(const YamlNode& list, std::string_view kind, std::string_view path,
                                                Problems& problems) {
   std::vector<NamedSettings> result;
   if (list.is_null() || !is_list(list, path, kind, problems)) return result;

@@ -11,13 +11,13 @@ namespace {
 
 using config_test::contains;
 
-Node sample() {
+YamlNode sample() {
   return parse_yaml(config_test::kSample, "r.yaml");
 }
 
 std::string problems_of(std::vector<std::string> overrides) {
   Problems problems;
-  Node root = sample();
+  YamlNode root = sample();
   apply_overrides(root, overrides, problems);
   if (problems.empty()) config_test::check_sample(root, problems);
   return problems.text();
@@ -25,13 +25,14 @@ std::string problems_of(std::vector<std::string> overrides) {
 
 TEST(Overrides, SetValuesListItemsAndWholeSections) {
   Problems problems;
-  Node root = sample();
+  YamlNode root = sample();
   const std::vector<std::string> overrides = {"train.batch=64",        "layers.0.test_conv.channels=16",
                                               "tool={name: test_saw}", "train.match=[\"*.bn\", a]",
                                               "steps.2=test_flip",     "fresh.a.b=1"};
   apply_overrides(root, overrides, problems);
   ASSERT_TRUE(problems.empty()) << problems.text();
   EXPECT_EQ(find_node(root, "train.batch")->text, "64");
+  EXPECT_EQ(locate(root, "train.batch").text(), "command line argument 'train.batch=64'");
   EXPECT_EQ(find_node(root, "layers.0.test_conv.channels")->text, "16");
   EXPECT_EQ(root.find("tool")->entries.size(), 1u);
   EXPECT_EQ(find_node(root, "train.match.0")->text, "*.bn");
@@ -62,25 +63,25 @@ TEST(Overrides, RefuseWhatIsNoAssignment) {
 
 TEST(Overrides, KeepTheOrderSoThatTheLastOneWins) {
   Problems problems;
-  Node root = sample();
+  YamlNode root = sample();
   apply_overrides(root, std::vector<std::string>{"train.batch=1", "train.batch=2"}, problems);
   EXPECT_EQ(find_node(root, "train.batch")->text, "2");
 }
 
 TEST(Emit, ResolvedSettingsReadBackEqual) {
   Problems problems;
-  const Node root = sample();
+  const YamlNode root = sample();
   const Attributes train = validate(*root.find("train"), config_test::train_schema(), "train", problems);
   const NamedSettings tool = validate_named(*root.find("tool"), "test_tool", "tool", problems);
   const auto steps = validate_named_list(*root.find("steps"), "test_step", "steps", problems);
   const auto layers = validate_layers(*root.find("layers"), "layers", problems);
-  Node resolved = mapping_node();
+  YamlNode resolved = mapping_node();
   resolved.set("train", to_node(train));
   resolved.set("tool", to_node(tool));
   resolved.set("steps", to_node(steps));
   resolved.set("layers", to_node(layers));
   const std::string text = emit(resolved);
-  const Node again = parse_yaml(text, "resolved.yaml");
+  const YamlNode again = parse_yaml(text, "resolved.yaml");
   EXPECT_EQ(validate(*again.find("train"), config_test::train_schema(), "train", problems), train);
   EXPECT_EQ(validate_named(*again.find("tool"), "test_tool", "tool", problems), tool);
   EXPECT_EQ(validate_named_list(*again.find("steps"), "test_step", "steps", problems), steps);
@@ -90,7 +91,7 @@ TEST(Emit, ResolvedSettingsReadBackEqual) {
 }
 
 TEST(Emit, IsReadable) {
-  const Node root = parse_yaml(
+  const YamlNode root = parse_yaml(
       "name: x\nmodel:\n  layers: [relu, {conv: {channels: 3}}, {block: {body: [relu, {dense: 1}], deep: [[1, 2], "
       "[3]]}}]\n",
       "r");
@@ -104,9 +105,9 @@ TEST(Emit, QuotesWhatYamlWouldReadOtherwise) {
        {"",         "~",     "null", "a: b", "#x",  "*",   "- a",  "-",   "a\nb", "it's \"so\" \\",
         "\xc3\xa4", " lead", "{a}",  "a, b", "---", "...", "%a",   "@",   "`",    "!x",
         "&x",       "|",     ">",    "?",    "=",   "<<",  "\x7f", "${X}"}) {
-    Node root = mapping_node();
+    YamlNode root = mapping_node();
     root.set("key", scalar_node(text));
-    const Node again = parse_yaml(emit(root), "r.yaml");
+    const YamlNode again = parse_yaml(emit(root), "r.yaml");
     ASSERT_TRUE(again.find("key")->is_scalar()) << emit(root);
     EXPECT_EQ(again.find("key")->text, text) << emit(root);
   }

@@ -19,12 +19,12 @@ std::string parse_error(std::string_view text) {
 }
 
 TEST(Parse, KeepsKindsQuotesOrderAndPlaces) {
-  const Node root = parse_yaml("name: x\ntrain:\n  batch: \"64\"\n  list: [1, ~]\nempty:\n", "r.yaml");
+  const YamlNode root = parse_yaml("name: x\ntrain:\n  batch: \"64\"\n  list: [1, ~]\nempty:\n", "r.yaml");
   ASSERT_TRUE(root.is_mapping());
   ASSERT_EQ(root.entries.size(), 3u);
   EXPECT_EQ(root.entries[1].key, "train");
   EXPECT_TRUE(root.find("empty")->is_null());
-  const Node* batch = find_node(root, "train.batch");
+  const YamlNode* batch = find_node(root, "train.batch");
   EXPECT_EQ(batch->text, "64");
   EXPECT_TRUE(batch->quoted);
   EXPECT_EQ(batch->place.text(), "r.yaml:3:10");
@@ -34,7 +34,7 @@ TEST(Parse, KeepsKindsQuotesOrderAndPlaces) {
 }
 
 TEST(Parse, LocatesAKeyOrTheSectionAroundIt) {
-  const Node root = parse_yaml("a: 1\ntrain:\n  batch: 64\nlayers:\n  - relu\n  - conv: {channels: 3}\n", "r.yaml");
+  const YamlNode root = parse_yaml("a: 1\ntrain:\n  batch: 64\nlayers:\n  - relu\n  - conv: {channels: 3}\n", "r.yaml");
   EXPECT_EQ(locate(root, "train.batch").text(), "r.yaml:3:3");
   EXPECT_EQ(locate(root, "train.shards").text(), "r.yaml:2:1");
   EXPECT_EQ(locate(root, "layers.1.conv.channels").text(), "r.yaml:6:12");
@@ -63,7 +63,7 @@ TEST(Parse, NamesEveryTabInIndentation) {
 }
 
 TEST(Parse, AcceptsATabAfterAColonAndInQuotes) {
-  const Node root = parse_yaml("a:\t1\nb: \"x\ty\"\n", "r.yaml");
+  const YamlNode root = parse_yaml("a:\t1\nb: \"x\ty\"\n", "r.yaml");
   EXPECT_EQ(root.find("a")->text, "1");
   EXPECT_EQ(root.find("b")->text, "x\ty");
 }
@@ -115,7 +115,7 @@ TEST(Parse, NamesAMissingFileAndAFolder) {
 }
 
 TEST(Parse, FindsClosingQuotesAfterLettersOfSeveralBytesAndCarriageReturns) {
-  const Node root = parse_yaml("a: \xc3\xa4\xe2\x82\xac\r\nb: \"x\"\r\nc: '\xc3\xa4'\n", "r.yaml");
+  const YamlNode root = parse_yaml("a: \xc3\xa4\xe2\x82\xac\r\nb: \"x\"\r\nc: '\xc3\xa4'\n", "r.yaml");
   EXPECT_EQ(root.find("a")->text, "\xc3\xa4\xe2\x82\xac");
   EXPECT_EQ(root.find("b")->text, "x");
   EXPECT_TRUE(contains(parse_error("a: \xc3\xa4\xe2\x82\xac\r\nb: \"x\r\n"), "r.yaml:2:4: the quote"));

@@ -46,9 +46,9 @@ inline Schema train_schema() {
 }
 
 /// Runs every reader on a tree of the sample's form.
-inline void check_sample(const Node& root, Problems& problems) {
-  const Node nothing;
-  const auto part = [&](const char* key) -> const Node& { return root.find(key) ? *root.find(key) : nothing; };
+inline void check_sample(const YamlNode& root, Problems& problems) {
+  const YamlNode nothing;
+  const auto part = [&](const char* key) -> const YamlNode& { return root.find(key) ? *root.find(key) : nothing; };
   validate(part("train"), train_schema(), "train", problems);
   validate_named(part("tool"), "test_tool", "tool", problems);
   validate_named_list(part("steps"), "test_step", "steps", problems);
