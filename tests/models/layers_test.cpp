@@ -24,7 +24,7 @@ TEST(Layers, ResidualAddsItsBranches) {
 - residual:
     body:
       - conv: {channels: 8, padding: 1}
-      - relu
+      - tanh
     shortcut:
       - conv: {channels: 8, kernel: 1, bias: false}
 - global_avg_pool
@@ -36,7 +36,7 @@ TEST(Layers, ResidualAddsItsBranches) {
   const auto sum =
       std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& n) { return n.op->name == "add"; });
   ASSERT_NE(sum, graph.nodes.end());
-  EXPECT_EQ(graph.node(graph.value(sum->inputs[0]).producer).layer, "residual1.body.relu1");
+  EXPECT_EQ(graph.node(graph.value(sum->inputs[0]).producer).layer, "residual1.body.tanh1");
   EXPECT_EQ(graph.node(graph.value(sum->inputs[1]).producer).layer, "residual1.shortcut.conv1");
 }
 
