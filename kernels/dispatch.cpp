@@ -1,6 +1,13 @@
 // Which table of kernels belongs to which instruction set. The tables are defined in kernels/cpu/, once for each.
 #include "kernels/batch_norm.h"
+#include "kernels/channel_ops.h"
+#include "kernels/copy_window.h"
+#include "kernels/dropout.h"
 #include "kernels/elementwise.h"
+#include "kernels/group_norm.h"
+#include "kernels/losses.h"
+#include "kernels/pool2d.h"
+#include "kernels/prepare_input.h"
 #include "kernels/reduce.h"
 
 #define ATHANOR_KERNEL_FAMILY(Table, family)               \
@@ -22,5 +29,12 @@
   }
 
 ATHANOR_KERNEL_FAMILY(BatchNormKernels, batch_norm)
+ATHANOR_KERNEL_FAMILY(ChannelKernels, channel)
+ATHANOR_KERNEL_FAMILY(CopyKernels, copy)
+ATHANOR_KERNEL_FAMILY(DropoutKernels, dropout)
 ATHANOR_KERNEL_FAMILY(ElementwiseKernels, elementwise)
+ATHANOR_KERNEL_FAMILY(GroupNormKernels, group_norm)
+ATHANOR_KERNEL_FAMILY(LossKernels, loss)
+ATHANOR_KERNEL_FAMILY(Pool2dKernels, pool2d)
+ATHANOR_KERNEL_FAMILY(PrepareInputKernels, prepare_input)
 ATHANOR_KERNEL_FAMILY(ReduceKernels, reduce)

@@ -1,5 +1,6 @@
 // What happens to one image between the raw pixels that the loader delivers and the input of the network: the geometry
-// of crop, flip and cutout, as numbers drawn by the loader. The input kernel applies it and normalises in the same pass.
+// of crop, flip and cutout, as numbers drawn by the loader. The input kernel applies it and normalises in the same
+// pass.
 #pragma once
 
 #include <cstdint>

@@ -2,9 +2,8 @@
 
 #include <cctype>
 #include <cstdlib>
-#include <filesystem>
+#include <optional>
 
-#include "base/error.h"
 #include "config/text_checks.h"
 
 namespace athanor {
@@ -20,14 +19,14 @@ bool is_variable_name(std::string_view name) {
   return true;
 }
 
-}  // namespace
-
+/// The variable; an empty ATHANOR_DATA counts as none.
 std::optional<std::string> environment_value(const std::string& name) {
-  if (const char* value = std::getenv(name.c_str())) return value;
-  std::error_code ignored;
-  if (name == kDataVariable && std::filesystem::is_directory(kDefaultDataFolder, ignored)) return kDefaultDataFolder;
-  return std::nullopt;
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr || (name == kDataVariable && *value == '\0')) return std::nullopt;
+  return value;
 }
+
+}  // namespace
 
 std::string expand_environment(const YamlNode& scalar, std::string_view path, Problems& problems) {
   const std::string_view text = scalar.text;
@@ -53,14 +52,6 @@ std::string expand_environment(const YamlNode& scalar, std::string_view path, Pr
   }
   result += text.substr(at);
   return result;
-}
-
-void require_expanded(std::string_view path) {
-  if (path.find("${ATHANOR_DATA}") == std::string_view::npos) return;
-  throw DataError(
-      "cannot find the data of {}: ATHANOR_DATA is not set and {} does not exist; export ATHANOR_DATA=FOLDER "
-      "with the folder that holds the data sets, or set data.path",
-      path, kDefaultDataFolder);
 }
 
 }  // namespace athanor

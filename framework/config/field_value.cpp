@@ -25,7 +25,7 @@ bool in_range(double value, const Field& field) {
 
 /// A bound as a person would write it: "1", not "1.0".
 std::string bound_text(double bound) {
-  return fmt::format("{:g}", bound);
+  return fmt::format("{}", bound);
 }
 
 std::string element_text(const Field& field) {

@@ -28,9 +28,9 @@ struct ValidateOptions {
 Attributes validate(const YamlNode& section, const Schema& schema, std::string_view path, Problems& problems,
                     const ValidateOptions& options = {});
 
-/// A list of layers: `- relu`, `- conv: {channels: 32}`, or the shorthand `- linear: 10`. Schemas are those of kind
-/// "layer".
-std::vector<LayerSpec> validate_layers(const YamlNode& list, std::string_view path, Problems& problems);
+/// A list of layers: `- relu`, `- conv: {channels: 32}`, or the shorthand `- linear: 10`. Schemas are those of `kind`.
+std::vector<LayerSpec> validate_layers(const YamlNode& list, std::string_view path, Problems& problems,
+                                       std::string_view kind = "layer");
 
 /// A choice by name with the settings of what it names: `{name: sgd, lr: 0.1}`.
 struct NamedSettings {

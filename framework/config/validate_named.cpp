@@ -86,12 +86,13 @@ bool is_list(const YamlNode& list, std::string_view path, std::string_view kind,
 
 }  // namespace
 
-std::vector<LayerSpec> validate_layers(const YamlNode& list, std::string_view path, Problems& problems) {
+std::vector<LayerSpec> validate_layers(const YamlNode& list, std::string_view path, Problems& problems,
+                                       std::string_view kind) {
   std::vector<LayerSpec> layers;
-  if (!is_list(list, path, "layer", problems)) return layers;
+  if (!is_list(list, path, kind, problems)) return layers;
   for (std::size_t i = 0; i < list.items.size(); ++i) {
     std::string item_path = join_path(path, std::to_string(i));
-    const auto item = read_item(list.items[i], "layer", item_path, problems);
+    const auto item = read_item(list.items[i], kind, item_path, problems);
     if (!item) continue;
     LayerSpec layer{.kind = item->name, .attributes = {}, .children = {}, .place = item->place};
     layer.attributes = validate(item->settings, *item->schema, item_path, problems, {{}, &layer.children});

@@ -12,6 +12,12 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+/// (value + a hash of (other, key), uniform below extent) modulo extent, for extent ≤ 2^31; without the slow division.
+std::uint64_t shifted(std::uint64_t value, std::uint64_t other, std::uint64_t key, std::uint64_t extent) {
+  const std::uint64_t sum = value + ((mix(other ^ key) >> 32) * extent >> 32);
+  return sum >= extent ? sum - extent : sum;
+}
+
 /// The smallest r with r·r ≥ n, in integers, so that it is the same everywhere.
 std::uint64_t ceil_sqrt(std::uint64_t n) {
   std::uint64_t root = 0;
@@ -39,8 +45,8 @@ std::uint64_t Permutation::operator()(std::uint64_t position) const {
     std::uint64_t row = position / columns_;
     std::uint64_t column = position % columns_;
     for (std::size_t round = 0; round < kRounds; round += 2) {
-      row = (row + mix(column ^ keys_[round]) % rows_) % rows_;
-      column = (column + mix(row ^ keys_[round + 1]) % columns_) % columns_;
+      row = shifted(row, column, keys_[round], rows_);
+      column = shifted(column, row, keys_[round + 1], columns_);
     }
     position = row * columns_ + column;
   } while (position >= size_);

@@ -61,9 +61,22 @@ class Planning {
     }
   }
 
+  /// Follows a weight, through a cast or a reorder, to the convolution that reads it.
+  std::int64_t groups_of(ValueId weight) const {
+    if (plan_.graph.value(weight).shape.rank() != 4) return 1;
+    for (const Node& node : plan_.graph.nodes) {
+      const bool reads = std::find(node.inputs.begin(), node.inputs.end(), weight) != node.inputs.end();
+      if (!reads) continue;
+      if (node.op->name == "cast" || node.op->name == "reorder") return groups_of(node.outputs[0]);
+      if (const AttributeValue* groups = node.attributes.find("groups")) return std::get<std::int64_t>(*groups);
+    }
+    return 1;
+  }
+
   void add_slot(ValueId value, bool is_statistic, double momentum) {
     const auto elements = static_cast<std::size_t>(plan_.graph.value(value).shape.elements());
-    plan_.state.push_back({plan_.graph.value(value).name, value, plan_.state_elements, elements, is_statistic, momentum});
+    plan_.state.push_back({plan_.graph.value(value).name, value, plan_.state_elements, elements, is_statistic, momentum,
+                           groups_of(value)});
     plan_.state_elements += align_up(elements, kSlotElements);
   }
 

@@ -45,7 +45,8 @@ struct StateTensor {
   std::size_t offset = 0;
   std::size_t elements = 0;
   bool is_statistic = false;
-  double momentum = 0;  ///< of a running statistic
+  double momentum = 0;      ///< of a running statistic
+  std::int64_t groups = 1;  ///< of the convolution whose weights these are: layouts see [g, O/g, I/g, KH, KW]
 };
 
 /// A range of the outputs arena (elements) that is reduced as one; in the order in which backward finishes.

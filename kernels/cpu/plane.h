@@ -14,6 +14,8 @@ namespace athanor::kernels::ATHANOR_ISA {
 inline constexpr int kMaxRepeatedLanes = 64;
 inline constexpr int kMaxPattern = kMaxRepeatedLanes * kWidth;
 inline constexpr int kUnroll = 4;
+/// Terms added to one accumulator before it is added to the next level: keeps rounding errors far below √n of them.
+inline constexpr int kCascade = 16;
 
 enum class WalkKind { uniform, repeated, rows };
 
@@ -93,12 +95,21 @@ template <int kCount, typename Part, typename F, typename Sink>
 ATHANOR_INLINE void sum_rows(std::int64_t offset, std::int64_t rows, std::int64_t pitch, std::int64_t column, Part part,
                              F&& terms, Sink&& sink) {
   Vec a[kCount]{}, b[kCount]{};
-  for (std::int64_t row = 0; row < rows; ++row) {
+  for (std::int64_t row = 0; row < rows; row += kCascade) {
+    const std::int64_t end = row + kCascade < rows ? row + kCascade : rows;
+    Vec run_a[kCount]{}, run_b[kCount]{};
+    for (std::int64_t r = row; r < end; ++r) {
+#pragma GCC unroll 4
+      for (int k = 0; k < kCount; ++k) {
+        const Two t = terms(offset + r * pitch + column + k * kWidth, column + k * kWidth, part);
+        run_a[k] += zero_beyond(t.a, part);
+        run_b[k] += zero_beyond(t.b, part);
+      }
+    }
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) {
-      const Two t = terms(offset + row * pitch + column + k * kWidth, column + k * kWidth, part);
-      a[k] += zero_beyond(t.a, part);
-      b[k] += zero_beyond(t.b, part);
+      a[k] += run_a[k];
+      b[k] += run_b[k];
     }
   }
 #pragma GCC unroll 4

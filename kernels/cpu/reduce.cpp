@@ -1,7 +1,7 @@
 #include "kernels/reduce.h"
 
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/sums.h"
 
 namespace athanor::kernels::ATHANOR_ISA {
 namespace {
@@ -15,36 +15,16 @@ void add_into(float* a, const float* b, std::int64_t count, int threads) {
   });
 }
 
-/// Sum of f(x) over at most kSumBlock elements: four vectors of partial sums, then pairwise, the last step in double.
-template <typename F>
-ATHANOR_INLINE double sum_block(const float* x, std::int64_t count, F&& f) {
-  constexpr int kUnroll = 4;
-  Vec sums[kUnroll]{};
-  std::int64_t i = 0;
-  for (; i + kUnroll * kWidth <= count; i += kUnroll * kWidth) {
-#pragma GCC unroll 4
-    for (int k = 0; k < kUnroll; ++k) sums[k] += f(load(x + i + k * kWidth));
-  }
-  for_vectors(
-      i, count, [&](std::int64_t j, auto part) __attribute__((always_inline)) {
-        sums[0] += f(load(x + j, part));  // absent elements are 0, and f(0) = 0
-      });
-  float lanes[kWidth];
-  store(lanes, (sums[0] + sums[1]) + (sums[2] + sums[3]));
-  double wide[kWidth];
-  for (int k = 0; k < kWidth; ++k) wide[k] = static_cast<double>(lanes[k]);
-  for (int half = kWidth / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) wide[k] += wide[k + half];
-  }
-  return wide[0];
-}
-
 template <typename F>
 ATHANOR_INLINE double sum_blocks_of(const float* x, std::int64_t count, double* block_sums, int threads, F&& f) {
   const std::int64_t blocks = sum_blocks(count);
   parallel_items(threads, blocks, [&](std::int64_t block) {
     const std::int64_t begin = block * kSumBlock, left = count - begin;
-    block_sums[block] = sum_block(x + begin, left < kSumBlock ? left : kSumBlock, f);
+    block_sums[block] = sum_block(
+        begin,
+        begin + (left < kSumBlock ? left : kSumBlock), [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+          return f(load(x + i, part));
+        });
   });
   return tree_sum(block_sums, blocks);
 }

@@ -32,6 +32,7 @@ TEST(Overrides, SetValuesListItemsAndWholeSections) {
   apply_overrides(root, overrides, problems);
   ASSERT_TRUE(problems.empty()) << problems.text();
   EXPECT_EQ(find_node(root, "train.batch")->text, "64");
+  EXPECT_EQ(locate(root, "train.batch").text(), "command line argument 'train.batch=64'");
   EXPECT_EQ(find_node(root, "layers.0.test_conv.channels")->text, "16");
   EXPECT_EQ(root.find("tool")->entries.size(), 1u);
   EXPECT_EQ(find_node(root, "train.match.0")->text, "*.bn");

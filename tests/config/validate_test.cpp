@@ -127,14 +127,9 @@ TEST(Validate, LeavesTheDataFolderOpenUntilDataIsRead) {
   const YamlNode path = scalar_node("${ATHANOR_DATA}/mnist");
   const std::string expanded = expand_environment(path, "data.path", problems);
   EXPECT_TRUE(problems.empty());
-  if (environment_value("ATHANOR_DATA")) {
-    EXPECT_EQ(expanded, std::string(kDefaultDataFolder) + "/mnist");
-  } else {
-    EXPECT_THROW(require_expanded(expanded), DataError);
-  }
+  EXPECT_EQ(expanded, "${ATHANOR_DATA}/mnist");
   ::setenv("ATHANOR_DATA", "/data", 1);
   EXPECT_EQ(expand_environment(path, "data.path", problems), "/data/mnist");
-  EXPECT_NO_THROW(require_expanded("/data/mnist"));
   if (held) ::setenv("ATHANOR_DATA", before.c_str(), 1);
 }
 

@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 const std::vector<ArenaParameter> kParameters{{"conv.weight", 0, 21}, {"conv.bias", 32, 16}};
-const std::vector<ParameterGroup> kGroups{{.match = {"*.bias"}, .weight_decay = 0.0, .lr_scale = 0.5}};
+const std::vector<ParameterGroup> kGroups{{.match = {"*.bias"}, .weight_decay = 0.02, .lr_scale = 0.5}};
 constexpr std::int64_t kArena = 48;
 
 std::vector<float> to_arena(const std::vector<double>& packed) {

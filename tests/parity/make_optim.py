@@ -76,9 +76,9 @@ def numbers(tensor):
 def run(name, attributes, extras, start, gradients):
     params = {key: torch.nn.Parameter(value.double()) for key, value in start.items()}
     decay = attributes.get("weight_decay", 0.01 if name == "adamw" else 0.0)
-    # Biases do not decay and move at half the rate.
+    # Biases decay less and move at half the rate.
     groups = [{"params": [params["conv.weight"]], "weight_decay": decay, "scale": 1.0},
-              {"params": [params["conv.bias"]], "weight_decay": 0.0, "scale": 0.5}]
+              {"params": [params["conv.bias"]], "weight_decay": 0.02, "scale": 0.5}]
     for group in groups:
         group["lr"] = LR * group["scale"]
     optimizer = make_optimizer(name, attributes, groups)

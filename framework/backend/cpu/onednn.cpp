@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -72,6 +73,11 @@ Opaque& opaque() {
 
 constexpr std::string_view kOpaquePrefix = "onednn:";
 
+/// A layout's name without the number of groups.
+Layout bare(const Layout& layout) {
+  return groups_of(layout) > 1 ? layout.substr(layout.find(':') + 1) : layout;
+}
+
 template <std::size_t kCount>
 const Tag* find_tag(const std::array<std::pair<const char*, Tag>, kCount>& tags, const Layout& layout) {
   for (const auto& [name, tag] : tags) {
@@ -113,8 +119,14 @@ memory::data_type onednn_type(DType dtype) {
   ATHANOR_CHECK(false, "oneDNN has no {}", name_of(dtype));
 }
 
-memory::desc describe(const Shape& shape, DType dtype, const Layout& layout, std::int64_t groups) {
-  const memory::dims dims = dims_of(shape, groups);
+std::int64_t groups_of(const Layout& layout) {
+  if (layout.size() < 3 || layout[0] != 'g' || layout[1] < '0' || layout[1] > '9') return 1;
+  return std::stoll(layout.substr(1));
+}
+
+memory::desc describe(const Shape& shape, DType dtype, const Layout& full_name, std::int64_t groups) {
+  const memory::dims dims = dims_of(shape, std::max(groups, groups_of(full_name)));
+  const Layout layout = bare(full_name);
   if (layout.starts_with(kOpaquePrefix)) {
     const std::lock_guard lock(opaque().mutex);
     return opaque().descs.at(std::stoul(layout.substr(kOpaquePrefix.size())));
@@ -136,28 +148,22 @@ memory::desc describe_any(const Shape& shape, DType dtype, std::int64_t groups) 
 Layout name_layout(const memory::desc& desc, const Shape& shape, DType dtype, std::int64_t groups) {
   const memory::dims dims = dims_of(shape, groups);
   if (desc == memory::desc(dims, onednn_type(dtype), plain_tag(dims.size()))) return kPlain;
+  const std::string prefix = groups > 1 ? "g" + std::to_string(groups) + ":" : "";
   const char* name = groups > 1 ? find_name(kGroupedTags, desc, dims) : nullptr;
   if (name == nullptr && dims.size() == 4) name = find_name(kWeightTags, desc, dims);
   if (name == nullptr && dims.size() == 4) name = find_name(kActivationTags, desc, dims);
-  if (name != nullptr) return name;
+  if (name != nullptr) return prefix + name;
   const std::lock_guard lock(opaque().mutex);
   std::vector<memory::desc>& descs = opaque().descs;
   for (std::size_t i = 0; i < descs.size(); ++i) {
-    if (descs[i] == desc) return std::string(kOpaquePrefix) + std::to_string(i);
+    if (descs[i] == desc) return prefix + std::string(kOpaquePrefix) + std::to_string(i);
   }
   descs.push_back(desc);
-  return std::string(kOpaquePrefix) + std::to_string(descs.size() - 1);
+  return prefix + std::string(kOpaquePrefix) + std::to_string(descs.size() - 1);
 }
 
 std::size_t layout_bytes(const Value& value, const Layout& layout) {
-  if (layout == kPlain || value.shape.rank() != 4) {
-    if (!layout.starts_with(kOpaquePrefix)) return BackendPlanner::dense_bytes(value);
-  }
-  if (layout.starts_with(kOpaquePrefix)) {
-    const std::lock_guard lock(opaque().mutex);
-    return opaque().descs.at(std::stoul(layout.substr(kOpaquePrefix.size()))).get_size();
-  }
-  if (find_tag(kGroupedTags, layout) != nullptr) return BackendPlanner::dense_bytes(value);
+  if (layout == kPlain) return BackendPlanner::dense_bytes(value);
   return describe(value.shape, value.dtype, layout).get_size();
 }
 

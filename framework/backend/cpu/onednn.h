@@ -21,11 +21,15 @@ const dnnl::engine& engine();
 
 dnnl::memory::data_type onednn_type(DType dtype);
 
-/// The descriptor of a value in a layout. `groups` > 1 sees weights [O, I/g, KH, KW] as [g, O/g, I/g, KH, KW].
+/// The number of groups that a weight layout's name carries ("g4:gOIhw16i16o"), else 1.
+std::int64_t groups_of(const Layout& layout);
+/// The descriptor of a value in a layout. `groups` > 1, or a layout that carries groups, sees weights [O, I/g, KH, KW]
+/// as [g, O/g, I/g, KH, KW].
 dnnl::memory::desc describe(const Shape& shape, DType dtype, const Layout& layout, std::int64_t groups = 1);
 /// The same with the layout left to the primitive.
 dnnl::memory::desc describe_any(const Shape& shape, DType dtype, std::int64_t groups = 1);
-/// The name of a descriptor's layout; an unknown one gets a name of its own that describe() understands.
+/// The name of a descriptor's layout, with its groups if there are any and it is not plain; an unknown one gets a name
+/// of its own that describe() understands.
 Layout name_layout(const dnnl::memory::desc& desc, const Shape& shape, DType dtype, std::int64_t groups = 1);
 /// Bytes of a value in a layout, padding included.
 std::size_t layout_bytes(const Value& value, const Layout& layout);

@@ -1,0 +1,79 @@
+#include "backend/cpu/lane_pool.h"
+
+#include <immintrin.h>
+#include <omp.h>
+#include <pmmintrin.h>
+
+#include "backend/cpu/onednn.h"
+
+namespace athanor::cpu {
+namespace {
+
+constexpr int kSpins = 2000;
+
+/// Numbers below 2^-126 cost a hundred times more and matter to nobody.
+void flush_denormals() {
+  _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
+  _MM_SET_DENORMALS_ZERO_MODE(_MM_DENORMALS_ZERO_ON);
+}
+
+template <typename T>
+void wait_for_change(const std::atomic<T>& value, T old) {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    _mm_pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+void LaneBarrier::arrive_and_wait() {
+  const std::uint32_t generation = generation_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == lanes_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    generation_.store(generation + 1, std::memory_order_release);
+    generation_.notify_all();
+    return;
+  }
+  wait_for_change(generation_, generation);
+}
+
+LanePool::LanePool(int lanes, int threads_per_lane)
+    : lanes_(lanes), threads_per_lane_(threads_per_lane), barrier_(lanes) {
+  for (int lane = 1; lane < lanes; ++lane) threads_.emplace_back([this, lane] { lead(lane); });
+}
+
+LanePool::~LanePool() {
+  stopping_.store(true);
+  ticket_.fetch_add(1, std::memory_order_release);
+  ticket_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void LanePool::lead(int lane) {
+  omp_set_num_threads(threads_per_lane_);
+  flush_denormals();
+  std::uint32_t seen = 0;
+  while (true) {
+    wait_for_change(ticket_, seen);
+    ++seen;
+    if (stopping_.load()) return;
+    (*work_)(lane);
+    barrier_.arrive_and_wait();
+  }
+}
+
+void LanePool::run(const std::function<void(int)>& work) {
+  const TeamSize team(threads_per_lane_);
+  const unsigned int control = _mm_getcsr();
+  flush_denormals();
+  work_ = &work;
+  ticket_.fetch_add(1, std::memory_order_release);
+  ticket_.notify_all();
+  work(0);
+  barrier_.arrive_and_wait();
+  _mm_setcsr(control);
+}
+
+}  // namespace athanor::cpu

@@ -1,0 +1,116 @@
+#include "backend/cpu/program.h"
+
+#include <cstring>
+#include <string_view>
+
+#include "backend/cpu/onednn.h"
+#include "base/error.h"
+#include "graph/op.h"
+
+namespace athanor::cpu {
+
+void* address_of(const Plan& plan, const Arenas& arenas, ValueId value) {
+  if (value == kNoValue) return nullptr;
+  const Buffer& buffer = plan.buffers[static_cast<std::size_t>(value)];
+  switch (buffer.arena) {
+    case Arena::state:
+      return arenas.state + buffer.offset;
+    case Arena::outputs:
+      return arenas.outputs + buffer.offset;
+    case Arena::shared:
+      return arenas.shared + buffer.offset;
+    case Arena::lane:
+      return arenas.lane + buffer.offset;
+    case Arena::none:
+      break;
+  }
+  return nullptr;
+}
+
+void place_constants(const Plan& plan, const Arenas& arenas) {
+  for (const ValueId id : plan.graph.of_role(Role::constant)) {
+    const Value& value = plan.graph.value(id);
+    std::memcpy(address_of(plan, arenas, id), value.constant.data(), value.constant.size() * sizeof(float));
+  }
+}
+
+Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, std::uint64_t seed) {
+  const Node& node = plan.graph.node(step.node);
+  if (node.op->is_view) return {};
+  const CpuOp* op = find_cpu_op(node.op->name);
+  ATHANOR_CHECK(op != nullptr, "no CPU op '{}'", node.op->name);
+  std::vector<void*> inputs, outputs;
+  std::vector<Layout> input_layouts, output_layouts;
+  const auto collect = [&](const std::vector<ValueId>& values, std::vector<void*>& pointers, std::vector<Layout>& layouts) {
+    for (const ValueId value : values) {
+      pointers.push_back(address_of(plan, arenas, value));
+      layouts.push_back(value == kNoValue ? Layout{} : plan.buffers[static_cast<std::size_t>(value)].layout);
+    }
+  };
+  collect(node.inputs, inputs, input_layouts);
+  collect(node.outputs, outputs, output_layouts);
+  const bool is_shared = !outputs.empty() && plan.buffers[static_cast<std::size_t>(node.outputs[0])].arena == Arena::shared;
+  std::byte* scratch = (is_shared ? arenas.shared : arenas.lane) + step.scratch_offset;
+  const TeamSize team(plan.shard_threads);
+  return op->prepare({plan.graph, node, inputs, outputs, input_layouts, output_layouts,
+                      step.scratch_bytes == 0 ? nullptr : scratch, plan.shard_threads, seed});
+}
+
+ShardProgram::ShardProgram(const Plan& plan, const Arenas& arenas, std::uint64_t seed) {
+  for (const PlannedStep& planned : plan.shard) {
+    Step step = bind_node(plan, planned, arenas, seed);
+    if (!step) continue;
+    steps_.push_back(std::move(step));
+    nodes_.push_back(planned.node);
+  }
+  for (const ValueId id : plan.graph.of_role(Role::input)) {
+    const Value& value = plan.graph.value(id);
+    auto* target = static_cast<std::byte*>(address_of(plan, arenas, id));
+    if (value.name == "epoch") {
+      epoch_ = reinterpret_cast<std::int64_t*>(target);
+      continue;
+    }
+    rows_ = value.shape[0];
+    const std::size_t row_bytes = BackendPlanner::dense_bytes(value) / static_cast<std::size_t>(rows_);
+    if (value.name == "images") images_ = {target, row_bytes};
+    if (value.name == "labels") labels_ = {target, row_bytes};
+    if (value.name == "sample_indices") sample_indices_ = {target, row_bytes};
+    if (value.name == "transforms") transforms_ = {target, row_bytes};
+  }
+}
+
+void ShardProgram::load(const Batch& batch, std::int64_t first_row) {
+  const auto copy = [&](const Input& input, const auto& source) {
+    if (input.target == nullptr) return;
+    const auto* bytes = reinterpret_cast<const std::byte*>(source.data());
+    std::memcpy(input.target, bytes + static_cast<std::size_t>(first_row) * input.row_bytes,
+                static_cast<std::size_t>(rows_) * input.row_bytes);
+  };
+  copy(images_, batch.images);
+  copy(labels_, batch.labels);
+  copy(sample_indices_, batch.sample_indices);
+  copy(transforms_, batch.transforms);
+  if (epoch_ != nullptr) *epoch_ = batch.epoch;
+}
+
+std::vector<std::vector<Step>> bind_prologue(const Plan& plan, const Arenas& arenas, int lanes, std::uint64_t seed) {
+  std::vector<std::vector<Step>> parts(static_cast<std::size_t>(lanes));
+  std::vector<int> lane_of(plan.graph.values.size(), -1);
+  int next = 0;
+  for (const PlannedStep& planned : plan.prologue) {
+    const Node& node = plan.graph.node(planned.node);
+    int lane = -1;
+    for (const ValueId input : node.inputs) {
+      if (input != kNoValue && lane_of[static_cast<std::size_t>(input)] >= 0) lane = lane_of[static_cast<std::size_t>(input)];
+    }
+    if (lane < 0) lane = next++ % lanes;
+    for (const ValueId output : node.outputs) {
+      if (output != kNoValue) lane_of[static_cast<std::size_t>(output)] = lane;
+    }
+    Step step = bind_node(plan, planned, arenas, seed);
+    if (step) parts[static_cast<std::size_t>(lane)].push_back(std::move(step));
+  }
+  return parts;
+}
+
+}  // namespace athanor::cpu

@@ -1,0 +1,63 @@
+// A plan bound to memory: flat lists of steps, ready to run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "backend/cpu/op.h"
+#include "data/batch.h"
+#include "graph/plan.h"
+
+namespace athanor::cpu {
+
+/// The blocks that a plan's buffers lie in, for one lane.
+struct Arenas {
+  std::byte* state = nullptr;
+  std::byte* outputs = nullptr;
+  std::byte* shared = nullptr;
+  std::byte* lane = nullptr;
+};
+
+/// Where a value lies, or nullptr for an absent or dropped one.
+void* address_of(const Plan& plan, const Arenas& arenas, ValueId value);
+
+/// Copies constants to the shared arena. Once, before anything runs.
+void place_constants(const Plan& plan, const Arenas& arenas);
+
+/// The step of a node with its pointers bound. Views give an empty step.
+Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, std::uint64_t seed);
+
+/// One shard's pass on one lane.
+class ShardProgram {
+ public:
+  ShardProgram(const Plan& plan, const Arenas& arenas, std::uint64_t seed);
+
+  /// Copies the shard's rows of the batch to where the graph's inputs lie.
+  void load(const Batch& batch, std::int64_t first_row);
+  void run() const {
+    for (const Step& step : steps_) step();
+  }
+  /// The step of every node that runs, with its node, for profiling and diagnosis.
+  const std::vector<Step>& steps() const { return steps_; }
+  const std::vector<NodeId>& nodes() const { return nodes_; }
+  std::int64_t rows() const { return rows_; }
+
+ private:
+  struct Input {
+    std::byte* target = nullptr;
+    std::size_t row_bytes = 0;
+  };
+
+  std::vector<Step> steps_;
+  std::vector<NodeId> nodes_;
+  std::int64_t rows_ = 0;
+  Input images_, labels_, sample_indices_, transforms_;
+  std::int64_t* epoch_ = nullptr;
+};
+
+/// What depends on parameters alone, split over the lanes: each lane runs its part, in an order that respects who reads
+/// what.
+std::vector<std::vector<Step>> bind_prologue(const Plan& plan, const Arenas& arenas, int lanes, std::uint64_t seed);
+
+}  // namespace athanor::cpu

@@ -1,0 +1,88 @@
+#include "backend/cpu/state_store.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/onednn.h"
+#include "base/error.h"
+
+namespace athanor::cpu {
+
+StateStore::StateStore(const Plan& plan, const OptimizerSpec& optimizer)
+    : plan_(plan), optimizer_(optimizer), state_(plan.state_elements * sizeof(float)) {
+  state_.touch();
+  if (!plan.is_training()) return;
+  for (const StateSlot& slot : optimizer.slots) {
+    slots_.emplace_back(plan.parameter_elements * sizeof(float));
+    std::fill_n(slots_.back().floats(), plan.parameter_elements, slot.initial);
+  }
+  if (optimizer.ema.enabled()) {
+    average_ = ArenaMemory(plan.state_elements * sizeof(float));
+    average_.touch();
+  }
+}
+
+std::vector<StateEntry> StateStore::list() const {
+  std::vector<StateEntry> entries;
+  const auto add = [&](StateKind kind, const std::string& prefix, const StateTensor& tensor) {
+    entries.push_back({kind, prefix + tensor.name, plan_.graph.value(tensor.value).shape});
+  };
+  for (const StateTensor& tensor : plan_.state) {
+    add(tensor.is_statistic ? StateKind::statistic : StateKind::parameter, "", tensor);
+  }
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    for (const StateTensor& tensor : plan_.state) {
+      if (!tensor.is_statistic) add(StateKind::optimizer, optimizer_.slots[slot].name + "/", tensor);
+    }
+  }
+  if (average_.data() != nullptr) {
+    for (const StateTensor& tensor : plan_.state) add(StateKind::average, "", tensor);
+  }
+  return entries;
+}
+
+StateStore::Place StateStore::find(const StateEntry& entry) const {
+  std::string name = entry.name;
+  float* base = entry.kind == StateKind::average ? average_.floats() : state_.floats();
+  if (entry.kind == StateKind::optimizer) {
+    const std::size_t slash = name.find('/');
+    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+      if (optimizer_.slots[slot].name == name.substr(0, slash)) base = slots_[slot].floats();
+    }
+    name = name.substr(slash + 1);
+  }
+  const auto tensor =
+      std::find_if(plan_.state.begin(), plan_.state.end(), [&](const StateTensor& held) { return held.name == name; });
+  ATHANOR_CHECK(tensor != plan_.state.end(), "no state '{}'", entry.name);
+  return {&*tensor, base + tensor->offset};
+}
+
+void StateStore::reorder(const StateTensor& tensor, const void* from, bool from_logical, void* to) const {
+  const Value& value = plan_.graph.value(tensor.value);
+  const Layout& layout = plan_.buffers[static_cast<std::size_t>(tensor.value)].layout;
+  if (layout == kPlain) {
+    std::memcpy(to, from, tensor.elements * sizeof(float));
+    return;
+  }
+  const dnnl::memory::desc logical = describe(value.shape, DType::f32, kPlain, tensor.groups);
+  const dnnl::memory::desc held = describe(value.shape, DType::f32, layout, tensor.groups);
+  dnnl::memory source(from_logical ? logical : held, engine(), const_cast<void*>(from));
+  dnnl::memory target(from_logical ? held : logical, engine(), to);
+  dnnl::stream stream(engine());
+  dnnl::reorder(source, target).execute(stream, source, target);
+  stream.wait();
+}
+
+void StateStore::read(const StateEntry& entry, std::span<float> values) const {
+  const Place place = find(entry);
+  ATHANOR_CHECK(values.size() == place.tensor->elements);
+  reorder(*place.tensor, place.data, false, values.data());
+}
+
+void StateStore::write(const StateEntry& entry, std::span<const float> values) {
+  const Place place = find(entry);
+  ATHANOR_CHECK(values.size() == place.tensor->elements);
+  reorder(*place.tensor, values.data(), true, place.data);
+}
+
+}  // namespace athanor::cpu

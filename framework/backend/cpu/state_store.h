@@ -1,0 +1,43 @@
+// The arenas that outlive a step — parameters, running statistics, optimizer slots, averages — and their named tensors.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "backend/cpu/arena.h"
+#include "backend/executable.h"
+#include "graph/plan.h"
+#include "optim/optimizer.h"
+
+namespace athanor::cpu {
+
+class StateStore {
+ public:
+  /// `plan` names the tensors and their layouts. Slots start at their initial value.
+  StateStore(const Plan& plan, const OptimizerSpec& optimizer);
+
+  float* state() const { return state_.floats(); }
+  float* average() const { return average_.floats(); }
+  const std::vector<ArenaMemory>& slots() const { return slots_; }
+
+  std::vector<StateEntry> list() const;
+  /// Logical order both ways. An entry that does not exist is a broken invariant.
+  void read(const StateEntry& entry, std::span<float> values) const;
+  void write(const StateEntry& entry, std::span<const float> values);
+
+ private:
+  struct Place {
+    const StateTensor* tensor;
+    float* data;
+  };
+  Place find(const StateEntry& entry) const;
+  void reorder(const StateTensor& tensor, const void* from, bool from_logical, void* to) const;
+
+  const Plan& plan_;
+  OptimizerSpec optimizer_;
+  ArenaMemory state_;
+  ArenaMemory average_;
+  std::vector<ArenaMemory> slots_;
+};
+
+}  // namespace athanor::cpu

@@ -1,0 +1,29 @@
+#include <unistd.h>
+
+#include <array>
+
+#include "comm/communicator.h"
+
+namespace athanor {
+namespace {
+
+class SelfCommunicator : public Communicator {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  int local_rank() const override { return 0; }
+  int local_size() const override { return 1; }
+  std::string host() const override {
+    std::array<char, 256> name{};
+    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+  }
+  void all_reduce(float*, std::size_t, const char*) override {}
+  int agree(int status, const char*) override { return status; }
+  void barrier(const char*) override {}
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_self_communicator() { return std::make_unique<SelfCommunicator>(); }
+
+}  // namespace athanor

@@ -1,0 +1,32 @@
+// What this process may use of the machine: processor, cores and memory after affinity masks and control groups.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace athanor {
+
+struct Hardware {
+  std::string cpu_model;                   ///< as /proc/cpuinfo says; "unknown processor" where it does not
+  std::string isa;                         ///< instruction set of our own kernels: "baseline", "avx2", "avx512"
+  int allowed_cpus = 1;                    ///< min(affinity mask, control group's cpu quota rounded up), at least 1
+  std::size_t memory_available_bytes = 0;  ///< min(limit − usage of every control group above us, MemAvailable)
+  std::string host;
+};
+
+/// Reads /proc and /sys of the machine; never throws: what cannot be read counts as no limit. `root` stands in front of
+/// both, so that the rules can be tried on other machines' files.
+Hardware probe_hardware(const std::filesystem::path& root = "/");
+
+/// Logical cpus that the scheduler lets this process use, ascending.
+std::vector<int> allowed_cpu_ids();
+
+/// "0-3,8" for {0, 1, 2, 3, 8}.
+std::string cpu_list_text(const std::vector<int>& cpus);
+
+/// What the scheduler allows: "cpus 0-1, not bound" or "cpus 4-7 of 64, bound from outside".
+std::string binding_text();
+
+}  // namespace athanor

@@ -1,0 +1,60 @@
+// metrics.jsonl: one JSON object a line, one line a step and one an evaluation, for scripts and plots.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+namespace athanor {
+
+/// One update. Epochs count from 1.
+struct StepLine {
+  std::int64_t step = 0;  ///< updates done, this one included
+  std::int64_t epoch = 1;
+  std::int64_t samples = 0;  ///< images trained on since step 0, over all ranks
+  double loss = 0;
+  double lr = 0;
+  double images_per_s = 0;     ///< images of this update ÷ step_ms
+  double step_ms = 0;          ///< from the end of the previous step to the end of this one, waits included
+  double data_wait_ms = 0;     ///< of step_ms: waited for the loader
+  double comm_exposed_ms = 0;  ///< of step_ms: waited for other ranks
+  double grad_norm = 0;
+};
+
+/// One evaluation. Accuracies are 0–1.
+struct EvalLine {
+  std::int64_t step = 0;
+  std::int64_t epoch = 1;
+  std::string_view split;  ///< "test", "validation"; must outlive the call only
+  double loss = 0;
+  double accuracy = 0;
+  double top5 = 0;
+  std::int64_t samples = 0;
+};
+
+/// Appends to metrics.jsonl. Lines reach the file at every evaluation and at least every second of steps; numbers that
+/// are not finite become null. In steady state nothing is allocated.
+class MetricsLog {
+ public:
+  /// Opens `file` to append. Throws StorageError.
+  explicit MetricsLog(const std::filesystem::path& file);
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+  /// Writes what is left; a failure is lost here, so call flush() where it matters.
+  ~MetricsLog();
+
+  void train(const StepLine& line);       ///< throws StorageError
+  void evaluation(const EvalLine& line);  ///< throws StorageError
+  void flush();                           ///< throws StorageError
+
+ private:
+  std::filesystem::path file_;
+  int descriptor_ = -1;
+  fmt::memory_buffer pending_;
+  std::chrono::steady_clock::time_point flushed_;
+};
+
+}  // namespace athanor

@@ -1,0 +1,70 @@
+// What a person sees while a network trains: one line that is redrawn on a terminal, plain lines now and then
+// elsewhere.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string_view>
+
+#include "train/metrics.h"
+
+namespace athanor {
+
+/// Whether `out` is a terminal that can redraw a line (TERM=dumb cannot).
+bool is_terminal(std::FILE* out);
+
+/// Terminal: at most ten updates a second. Elsewhere: a line after 10 s, then at intervals that grow to 60 s, and one
+/// at the end of every epoch. Colours follow NO_COLOR. Not thread-safe: one thread calls it, the trainer's.
+class Progress {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// `total_steps` counts from step 0 of the run, also where the run goes on from a checkpoint.
+  Progress(bool terminal, std::FILE* out, std::int64_t total_steps, std::int64_t steps_per_epoch, std::int64_t epochs);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress() { finish(); }
+
+  /// After every update; costs a clock reading unless something is due.
+  void step(const StepLine& line);
+  /// After every evaluation: its accuracy stays in the line, and a plain line says it.
+  void evaluation(const EvalLine& line);
+  /// A message for people, above the bar.
+  void note(std::string_view message);
+  /// Ends the bar; later calls print nothing but notes.
+  void finish();
+
+  /// The time of day for tests; by default the steady clock.
+  void set_clock(Clock::time_point (*clock)()) { clock_ = clock; }
+
+ private:
+  void draw(Clock::time_point now);
+  void print_plain(Clock::time_point now);
+  void clear_line();
+  void write(std::string_view text);
+  void close_window(Clock::time_point now);
+  double seconds_left(Clock::time_point now) const;
+
+  const bool terminal_;
+  const bool colour_;
+  std::FILE* const out_;
+  const std::int64_t total_steps_, steps_per_epoch_, epochs_;
+  Clock::time_point (*clock_)() = &Clock::now;
+
+  StepLine last_;
+  std::optional<double> accuracy_;
+  std::int64_t first_step_ = -1;                                   ///< the first step seen; −1 before it
+  Clock::time_point first_time_;                                   ///< when it ended
+  Clock::time_point shown_;                                        ///< when something was last shown
+  double window_ms_ = 0, window_wait_ms_ = 0, window_images_ = 0;  ///< sums since then
+  double images_per_s_ = 0, wait_share_ = 0;                       ///< as shown
+  double interval_s_ = 10;                                         ///< between plain lines
+  bool drawn_ = false, finished_ = false;
+  fmt::memory_buffer line_;
+};
+
+}  // namespace athanor

@@ -1,0 +1,257 @@
+#include "train/recipe.h"
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "config/field_value.h"
+#include "config/overrides.h"
+
+namespace athanor {
+namespace {
+
+const Schema& section_schema(std::string_view name) {
+  const Schema* schema = find_schema("section", name);
+  ATHANOR_CHECK(schema != nullptr, "no schema of section '{}'", name);
+  return *schema;
+}
+
+/// Reads the sections of one file, in the order of the resolved recipe.
+class RecipeReader {
+ public:
+  RecipeReader(Recipe& recipe, Problems& problems) : recipe_(recipe), problems_(problems) {}
+
+  void read(const std::string& file) {
+    read_root(file);
+    read_data();
+    read_model();
+    recipe_.loss = named("loss", "cross_entropy");
+    recipe_.resolved.set("loss", to_node(recipe_.loss));
+    read_train();
+    read_optimizer();
+    recipe_.schedule = named("schedule", "constant");
+    recipe_.resolved.set("schedule", to_node(recipe_.schedule));
+    const Values ema = section("ema");
+    recipe_.ema = {.decay = ema.get_or(0.0, "decay"), .warmup = ema.flag("warmup")};
+    read_eval();
+    read_checkpoint();
+    read_comm();
+    recipe_.resolved.set("device", scalar_node(recipe_.device));
+  }
+
+ private:
+  /// Values of a section that may lack faulty ones; the problems are thrown before anyone sees the substitute.
+  struct Values {
+    Attributes attributes;
+    template <typename T>
+    T get_or(T substitute, std::string_view name) const {
+      const AttributeValue* value = attributes.find(name);
+      return value == nullptr ? substitute : std::get<T>(*value);
+    }
+    std::int64_t integer(std::string_view name) const { return get_or<std::int64_t>(0, name); }
+    bool flag(std::string_view name) const { return get_or<bool>(false, name); }
+    std::string text(std::string_view name) const { return get_or<std::string>("", name); }
+  };
+
+  /// The section, or an empty one in the place where it would stand.
+  YamlNode source(std::string_view name) const {
+    if (const YamlNode* given = recipe_.source.find(name)) return *given;
+    YamlNode nothing;
+    nothing.place = recipe_.source.place;
+    return nothing;
+  }
+
+  Values section(std::string_view name) {
+    const Values values{validate(source(name), section_schema(name), name, problems_)};
+    recipe_.resolved.set(name, to_node(values.attributes));
+    return values;
+  }
+
+  NamedSettings named(std::string_view kind, std::string_view fallback,
+                      const std::vector<std::string>& other_keys = {}) {
+    YamlNode given = source(kind);
+    if (given.is_null() && !fallback.empty()) given = scalar_node(std::string(fallback));
+    return validate_named(given, kind, kind, problems_, {}, other_keys);
+  }
+
+  void read_root(const std::string& file) {
+    const std::vector<std::string> sections = {"name",     "data", "model", "loss",       "train", "optimizer",
+                                               "schedule", "ema",  "eval",  "checkpoint", "comm"};
+    const Values values{validate(recipe_.source, section_schema("recipe"), "", problems_, {sections, nullptr})};
+    recipe_.name = values.text("name");
+    if (recipe_.name.empty()) recipe_.name = std::filesystem::path(file).stem().string();
+    recipe_.device = values.text("device");
+    recipe_.resolved.set("name", scalar_node(recipe_.name));
+  }
+
+  void read_data() {
+    recipe_.data.set = named("data", "", {"validation", "normalize", "augment"});
+    YamlNode resolved = to_node(recipe_.data.set);
+    const YamlNode data = source("data");
+    // The section holds the data set's keys too, which are checked above.
+    YamlNode own = mapping_node();
+    if (const YamlNode* validation = data.find("validation")) own.set("validation", *validation);
+    const Values values{validate(own, section_schema("data"), "data", problems_)};
+    recipe_.data.validation = values.integer("validation");
+    resolved.set("validation", scalar_node(std::to_string(recipe_.data.validation)));
+    if (const YamlNode* normalize = data.find("normalize")) resolved.set("normalize", read_normalize(*normalize));
+    if (const YamlNode* augment = data.find("augment")) {
+      recipe_.data.augment = validate_layers(*augment, "data.augment", problems_, "augment");
+      resolved.set("augment", to_node(recipe_.data.augment));
+    }
+    recipe_.resolved.set("data", std::move(resolved));
+  }
+
+  YamlNode read_normalize(const YamlNode& normalize) {
+    const Values values{validate(normalize, section_schema("data.normalize"), "data.normalize", problems_)};
+    recipe_.data.mean = values.get_or<std::vector<double>>({}, "mean");
+    recipe_.data.stddev = values.get_or<std::vector<double>>({}, "std");
+    if (recipe_.data.mean.size() != recipe_.data.stddev.size() || recipe_.data.mean.empty()) {
+      problems_.add(normalize.place, "data.normalize",
+                    fmt::format("mean has {} values and std {}; give both one value, or both one a channel",
+                                recipe_.data.mean.size(), recipe_.data.stddev.size()));
+    }
+    return to_node(values.attributes);
+  }
+
+  void read_model() {
+    const YamlNode model = source("model");
+    const bool layered = model.find("layers") != nullptr || model.find("input") != nullptr;
+    if (!layered) {
+      recipe_.model.named = named("model", "");
+      recipe_.resolved.set("model", to_node(recipe_.model.named));
+      return;
+    }
+    if (model.find("name") != nullptr) {
+      problems_.add(locate(recipe_.source, "model.name"), "model", "has a name and layers; remove one of them");
+    }
+    LayerLists lists;
+    const Values values{validate(model, section_schema("model"), "model", problems_, {{"name"}, &lists})};
+    recipe_.model.input = values.get_or<std::vector<std::int64_t>>({}, "input");
+    YamlNode resolved = to_node(values.attributes);
+    if (!lists.empty()) recipe_.model.layers = std::move(lists.front().second);
+    resolved.set("layers", to_node(recipe_.model.layers));
+    recipe_.resolved.set("model", std::move(resolved));
+  }
+
+  void read_train() {
+    const Values values = section("train");
+    TrainSettings& train = recipe_.train;
+    train.epochs = values.integer("epochs");
+    train.max_steps = values.integer("max_steps");
+    train.batch = values.integer("batch");
+    train.shards = values.integer("shards");
+    train.shard_threads = values.integer("shard_threads");
+    train.seed = static_cast<std::uint64_t>(values.integer("seed"));
+    train.precision = values.text("precision");
+    train.reduction = values.text("reduction");
+    train.deterministic = values.flag("deterministic");
+    train.on_nonfinite = values.text("on_nonfinite");
+    if (train.epochs == 0 && train.max_steps == 0) {
+      problems_.add(recipe_.place("train.epochs"), "train.epochs",
+                    "epochs and max_steps are both 0, so the run would never end; set one of them");
+    }
+    const std::string why = batch_problem(train.batch, train.shards);
+    if (!why.empty()) problems_.add(recipe_.place("train.batch"), "train.batch", why);
+  }
+
+  void read_optimizer() {
+    recipe_.optimizer.named = named("optimizer", "", {"groups"});
+    YamlNode resolved = to_node(recipe_.optimizer.named);
+    const YamlNode optimizer = source("optimizer");
+    if (const YamlNode* groups = optimizer.find("groups")) resolved.set("groups", read_groups(*groups));
+    recipe_.resolved.set("optimizer", std::move(resolved));
+  }
+
+  YamlNode read_groups(const YamlNode& groups) {
+    YamlNode resolved = sequence_node();
+    if (!groups.is_sequence()) {
+      problems_.add(groups.place, "optimizer.groups",
+                    fmt::format("wanted a list such as [{{match: [\"*.bias\"], weight_decay: 0}}], found {}",
+                                found_text(groups)));
+      return resolved;
+    }
+    for (std::size_t i = 0; i < groups.items.size(); ++i) {
+      const YamlNode& item = groups.items[i];
+      const std::string path = fmt::format("optimizer.groups.{}", i);
+      Values values{validate(item, section_schema("optimizer.groups"), path, problems_)};
+      ParameterGroup group;
+      group.match = values.get_or<std::vector<std::string>>({}, "match");
+      if (item.find("weight_decay")) group.weight_decay = values.get_or(0.0, "weight_decay");
+      if (item.find("lr_scale")) group.lr_scale = values.get_or(1.0, "lr_scale");
+      YamlNode given = to_node(values.attributes);
+      for (const char* key : {"weight_decay", "lr_scale"}) {
+        if (item.find(key) == nullptr) given.erase(key);
+      }
+      resolved.items.push_back(std::move(given));
+      recipe_.optimizer.groups.push_back(std::move(group));
+    }
+    return resolved;
+  }
+
+  void read_eval() {
+    const Values values = section("eval");
+    recipe_.eval = {.every_epochs = values.integer("every_epochs"), .batch = values.integer("batch")};
+  }
+
+  void read_checkpoint() {
+    const Values values = section("checkpoint");
+    recipe_.checkpoint = {.every_epochs = values.integer("every_epochs"),
+                          .every_steps = values.integer("every_steps"),
+                          .keep = values.integer("keep"),
+                          .keep_every = values.integer("keep_every"),
+                          .best = values.flag("best"),
+                          .required = values.flag("required")};
+  }
+
+  void read_comm() {
+    const Values values = section("comm");
+    recipe_.comm.bucket_mb = automatic_or_positive(values, "bucket_mb");
+    recipe_.comm.verify_every = values.integer("verify_every");
+    recipe_.comm.timeout_s = automatic_or_positive(values, "timeout_s");
+  }
+
+  std::optional<double> automatic_or_positive(const Values& values, const std::string& key) {
+    const std::string text = values.text(key);
+    if (text == "auto" || text.empty()) return std::nullopt;
+    const std::optional<double> number = parse_real(text);
+    if (number && *number > 0) return number;
+    const std::string path = join_path("comm", key);
+    problems_.add(recipe_.place(path), path, fmt::format("wanted auto or a number above 0, found '{}'", text));
+    return std::nullopt;
+  }
+
+  Recipe& recipe_;
+  Problems& problems_;
+};
+
+Recipe make_recipe(std::optional<YamlNode> source, const std::string& file, std::span<const std::string> overrides,
+                   Problems& problems) {
+  if (!source) problems.throw_if_any();
+  Recipe recipe;
+  recipe.source = std::move(*source);
+  if (!recipe.source.is_mapping() && !recipe.source.is_null()) {
+    problems.add(recipe.source.place,
+                 fmt::format("wanted the sections of a recipe, such as 'train:', found {}", found_text(recipe.source)));
+    problems.throw_if_any();
+  }
+  apply_overrides(recipe.source, overrides, problems);
+  RecipeReader(recipe, problems).read(file);
+  problems.throw_if_any();
+  return recipe;
+}
+
+}  // namespace
+
+Recipe read_recipe(const std::string& path, std::span<const std::string> overrides) {
+  Problems problems;
+  std::optional<YamlNode> source = load_yaml(path, problems);
+  return make_recipe(std::move(source), path, overrides, problems);
+}
+
+Recipe parse_recipe(std::string_view text, const std::string& file, std::span<const std::string> overrides) {
+  Problems problems;
+  std::optional<YamlNode> source = parse_yaml(text, file, problems);
+  return make_recipe(std::move(source), file, overrides, problems);
+}
+
+}  // namespace athanor

@@ -1,0 +1,87 @@
+// The resolved recipe: what the launch fixed, its text, and whether another run computes the same.
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "train/recipe.h"
+
+namespace athanor {
+namespace {
+
+/// Keys that two runs of one experiment may have different.
+constexpr std::array<std::string_view, 10> kFree = {"name",     "train.epochs", "train.max_steps",   "data.path",
+                                                    "eval",     "checkpoint",   "comm.verify_every", "comm.timeout_s",
+                                                    "versions", "hardware"};
+
+YamlNode* section_of(YamlNode& root, std::string_view path, std::string_view& key) {
+  const std::size_t dot = path.find('.');
+  key = dot == std::string_view::npos ? path : path.substr(dot + 1);
+  return dot == std::string_view::npos ? &root : root.find(path.substr(0, dot));
+}
+
+void erase(YamlNode& root, std::string_view path) {
+  std::string_view key;
+  if (YamlNode* section = section_of(root, path, key)) section->erase(key);
+}
+
+bool is_open(const YamlNode& root, std::string_view path) {
+  const YamlNode* value = find_node(root, path);
+  return value == nullptr || value->text == "0";
+}
+
+/// The largest divisor of `batch` that is at most `bound`.
+std::int64_t divisor_below(std::int64_t batch, std::int64_t bound) {
+  for (std::int64_t shards = std::min(batch, bound); shards > 1; --shards) {
+    if (batch % shards == 0) return shards;
+  }
+  return 1;
+}
+
+}  // namespace
+
+std::string batch_problem(std::int64_t batch, std::int64_t shards) {
+  if (shards <= 0 || batch <= 0 || batch % shards == 0) return "";
+  const std::int64_t below = batch / shards * shards;
+  const std::string batches = below == 0 ? std::to_string(shards) : fmt::format("{} or {}", below, below + shards);
+  return fmt::format("a batch of {} cannot be cut into {} equal shards; use a batch of {}, or train.shards={}", batch,
+                     shards, batches, divisor_below(batch, shards));
+}
+
+void set_shards(Recipe& recipe, std::int64_t shards, std::int64_t shard_threads) {
+  if (const std::string why = batch_problem(recipe.train.batch, shards); !why.empty()) {
+    Problems problems;
+    problems.add(recipe.place("train.batch"), "train.batch", why);
+    problems.throw_if_any();
+  }
+  recipe.train.shards = shards;
+  recipe.train.shard_threads = shard_threads;
+  YamlNode* train = recipe.resolved.find("train");
+  ATHANOR_CHECK(train != nullptr, "a resolved recipe without 'train'");
+  train->set("shards", scalar_node(std::to_string(shards)));
+  train->set("shard_threads", scalar_node(std::to_string(shard_threads)));
+}
+
+std::string resolved_text(const Recipe& recipe) {
+  return emit(recipe.resolved);
+}
+
+std::optional<Difference> first_difference(const YamlNode& resolved_a, const YamlNode& resolved_b) {
+  YamlNode a = resolved_a;
+  YamlNode b = resolved_b;
+  for (const std::string_view path : kFree) {
+    erase(a, path);
+    erase(b, path);
+  }
+  for (const std::string_view path : {"train.shards", "train.shard_threads"}) {
+    if (!is_open(a, path) && !is_open(b, path)) continue;
+    erase(a, path);
+    erase(b, path);
+  }
+  return difference(a, b);
+}
+
+std::optional<Difference> first_difference(const Recipe& a, const Recipe& b) {
+  return first_difference(a.resolved, b.resolved);
+}
+
+}  // namespace athanor

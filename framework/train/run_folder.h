@@ -1,0 +1,76 @@
+// The folder of one run, and what happens when a run is started in a folder that was used before. Nothing here is ever
+// overwritten: an unfinished run is moved to previous-N/ before another one starts in its place.
+//   recipe.yaml (resolved)  metrics.jsonl  log.txt  checkpoints/step-%09d.h5  summary.json (last)  .lock
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "train/file_lock.h"
+
+namespace athanor {
+
+/// The first difference between two recipes that matters, in words ("optimizer.lr is 0.1 there and 0.2 here").
+using RecipeCompare =
+    std::function<std::optional<std::string>(const std::string& old_recipe, const std::string& new_recipe)>;
+
+struct RunFolderOptions {
+  /// Lines about versions and hardware, put above the recipe as comments.
+  std::string provenance;
+  /// Whether the new recipe asks a finished run to go further (more epochs); unset: it never does.
+  std::function<bool(const std::string& old_recipe, const std::string& new_recipe)> asks_for_more;
+};
+
+/// runs/NAME below the current directory.
+std::filesystem::path default_run_folder(const std::string& name);
+
+/// A run folder that this process holds until the object goes.
+class RunFolder {
+ public:
+  /// Makes or takes over the folder:
+  ///   finished                        → already_done(); nothing is touched
+  ///   unfinished, with checkpoints    → resumable(); nothing is touched
+  ///   unfinished, without a checkpoint → start_over()
+  ///   empty or new                    → recipe.yaml is written
+  /// Throws UsageError when the folder holds a run for which `compare` names a difference, and StorageError when
+  /// another process holds the folder or it cannot be written; both leave what is there as it was.
+  static RunFolder open(const std::filesystem::path& path, const std::string& resolved_recipe_text,
+                        const RecipeCompare& compare, const RunFolderOptions& options = {});
+
+  bool already_done() const { return already_done_; }
+  bool resumable() const { return !already_done_ && !checkpoints_.empty(); }
+  /// Where start_over() put an earlier attempt; empty if there was none.
+  const std::filesystem::path& previous() const { return previous_; }
+
+  /// Moves an earlier attempt's files to previous-N/ and writes recipe.yaml. Throws StorageError.
+  void start_over();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path recipe_path() const { return path_ / "recipe.yaml"; }
+  std::filesystem::path metrics_path() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path log_path() const { return path_ / "log.txt"; }
+  std::filesystem::path summary_path() const { return path_ / "summary.json"; }
+  std::filesystem::path checkpoints_path() const { return path_ / "checkpoints"; }
+  /// Found when the folder was opened, newest first.
+  const std::vector<std::filesystem::path>& checkpoints() const { return checkpoints_; }
+
+ private:
+  RunFolder(std::filesystem::path path, std::string recipe_file, FileLock lock)
+      : path_(std::move(path)), recipe_file_(std::move(recipe_file)), lock_(std::move(lock)) {}
+
+  std::filesystem::path path_;
+  std::string recipe_file_;  ///< what recipe.yaml is to hold
+  FileLock lock_;
+  std::filesystem::path previous_;
+  std::vector<std::filesystem::path> checkpoints_;
+  bool already_done_ = false;
+};
+
+/// checkpoints/step-*.h5 of a run folder, newest (highest step) first; whether they verify is for the reader to find
+/// out.
+std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run_folder);
+
+}  // namespace athanor

@@ -1,0 +1,32 @@
+// Requests to stop: Ctrl-C, a scheduler's SIGTERM, SIGUSR2 before a time limit. They only raise a flag that the trainer
+// looks at after each step.
+#pragma once
+
+#include <csignal>
+
+namespace athanor {
+
+/// Handles SIGINT, SIGTERM and SIGUSR2 while it lives and puts the old handlers back; one at a time. A second SIGINT
+/// ends the process at once with status 130; one that follows the first within kSamePress_ms is the same key press,
+/// delivered by both the terminal and a launcher, and does not count.
+class StopSignals {
+ public:
+  static constexpr int kSamePress_ms = 250;
+
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  /// Whether one of the signals came since construction.
+  bool requested() const { return signal() != 0; }
+  /// The first signal that came (SIGINT, …), or 0.
+  int signal() const;
+  /// Its name, "SIGINT"; empty before one came.
+  const char* signal_name() const;
+
+ private:
+  struct sigaction old_int_, old_term_, old_usr2_;
+};
+
+}  // namespace athanor

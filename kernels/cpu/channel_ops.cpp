@@ -1,0 +1,141 @@
+#include "kernels/channel_ops.h"
+
+#include <type_traits>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/sums.h"
+
+namespace athanor::kernels::ATHANOR_ISA {
+namespace {
+
+/// A channel group of one image: `lanes` channels at `offset`, of which the first `used` count, from `channel` of [N,
+/// C].
+struct Plane {
+  std::int64_t offset, channel, lanes, used, pixels;
+};
+
+template <typename F>
+void for_planes(const ChannelOp& op, F&& run) {
+  const ChannelView& view = op.view;
+  const std::int64_t channels = op.channels ? op.channels : view.channels();
+  parallel_items(op.threads, view.batch * view.groups, [&](std::int64_t item) {
+    const std::int64_t n = item / view.groups, first = item % view.groups * view.lanes, left = channels - first;
+    const std::int64_t used = left < 0 ? 0 : left < view.lanes ? left : view.lanes;
+    run(Plane{item * view.pixels * view.lanes, n * channels + first, view.lanes, used, view.pixels});
+  });
+}
+
+/// y = f(s, offset) for every element, s the channel's value: f(Vec, offset, Full or Partial) → Vec.
+template <typename T, typename F>
+ATHANOR_INLINE void map_plane(const Plane& plane, const T* s, T* y, F&& f) {
+  if (plane.lanes == 1) {
+    const Vec value = splat(plane.used ? to_float(s[plane.channel]) : 0.0f);
+    for_vectors(
+        plane.offset, plane.offset + plane.pixels, [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+          store(y + i, f(value, i, part), part);
+        });
+    return;
+  }
+  for (std::int64_t p = 0; p < plane.pixels; ++p) {
+    const std::int64_t at = plane.offset + p * plane.lanes;
+    for_vectors(
+        0, plane.used, [&](std::int64_t v, auto part) __attribute__((always_inline)) {
+          store(y + at + v, f(load(s + plane.channel + v, part), at + v, part), part);
+        });
+    for (std::int64_t v = plane.used; v < plane.lanes; ++v) put(y[at + v], 0.0f);
+  }
+}
+
+/// out[channel] = factor · Σ over the pixels of terms(offset, Full or Partial).
+template <typename T, typename F>
+ATHANOR_INLINE void sum_plane(const Plane& plane, float factor, T* out, F&& terms) {
+  if (plane.lanes == 1) {
+    if (plane.used) {
+      put(out[plane.channel], factor * static_cast<float>(sum_range(plane.offset, plane.offset + plane.pixels, terms)));
+    }
+    return;
+  }
+  for_vectors(
+      0, plane.used, [&](std::int64_t v, auto part) __attribute__((always_inline)) {
+        Vec sum{};
+        for (std::int64_t p = 0; p < plane.pixels;) {  // two levels, so that errors stay small over many pixels
+          Vec run{};
+          const std::int64_t end = p + 64 < plane.pixels ? p + 64 : plane.pixels;
+          for (; p < end; ++p) run += terms(plane.offset + p * plane.lanes + v, part);
+          sum += run;
+        }
+        store(out + plane.channel + v, sum * factor, part);
+      });
+}
+
+void scale(const ChannelOp& op, const void* x_data, const void* s_data, void* y_data) {
+  with_type(op.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* x = static_cast<const T*>(x_data);
+    for_planes(op, [&](const Plane& plane) {
+      map_plane(
+          plane, static_cast<const T*>(s_data),
+          static_cast<T*>(y_data), [&](Vec s, std::int64_t i, auto part) __attribute__((always_inline)) {
+            return load(x + i, part) * s;
+          });
+    });
+  });
+}
+
+void scale_backward(const ChannelOp& op, const void* dy_data, const void* x_data, const void* s_data, void* dx_data,
+                    void* ds_data) {
+  with_type(op.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* dy = static_cast<const T*>(dy_data);
+    const T* x = static_cast<const T*>(x_data);
+    for_planes(op, [&](const Plane& plane) {
+      if (ds_data) {
+        sum_plane(
+            plane, 1.0f, static_cast<T*>(ds_data), [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+              return load(dy + i, part) * load(x + i, part);
+            });
+      }
+      if (dx_data) {
+        map_plane(
+            plane, static_cast<const T*>(s_data),
+            static_cast<T*>(dx_data), [&](Vec s, std::int64_t i, auto part) __attribute__((always_inline)) {
+              return load(dy + i, part) * s;
+            });
+      }
+    });
+  });
+}
+
+void global_avg_pool(const ChannelOp& op, const void* x_data, void* y_data) {
+  const auto factor = static_cast<float>(1.0 / static_cast<double>(op.view.pixels));
+  with_type(op.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* x = static_cast<const T*>(x_data);
+    for_planes(op, [&](const Plane& plane) {
+      sum_plane(
+          plane, factor, static_cast<T*>(y_data), [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+            return load(x + i, part);
+          });
+    });
+  });
+}
+
+void global_avg_pool_backward(const ChannelOp& op, const void* dy_data, void* dx_data) {
+  const auto factor = static_cast<float>(1.0 / static_cast<double>(op.view.pixels));
+  with_type(op.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    for_planes(op, [&](const Plane& plane) {
+      map_plane(
+          plane, static_cast<const T*>(dy_data),
+          static_cast<T*>(dx_data), [&](Vec s, std::int64_t, auto) __attribute__((always_inline)) {
+            return s * factor;
+          });
+    });
+  });
+}
+
+}  // namespace
+
+extern const ChannelKernels channel_table = {scale, scale_backward, global_avg_pool, global_avg_pool_backward};
+
+}  // namespace athanor::kernels::ATHANOR_ISA
