@@ -89,11 +89,18 @@ TEST(TrainingGraph, ClassWeightsAreAConstantOfOneNumberPerClass) {
   EXPECT_THAT(usage_error([&] { training_graph(model, options); }), HasSubstr("cross_entropy, mse"));
 }
 
+TEST(TrainingGraph, OneMeanStandsForAllChannels) {
+  GraphOptions options = images(4, {3, 32, 32}, 10);
+  options.mean = {0.4};
+  const Graph graph = training_graph(named("cifar_resnet"), options);
+  EXPECT_EQ(graph.nodes[0].attributes.get<std::vector<double>>("mean"), (std::vector<double>{0.4, 0.4, 0.4}));
+}
+
 TEST(TrainingGraph, WrongNormalisationNamesBothCounts) {
   GraphOptions options = images(4, {3, 32, 32}, 10);
-  options.mean = {0.5};
+  options.mean = {0.5, 0.5};
   EXPECT_THAT(usage_error([&] { training_graph(named("cifar_resnet"), options); }),
-              AllOf(HasSubstr("data.normalize.mean has 1"), HasSubstr("3 channels")));
+              AllOf(HasSubstr("data.normalize.mean has 2"), HasSubstr("3 channels")));
 }
 
 TEST(EvaluationGraph, GivesLossRankAndLogitsOfEachSample) {
