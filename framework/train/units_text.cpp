@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <string_view>
 
 namespace athanor {
@@ -24,12 +26,14 @@ std::string scaled(double value, std::initializer_list<std::string_view> units) 
 }  // namespace
 
 std::string count_text(std::int64_t count) {
-  std::string digits = fmt::format("{}", count);
-  const std::ptrdiff_t first = count < 0 ? 1 : 0;
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > first; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
+  const fmt::format_int digits(count);
+  const std::size_t sign = count < 0 ? 1 : 0;
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > sign && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits.data()[i];
   }
-  return digits;
+  return text;
 }
 
 std::string bytes_text(std::uint64_t bytes) {
