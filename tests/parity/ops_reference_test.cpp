@@ -26,8 +26,8 @@ TEST(OpsParity, ReferenceForwardEqualsPyTorch) {
     const reference::ReferenceOp* op = reference::find_reference(golden.op);
     ASSERT_NE(op, nullptr);
     const auto outputs = op->forward(golden.input_tensors(), golden.attributes);
-    ASSERT_EQ(outputs.size(), golden.outputs.size());
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
+    ASSERT_GE(outputs.size(), golden.outputs.size());  // PyTorch has no per-sample means of losses
+    for (std::size_t i = 0; i < golden.outputs.size(); ++i) {
       expect_equal(outputs[i], golden.outputs[i].tensor, golden.outputs[i].name);
     }
   }

@@ -18,6 +18,7 @@ std::vector<ReferenceOp> shape_ops();
 std::vector<ReferenceOp> arithmetic_ops();
 std::vector<ReferenceOp> random_ops();
 std::vector<ReferenceOp> loss_ops();
+std::vector<ReferenceOp> input_ops();
 
 using Gradients = std::vector<std::optional<Result>>;
 

@@ -93,16 +93,31 @@ std::vector<Result> one_hot_forward(const std::vector<Tensor>& inputs, const Att
   return {exact_result(t)};
 }
 
+/// Outputs: the mean of all elements [1], and of each sample's own [N].
+std::vector<Result> means_of(const Numbers& elements) {
+  const std::int64_t samples = elements.shape[0], features = elements.shape[1];
+  Sum total;
+  Sums per_sample({samples});
+  for (std::int64_t e = 0; e < elements.elements(); ++e) {
+    total.add(elements[e]);
+    per_sample[e / features].add(elements[e]);
+  }
+  Numbers loss({1}), sample_loss({samples});
+  loss[0] = total.total() / static_cast<double>(elements.elements());
+  for (std::int64_t n = 0; n < samples; ++n) {
+    sample_loss[n] = per_sample[n].total() / static_cast<double>(features);
+  }
+  return {result_of(loss), result_of(sample_loss)};
+}
+
 std::vector<Result> mse_forward(const std::vector<Tensor>& inputs, const Attributes&) {
   const Tensor &x = inputs[0], &t = inputs[1];
-  Sum sum;
+  Numbers elements(x.shape);
   for (std::int64_t e = 0; e < x.elements(); ++e) {
     const Number difference = Number(x[e]) - t[e];
-    sum.add(difference * difference);
+    elements[e] = difference * difference;
   }
-  Numbers loss({1});
-  loss[0] = sum.total() / static_cast<double>(x.elements());
-  return {result_of(loss)};
+  return means_of(elements);
 }
 
 Gradients mse_backward(const std::vector<Tensor>& inputs, const Tensor& dy, const Attributes&) {
@@ -118,13 +133,11 @@ Gradients mse_backward(const std::vector<Tensor>& inputs, const Tensor& dy, cons
 /// max(x, 0) - x * t + log(1 + exp(-|x|)), which never overflows.
 std::vector<Result> bce_forward(const std::vector<Tensor>& inputs, const Attributes&) {
   const Tensor &x = inputs[0], &t = inputs[1];
-  Sum sum;
+  Numbers elements(x.shape);
   for (std::int64_t e = 0; e < x.elements(); ++e) {
-    sum.add(relu(x[e]) - Number(x[e]) * t[e] + log1p(exp(Number(-std::abs(x[e])))));
+    elements[e] = relu(x[e]) - Number(x[e]) * t[e] + log1p(exp(Number(-std::abs(x[e]))));
   }
-  Numbers loss({1});
-  loss[0] = sum.total() / static_cast<double>(x.elements());
-  return {result_of(loss)};
+  return means_of(elements);
 }
 
 Gradients bce_backward(const std::vector<Tensor>& inputs, const Tensor& dy, const Attributes&) {

@@ -12,8 +12,10 @@ namespace {
 using kernels::Image;
 using kernels::WindowCopy;
 
+/// A row of features [N, F] is an image of one pixel.
 Image image_of(const Value& value, const Layout& layout) {
-  return {view_of(value, layout), value.shape[1], value.shape[2], value.shape[3]};
+  const bool is_image = value.shape.rank() == 4;
+  return {view_of(value, layout), value.shape[1], is_image ? value.shape[2] : 1, is_image ? value.shape[3] : 1};
 }
 Image input_image(const Binding& b, std::size_t i) {
   return image_of(b.input_value(i), b.input_layouts[i]);
