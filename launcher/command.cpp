@@ -12,7 +12,9 @@ std::multimap<int, AddCommand>& table() {
 
 }  // namespace
 
-RegisterCommand::RegisterCommand(int order, AddCommand add) { table().emplace(order, std::move(add)); }
+RegisterCommand::RegisterCommand(int order, AddCommand add) {
+  table().emplace(order, std::move(add));
+}
 
 void add_commands(CLI::App& program, int& exit_code) {
   for (const auto& [order, add] : table()) add(program, exit_code);

@@ -9,7 +9,8 @@
 #include "launcher/command.h"
 
 int main(int argc, char** argv) {
-  CLI::App program{"Trains convolutional networks: the same command on one processor, under mpirun and under srun.", "athanor"};
+  CLI::App program{"Trains convolutional networks: the same command on one processor, under mpirun and under srun.",
+                   "athanor"};
   program.require_subcommand(1);
   program.set_version_flag("--version", ATHANOR_VERSION);
   int exit_code = 0;

@@ -38,7 +38,8 @@ FirstScreen make_screen(const Recipe& recipe, const RunData& data, const Sizing&
   screen.dropped_samples = data.train_size() % recipe.train.batch;
   screen.memory = memory;
   if (data.validation_subset.empty()) {
-    screen.warnings.push_back("data.validation is 0: the test split also chooses the best epoch, so its accuracy flatters");
+    screen.warnings.push_back(
+        "data.validation is 0: the test split also chooses the best epoch, so its accuracy flatters");
   }
   return screen;
 }

@@ -107,16 +107,19 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
   cpu::CpuPlanner planner(threads);
   Plans plans;
-  const std::int64_t rows = recipe.train.batch / sizing.shards, evaluation_rows = sizing.evaluation_rows / sizing.shards;
-  plans.training = make_plan(training_graph(model, graph_options(recipe, info, rows, sizing.shards)), planner, shards, threads);
-  plans.evaluation = make_plan(evaluation_graph(model, graph_options(recipe, info, evaluation_rows, sizing.shards)), planner,
-                               shards, threads, &plans.training);
+  const std::int64_t rows = recipe.train.batch / sizing.shards,
+                     evaluation_rows = sizing.evaluation_rows / sizing.shards;
+  plans.training =
+      make_plan(training_graph(model, graph_options(recipe, info, rows, sizing.shards)), planner, shards, threads);
+  plans.evaluation = make_plan(evaluation_graph(model, graph_options(recipe, info, evaluation_rows, sizing.shards)),
+                               planner, shards, threads, &plans.training);
   plans.optimizer = make_optimizer(recipe.optimizer.named.name, recipe.optimizer.named.attributes);
   plans.optimizer.ema = recipe.ema;
   std::vector<ArenaParameter> parameters;
   for (const StateTensor& tensor : plans.training.state) {
     if (tensor.is_statistic) continue;
-    parameters.push_back({tensor.name, static_cast<std::int64_t>(tensor.offset), static_cast<std::int64_t>(tensor.elements)});
+    parameters.push_back(
+        {tensor.name, static_cast<std::int64_t>(tensor.offset), static_cast<std::int64_t>(tensor.elements)});
   }
   const ArenaRange all{0, static_cast<std::int64_t>(plans.training.parameter_elements)};
   plans.optimize_steps = plan_optimize_steps(plans.optimizer, recipe.optimizer.groups, parameters, {all});
@@ -142,10 +145,11 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
     cut.evaluation_rows = std::min(sizing.evaluation_rows, smaller.train.batch);
     (needed(make_plans(smaller, model, info, cut)) <= available ? fits : fails) = rows;
   }
-  throw DeviceError("{} needs {} MB, this process may use {} MB; {}", at(recipe, "train.batch"), total >> 20, available >> 20,
-                    fits == 0 ? std::string("even one image a shard does not fit")
-                              : fmt::format("the largest batch that fits is {} (with eval.batch at most as large)",
-                                            fits * sizing.shards));
+  throw DeviceError(
+      "{} needs {} MB, this process may use {} MB; {}", at(recipe, "train.batch"), total >> 20, available >> 20,
+      fits == 0
+          ? std::string("even one image a shard does not fit")
+          : fmt::format("the largest batch that fits is {} (with eval.batch at most as large)", fits * sizing.shards));
 }
 
 ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing, const Plans& plans,

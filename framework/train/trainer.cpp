@@ -30,7 +30,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// Since the kernel started the process, so that loading the program counts too. 0 where /proc does not say.
 double seconds_since_start() {
@@ -67,8 +69,8 @@ std::string current_weights_sha256(const Executable& executable) {
   std::vector<NamedTensor> tensors;
   for (const StateEntry& entry : executable.list_state()) {
     if (entry.kind != StateKind::parameter && entry.kind != StateKind::statistic) continue;
-    tensors.push_back(
-        {entry.name, entry.shape, [&executable, entry](std::span<float> values) { executable.read_state(entry, values); }});
+    tensors.push_back({entry.name, entry.shape,
+                       [&executable, entry](std::span<float> values) { executable.read_state(entry, values); }});
   }
   return weights_sha256(tensors);
 }
@@ -76,8 +78,8 @@ std::string current_weights_sha256(const Executable& executable) {
 /// The run in hand: set up by the constructor, driven by run().
 class Run {
  public:
-  Run(const Recipe& recipe, const Sizing& sizing, const RunData& data, Executable& executable, const OptimizerSpec& optimizer,
-      const std::filesystem::path& folder, Progress& progress, Summary& summary)
+  Run(const Recipe& recipe, const Sizing& sizing, const RunData& data, Executable& executable,
+      const OptimizerSpec& optimizer, const std::filesystem::path& folder, Progress& progress, Summary& summary)
       : recipe_(recipe),
         sizing_(sizing),
         executable_(executable),
@@ -94,8 +96,8 @@ class Run {
                                  .total_steps = sizing.total_steps})),
         plateau_(schedule_.initial_state()) {
     if (!data.validation_subset.empty()) {
-      validation_ = std::make_unique<Loader>(*data.train,
-                                             evaluation_loader(sizing.evaluation_rows, data.validation_subset));
+      validation_ =
+          std::make_unique<Loader>(*data.train, evaluation_loader(sizing.evaluation_rows, data.validation_subset));
     }
     rates_.reserve(static_cast<std::size_t>(sizing.total_steps));
   }
@@ -161,7 +163,8 @@ class Run {
     const std::optional<BadValue> bad = executable_.find_non_finite(batch);
     const std::size_t shown = std::min<std::size_t>(16, batch.sample_indices.size());
     throw NumericsError(
-        "step {}: {} is not finite (learning rate {:g}); {}; sample indices of the batch: {}{}. Lower optimizer.lr, set "
+        "step {}: {} is not finite (learning rate {:g}); {}; sample indices of the batch: {}{}. Lower optimizer.lr, "
+        "set "
         "optimizer.clip_norm, or let train.on_nonfinite=skip leave such updates out",
         step + 1, std::isfinite(result.loss) ? "the gradient" : "the loss", lr,
         bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer, bad->shard)
@@ -227,7 +230,7 @@ void save_weights(const Executable& executable, const Recipe& recipe, const RunF
   CheckpointContents contents;
   for (const StateEntry& entry : executable.list_state()) {
     if (entry.kind == StateKind::optimizer) continue;
-    const char* group = entry.kind == StateKind::parameter ? "parameters"
+    const char* group = entry.kind == StateKind::parameter   ? "parameters"
                         : entry.kind == StateKind::statistic ? "statistics"
                                                              : "average";
     CheckpointTensor tensor{group, entry.name, entry.shape,
@@ -264,7 +267,9 @@ bool asks_for_more(const std::string& old_recipe, const std::string& new_recipe)
 }
 
 Summary finished_summary(const RunFolder& folder, std::FILE* text, bool quiet) {
-  if (!quiet) fmt::print(text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n", folder.path().string());
+  if (!quiet)
+    fmt::print(text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n",
+               folder.path().string());
   return read_summary(folder.path());
 }
 

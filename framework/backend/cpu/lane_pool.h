@@ -1,5 +1,5 @@
-// The teams that run shards side by side: one thread per lane, each leading an OpenMP team of its own. The calling thread
-// is lane 0.
+// The teams that run shards side by side: one thread per lane, each leading an OpenMP team of its own. The calling
+// thread is lane 0.
 #pragma once
 
 #include <atomic>

@@ -9,7 +9,8 @@ namespace {
 
 std::shared_ptr<const ConvolutionPrimitive> chosen(const ChooseContext& context) {
   const auto made = choose_convolution(convolution_of(context.graph, context.node, context.threads));
-  if (made == nullptr) throw DeviceError("layer {}: oneDNN has no {} for it", context.node.layer, context.node.op->name);
+  if (made == nullptr)
+    throw DeviceError("layer {}: oneDNN has no {} for it", context.node.layer, context.node.op->name);
   return made;
 }
 
@@ -59,9 +60,9 @@ Step prepare_forward(const Binding& binding) {
 Step prepare_backward_data(const Binding& binding) {
   const auto made = planned(binding, binding.output_layouts[0], binding.input_layouts[0]);
   return bind_primitive(made->primitive, {{DNNL_ARG_DIFF_DST, made->y, binding.inputs[0]},
-                                {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
-                                {DNNL_ARG_DIFF_SRC, made->x, binding.outputs[0]},
-                                {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}});
+                                          {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
+                                          {DNNL_ARG_DIFF_SRC, made->x, binding.outputs[0]},
+                                          {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}});
 }
 
 Step prepare_backward_weights(const Binding& binding) {
