@@ -16,6 +16,9 @@
 namespace athanor::cpu {
 
 enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
+/// How the sums are formed. `direct` covers generated code and matrix products; `winograd` (Lavin and Gray 2016) rounds
+/// differently, so it is never chosen by the way.
+enum class ConvolutionAlgorithm : std::uint8_t { direct, winograd };
 
 /// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH,
 /// KW], y [N, O, H', W'].
@@ -28,6 +31,7 @@ struct Convolution {
   bool has_bias = false;
   bool relu = false;
   int threads = 1;
+  ConvolutionAlgorithm algorithm = ConvolutionAlgorithm::direct;
 
   std::string key() const;
 };
