@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,6 +15,7 @@
 #include "config/document.h"
 #include "config/emit.h"
 #include "data/loader.h"
+#include "graph/op.h"
 #include "io/checkpoint_file.h"
 #include "train/evaluator.h"
 #include "train/metrics.h"
@@ -266,6 +268,18 @@ bool asks_for_more(const std::string& old_recipe, const std::string& new_recipe)
          length(new_recipe, "train.max_steps") > length(old_recipe, "train.max_steps");
 }
 
+/// Stands for a network that no recipe describes: another network is another experiment.
+std::string program_model_text(const Graph& graph) {
+  std::string text;
+  for (const Node& node : graph.nodes) {
+    if (node.phase != Phase::forward || node.op->name == "reorder") continue;
+    text += fmt::format("{} {} {}", node.op->name, node.layer, graph.value(node.outputs[0]).shape.text());
+    for (const auto& [key, value] : node.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
+    text += '\n';
+  }
+  return fmt::format("of a C++ program, graph {:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
 Summary finished_summary(const RunFolder& folder, std::FILE* text, bool quiet) {
   if (!quiet)
     fmt::print(text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n",
@@ -284,12 +298,15 @@ Summary train(Recipe recipe, const TrainOptions& options) {
   const Sizing sizing = size_run(recipe, data, hardware, *communicator);
   const ModelSpec model = options.model ? *options.model : model_of(recipe);
   const Plans plans = make_plans(recipe, model, data.train->info(), sizing);
+  if (options.model) recipe.resolved.set("model", scalar_node(program_model_text(plans.training.graph)));
   check_memory(recipe, model, data.train->info(), sizing, plans, hardware, *communicator);
 
   const std::filesystem::path path = options.run.empty() ? default_run_folder(recipe.name) : options.run;
   RunFolder folder = RunFolder::open(path, resolved_text(recipe), recipe_difference,
                                      {.provenance = {}, .asks_for_more = asks_for_more});
   if (folder.already_done()) return finished_summary(folder, text, options.quiet);
+  // Nothing goes on from a file of weights yet: the earlier files are kept in previous-N/.
+  if (folder.resumable()) folder.start_over();
 
   Summary summary;
   summary.world_size = communicator->size();
@@ -326,7 +343,7 @@ Summary train(Recipe recipe, const TrainOptions& options) {
 Summary train(const ModelSpec& model, const std::string& recipe_text, const TrainOptions& options) {
   TrainOptions with_model = options;
   with_model.model = model;
-  return train(parse_recipe(recipe_text, "the program's recipe"), with_model);
+  return train(parse_recipe_without_model(recipe_text, "the program's recipe"), with_model);
 }
 
 }  // namespace athanor
