@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -13,6 +14,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "config/document.h"
+#include "config/emit.h"
+#include "graph/op.h"
 #include "io/checkpoint_file.h"
 #include "train/provenance.h"
 #include "train/read_summary.h"
@@ -92,6 +95,18 @@ RunFolder open_folder(const std::filesystem::path& path, const Recipe& recipe, c
   return folder;
 }
 
+/// Stands for a network that no recipe describes: another network is another experiment.
+std::string program_model_text(const Graph& graph) {
+  std::string text;
+  for (const Node& node : graph.nodes) {
+    if (node.phase != Phase::forward || node.op->name == "reorder") continue;
+    text += fmt::format("{} {} {}", node.op->name, node.layer, graph.value(node.outputs[0]).shape.text());
+    for (const auto& [key, value] : node.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
+    text += '\n';
+  }
+  return fmt::format("of a C++ program, graph {:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
 /// What a run holds once it is sure to begin.
 struct Prepared {
   const Recipe& recipe;
@@ -164,6 +179,7 @@ Summary train(Recipe recipe, const TrainOptions& options) {
   OpeningData opening(recipe);
   const Sizing sizing = size_run(recipe, opening.train_size(), hardware, *communicator);
   const Plans plans = make_plans(recipe, model, opening.info(), sizing);
+  if (options.model) recipe.resolved.set("model", scalar_node(program_model_text(plans.training.graph)));
   check_memory(recipe, model, opening.info(), sizing, plans, hardware, *communicator);
   const RunData data = opening.finish();
 
