@@ -19,3 +19,10 @@ target_include_directories(dnnl SYSTEM INTERFACE ${DNNL_INCLUDE})
 find_library(XXHASH_LIBRARY xxhash REQUIRED)
 add_library(xxhash INTERFACE)
 target_link_libraries(xxhash INTERFACE ${XXHASH_LIBRARY})
+
+# The serial C library, by name: CMake's module would want the language C, and would link what HDF5 itself is built from.
+find_library(HDF5_LIBRARY NAMES hdf5_serial hdf5 PATH_SUFFIXES hdf5/serial REQUIRED)
+find_path(HDF5_INCLUDE hdf5.h PATH_SUFFIXES hdf5/serial REQUIRED)
+add_library(hdf5 INTERFACE)
+target_link_libraries(hdf5 INTERFACE ${HDF5_LIBRARY})
+target_include_directories(hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE})

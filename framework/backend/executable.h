@@ -87,8 +87,8 @@ class Executable {
   virtual void read_state(const StateEntry& entry, std::span<float> values) const = 0;
   virtual void write_state(const StateEntry& entry, std::span<const float> values) = 0;
 
-  /// Runs the forward and backward pass of a batch once more, node by node, without an update, and names the first output
-  /// that is not finite.
+  /// Runs the forward and backward pass of a batch once more, node by node, without an update, and names the first
+  /// output that is not finite.
   virtual std::optional<BadValue> find_non_finite(const Batch& batch) = 0;
   /// Time of every node of one shard while all lanes run, mean of `repeats`; no update.
   virtual std::vector<NodeTime> profile(const Batch& batch, int repeats) = 0;

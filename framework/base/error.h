@@ -40,8 +40,7 @@ class ErrorOf : public Error {
  public:
   explicit ErrorOf(const std::string& message) : Error(kCode, message) {}
   template <typename... Args>
-  explicit ErrorOf(fmt::format_string<Args...> format, Args&&... args)
-    requires(sizeof...(Args) > 0)
+  explicit ErrorOf(fmt::format_string<Args...> format, Args&&... args) requires(sizeof...(Args) > 0)
       : Error(kCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
@@ -59,8 +58,8 @@ using Interrupted = ErrorOf<ExitCode::interrupted>;
 }  // namespace athanor
 
 /// Aborts with file, line and a formatted message when an invariant of our own code is broken; never for bad input.
-#define ATHANOR_CHECK(condition, ...)                                                              \
-  do {                                                                                             \
-    if (!(condition)) [[unlikely]]                                                                 \
-      ::athanor::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__));      \
+#define ATHANOR_CHECK(condition, ...)                                                         \
+  do {                                                                                        \
+    if (!(condition)) [[unlikely]]                                                            \
+      ::athanor::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
   } while (false)

@@ -1,5 +1,5 @@
-// Random numbers that are keyed, never sequenced: every number is a pure function of (seed, purpose, a, b, position), so
-// no result depends on rank, thread or time. Generator: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers:
+// Random numbers that are keyed, never sequenced: every number is a pure function of (seed, purpose, a, b, position),
+// so no result depends on rank, thread or time. Generator: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers:
 // as easy as 1, 2, 3").
 #pragma once
 
@@ -46,7 +46,9 @@ constexpr std::uint64_t key_of(std::string_view name) {
 }
 
 /// A uniform float in [0, 1) from 24 random bits.
-inline float uniform_from(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+inline float uniform_from(std::uint32_t bits) {
+  return static_cast<float>(bits >> 8) * 0x1p-24f;
+}
 
 /// The stream of numbers for (seed, purpose, a, b), for example (seed, crop, epoch, sample index).
 /// `a` may be up to 2^32 − 1; `b` takes all 64 bits.
@@ -71,9 +73,7 @@ class RandomStream {
   /// Uniform in [low, high).
   float uniform(float low, float high) { return low + (high - low) * uniform(); }
   /// Uniform integer in [0, count), count ≤ 2^32 (multiply-shift; bias below count / 2^32).
-  std::uint32_t below(std::uint32_t count) {
-    return static_cast<std::uint32_t>((std::uint64_t{next()} * count) >> 32);
-  }
+  std::uint32_t below(std::uint32_t count) { return static_cast<std::uint32_t>((std::uint64_t{next()} * count) >> 32); }
   /// Standard normal (Box and Muller 1958), two numbers a call.
   float normal() {
     const double radius = std::sqrt(-2.0 * std::log((next() + 1.0) * 0x1p-32));

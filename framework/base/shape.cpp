@@ -19,6 +19,8 @@ std::int64_t Shape::elements() const {
   return product;
 }
 
-std::string Shape::text() const { return fmt::format("[{}]", fmt::join(extents(), ", ")); }
+std::string Shape::text() const {
+  return fmt::format("[{}]", fmt::join(extents(), ", "));
+}
 
 }  // namespace athanor

@@ -6,8 +6,8 @@
 
 namespace athanor {
 
-/// Who this process is, and what the group does together. Every collective is called by all ranks in the same order, with
-/// a name that errors and the watchdog report.
+/// Who this process is, and what the group does together. Every collective is called by all ranks in the same order,
+/// with a name that errors and the watchdog report.
 class Communicator {
  public:
   virtual ~Communicator() = default;

@@ -83,6 +83,8 @@ class Scheduling {
 
 }  // namespace
 
-TreeSchedule make_tree_schedule(int shards, int lanes) { return Scheduling(shards, lanes).take(); }
+TreeSchedule make_tree_schedule(int shards, int lanes) {
+  return Scheduling(shards, lanes).take();
+}
 
 }  // namespace athanor

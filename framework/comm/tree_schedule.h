@@ -1,6 +1,6 @@
 // In which order a rank adds up what its shards hand in. The tree over n shards is fixed: n leaves are split at the
-// largest power of two below n, recursively. So the bits of a sum depend neither on how many shards ran side by side nor
-// on when they finished.
+// largest power of two below n, recursively. So the bits of a sum depend neither on how many shards ran side by side
+// nor on when they finished.
 #pragma once
 
 #include <vector>

@@ -15,7 +15,7 @@ void place_all(YamlNode& node, const Location& place) {
 }
 
 std::optional<YamlNode> parse_value(const std::string& text, const Location& place, std::string_view path,
-                                Problems& problems) {
+                                    Problems& problems) {
   Problems found;
   std::optional<YamlNode> value = parse_yaml(text, "the value", found);
   if (!found.empty()) {
@@ -28,7 +28,7 @@ std::optional<YamlNode> parse_value(const std::string& text, const Location& pla
 
 /// The child that `segment` names, made when it can be; nullptr after adding a problem. `done` is the path so far.
 YamlNode* descend(YamlNode& node, const std::string& segment, const std::string& done, const Location& place,
-              Problems& problems) {
+                  Problems& problems) {
   if (node.is_null() || node.is_mapping()) {
     if (node.is_null()) node.place = place;
     if (node.find(segment) == nullptr) {

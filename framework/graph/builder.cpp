@@ -21,7 +21,8 @@ ValueId Builder::input_named(std::string_view name) const {
 }
 
 ValueId Builder::parameter(std::string_view name, const Shape& shape, const Initializer& initializer) {
-  graph_.values.push_back({.name = qualified(name), .shape = shape, .role = Role::parameter, .initializer = initializer});
+  graph_.values.push_back(
+      {.name = qualified(name), .shape = shape, .role = Role::parameter, .initializer = initializer});
   return static_cast<ValueId>(graph_.values.size() - 1);
 }
 
@@ -51,13 +52,21 @@ std::vector<ValueId> Builder::add(std::string_view op_name, std::vector<ValueId>
   } catch (const ShapeMismatch& mismatch) {
     fail(mismatch.message);
   }
-  Node node{.op = &op, .attributes = std::move(attributes), .inputs = std::move(inputs), .outputs = {}, .layer = scope_,
-            .place = place, .phase = phase};
+  Node node{.op = &op,
+            .attributes = std::move(attributes),
+            .inputs = std::move(inputs),
+            .outputs = {},
+            .layer = scope_,
+            .place = place,
+            .phase = phase};
   const auto node_id = static_cast<NodeId>(graph_.nodes.size());
   for (std::size_t i = 0; i < types.size(); ++i) {
     std::string name = fmt::format("{}:{}{}", scope_, op.name, i == 0 ? "" : fmt::format(".{}", i));
-    graph_.values.push_back({.name = std::move(name), .shape = types[i].shape, .dtype = types[i].dtype,
-                             .role = Role::computed, .producer = node_id});
+    graph_.values.push_back({.name = std::move(name),
+                             .shape = types[i].shape,
+                             .dtype = types[i].dtype,
+                             .role = Role::computed,
+                             .producer = node_id});
     node.outputs.push_back(static_cast<ValueId>(graph_.values.size() - 1));
   }
   graph_.nodes.push_back(std::move(node));
@@ -71,7 +80,8 @@ ValueId Builder::in_compute_dtype(ValueId weight) {
 
 void Builder::fail(std::string_view message) const {
   const std::string where = place.text();
-  throw UsageError("layer {}{}: {}", scope_.empty() ? "(input)" : scope_, where.empty() ? "" : " (" + where + ")", message);
+  throw UsageError("layer {}{}: {}", scope_.empty() ? "(input)" : scope_, where.empty() ? "" : " (" + where + ")",
+                   message);
 }
 
 Scope::Scope(Builder& builder, std::string_view name)

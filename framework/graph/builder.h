@@ -1,5 +1,5 @@
-// Adds nodes to a graph: runs shape rules, names values after the layer in hand, and turns a shape that does not fit into
-// an error that names the layer, its place in the recipe and the shapes.
+// Adds nodes to a graph: runs shape rules, names values after the layer in hand, and turns a shape that does not fit
+// into an error that names the layer, its place in the recipe and the shapes.
 #pragma once
 
 #include <initializer_list>
@@ -64,7 +64,9 @@ class Builder {
 class Scope {
  public:
   Scope(Builder& builder, std::string_view name);
-  Scope(Builder& builder, std::string_view name, const Location& place) : Scope(builder, name) { builder.place = place; }
+  Scope(Builder& builder, std::string_view name, const Location& place) : Scope(builder, name) {
+    builder.place = place;
+  }
   /// Takes the exact dotted name of an existing node (used by the gradient pass).
   static void set(Builder& builder, const std::string& layer, const Location& place);
   ~Scope();

@@ -40,8 +40,8 @@ struct Value {
   DType dtype = DType::f32;
   Role role = Role::computed;
   NodeId producer = -1;
-  Initializer initializer;              ///< for parameters and statistics
-  std::vector<float> constant;          ///< for constants, logical order
+  Initializer initializer;      ///< for parameters and statistics
+  std::vector<float> constant;  ///< for constants, logical order
 };
 
 enum class Phase : std::uint8_t { forward, backward };
@@ -81,8 +81,8 @@ struct Metric {
 struct Graph {
   std::vector<Value> values;
   std::vector<Node> nodes;
-  ValueId loss = kNoValue;               ///< the scalar that is differentiated
-  std::vector<ValueId> outputs;          ///< kept for the caller (logits, per-sample loss)
+  ValueId loss = kNoValue;       ///< the scalar that is differentiated
+  std::vector<ValueId> outputs;  ///< kept for the caller (logits, per-sample loss)
   std::vector<ParameterGradient> gradients;
   std::vector<StatisticUpdate> statistics;
   std::vector<Metric> metrics;

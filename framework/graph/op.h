@@ -1,5 +1,6 @@
 // What an op is to the graph: its shape rule, its cost and its gradient as further nodes. Ops register themselves, each
-// in a file of its own under graph/ops/, together with the recipe layers that make them; back ends register how they run.
+// in a file of its own under graph/ops/, together with the recipe layers that make them; back ends register how they
+// run.
 #pragma once
 
 #include <functional>

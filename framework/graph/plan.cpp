@@ -214,7 +214,8 @@ class Planning {
     for (std::int32_t at = 0; at < static_cast<std::int32_t>(plan_.shard.size()); ++at) {
       const Node& node = node_of(plan_.shard[static_cast<std::size_t>(at)]);
       for (const auto& [in, out] : node.op->in_place) {
-        const ValueId input = node.inputs[static_cast<std::size_t>(in)], output = node.outputs[static_cast<std::size_t>(out)];
+        const ValueId input = node.inputs[static_cast<std::size_t>(in)],
+                      output = node.outputs[static_cast<std::size_t>(out)];
         if (input == kNoValue || block_of(input) < 0 || block_of(output) < 0) continue;
         if (buffer(input).layout != buffer(output).layout || block_of(input) == block_of(output)) continue;
         Lifetime& source = lifetimes_[static_cast<std::size_t>(block_of(input))];
@@ -281,7 +282,8 @@ std::string Plan::fingerprint() const {
       for (const ValueId output : node.outputs) {
         if (output == kNoValue) continue;
         const Value& value = graph.value(output);
-        text += fmt::format(" {}{}{}", value.shape.text(), name_of(value.dtype), buffers[static_cast<std::size_t>(output)].layout);
+        text += fmt::format(" {}{}{}", value.shape.text(), name_of(value.dtype),
+                            buffers[static_cast<std::size_t>(output)].layout);
       }
       text += '\n';
     }
@@ -293,7 +295,8 @@ std::string Plan::fingerprint() const {
 }
 
 Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of) {
-  const std::map<std::string, Layout> fixed = state_of == nullptr ? std::map<std::string, Layout>{} : state_of->parameter_layouts();
+  const std::map<std::string, Layout> fixed =
+      state_of == nullptr ? std::map<std::string, Layout>{} : state_of->parameter_layouts();
   return Planning(propagate_layouts(std::move(graph), planner, fixed), planner, shards, shard_threads, state_of).run();
 }
 

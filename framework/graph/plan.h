@@ -63,10 +63,10 @@ struct MetricSlot {
 
 struct Plan {
   Graph graph;
-  std::vector<Buffer> buffers;       ///< per value of the graph
+  std::vector<Buffer> buffers;        ///< per value of the graph
   std::vector<PlannedStep> prologue;  ///< once per step: depends on parameters only
   std::vector<PlannedStep> shard;     ///< once per shard
-  std::vector<StateTensor> state;       ///< parameters in the order backward finishes them, then statistics
+  std::vector<StateTensor> state;     ///< parameters in the order backward finishes them, then statistics
   std::vector<MetricSlot> metrics;
   std::vector<Bucket> buckets;
 

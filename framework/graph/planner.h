@@ -11,8 +11,8 @@
 
 namespace athanor {
 
-/// The order of a value's elements in memory. "plain" is row-major in logical order (NCHW, OIHW, [N, F]); other names are
-/// the back end's own ("nhwc", "nChw16c", "OIhw16i16o"). An empty layout is not decided yet.
+/// The order of a value's elements in memory. "plain" is row-major in logical order (NCHW, OIHW, [N, F]); other names
+/// are the back end's own ("nhwc", "nChw16c", "OIhw16i16o"). An empty layout is not decided yet.
 using Layout = std::string;
 inline const Layout kPlain = "plain";
 
@@ -20,8 +20,8 @@ inline const Layout kPlain = "plain";
 struct NodeChoice {
   std::vector<Layout> inputs;
   std::vector<Layout> outputs;
-  std::string implementation;       ///< printed by `plan`; part of the plan's fingerprint
-  std::size_t scratch_bytes = 0;    ///< working memory, needed only while the node runs
+  std::string implementation;     ///< printed by `plan`; part of the plan's fingerprint
+  std::size_t scratch_bytes = 0;  ///< working memory, needed only while the node runs
 };
 
 class BackendPlanner {

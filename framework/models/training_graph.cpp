@@ -23,6 +23,11 @@ struct Forward {
   ValueId logits = kNoValue;  ///< float32 [N, classes]
 };
 
+/// One number per channel; one number stands for all channels.
+std::vector<double> per_channel(const std::vector<double>& values, std::int64_t channels) {
+  return values.size() == 1 ? std::vector<double>(static_cast<std::size_t>(channels), values[0]) : values;
+}
+
 /// All inputs first: ops such as dropout look for theirs by name.
 ValueId add_inputs(Builder& builder, const GraphOptions& options, Forward& forward) {
   const std::int64_t n = options.batch;
@@ -33,9 +38,10 @@ ValueId add_inputs(Builder& builder, const GraphOptions& options, Forward& forwa
   builder.input("sample_indices", {n}, DType::i64);
   builder.input("epoch", {1}, DType::i64);
   const Scope scope(builder, "input");
-  return builder.add1(
-      "prepare_input", {images, transforms},
-      {{"mean", options.mean}, {"std", options.std}, {"dtype", std::string(name_of(options.compute_dtype))}});
+  return builder.add1("prepare_input", {images, transforms},
+                      {{"mean", per_channel(options.mean, options.channels)},
+                       {"std", per_channel(options.std, options.channels)},
+                       {"dtype", std::string(name_of(options.compute_dtype))}});
 }
 
 void check_input(const ModelSpec& model, const GraphOptions& options) {

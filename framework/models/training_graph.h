@@ -19,7 +19,7 @@ struct GraphOptions {
   std::int64_t height = 28;
   std::int64_t width = 28;
   std::int64_t classes = 10;       ///< of the data
-  std::vector<double> mean = {0};  ///< per channel: the network sees (pixel / 255 − mean) / std
+  std::vector<double> mean = {0};  ///< per channel, or one for all: (pixel / 255 − mean) / std goes in
   std::vector<double> std = {1};
   LossSpec loss;
   DType compute_dtype = DType::f32;  ///< of activations and of the weights that matrix products read: f32 or bf16

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <optional>
+#include <mutex>
 #include <string_view>
 
 #include "train/metrics.h"
@@ -18,7 +18,7 @@ namespace athanor {
 bool is_terminal(std::FILE* out);
 
 /// Terminal: at most ten updates a second. Elsewhere: a line after 10 s, then at intervals that grow to 60 s, and one
-/// at the end of every epoch. Colours follow NO_COLOR. Not thread-safe: one thread calls it, the trainer's.
+/// at the end of every epoch. Colours follow NO_COLOR. Calls may come from any thread.
 class Progress {
  public:
   using Clock = std::chrono::steady_clock;
@@ -29,25 +29,25 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
   ~Progress() { finish(); }
 
-  /// After every update; costs a clock reading unless something is due.
+  /// After every update; costs a lock and a clock reading unless something is due.
   void step(const StepLine& line);
-  /// After every evaluation: its accuracy stays in the line, and a plain line says it.
+  /// After every evaluation: its accuracy stays in the bar, and a line of its own says it.
   void evaluation(const EvalLine& line);
   /// A message for people, above the bar.
   void note(std::string_view message);
   /// Ends the bar; later calls print nothing but notes.
   void finish();
 
-  /// The time of day for tests; by default the steady clock.
+  /// Another clock than the steady one, for tests.
   void set_clock(Clock::time_point (*clock)()) { clock_ = clock; }
 
  private:
-  void draw(Clock::time_point now);
-  void print_plain(Clock::time_point now);
-  void clear_line();
-  void write(std::string_view text);
-  void close_window(Clock::time_point now);
+  bool epoch_ended() const { return steps_per_epoch_ > 0 && last_.step % steps_per_epoch_ == 0; }
+  void update_rates(Clock::time_point now);
   double seconds_left(Clock::time_point now) const;
+  void print_plain(Clock::time_point now);
+  void draw(Clock::time_point now);
+  void print_line(std::string_view text);
 
   const bool terminal_;
   const bool colour_;
@@ -55,14 +55,15 @@ class Progress {
   const std::int64_t total_steps_, steps_per_epoch_, epochs_;
   Clock::time_point (*clock_)() = &Clock::now;
 
+  std::mutex mutex_;
   StepLine last_;
-  std::optional<double> accuracy_;
+  double accuracy_ = -1;                                           ///< of the last evaluation; −1 before one
   std::int64_t first_step_ = -1;                                   ///< the first step seen; −1 before it
   Clock::time_point first_time_;                                   ///< when it ended
   Clock::time_point shown_;                                        ///< when something was last shown
   double window_ms_ = 0, window_wait_ms_ = 0, window_images_ = 0;  ///< sums since then
-  double images_per_s_ = 0, wait_share_ = 0;                       ///< as shown
-  double interval_s_ = 10;                                         ///< between plain lines
+  double images_per_s_ = 0, wait_share_ = 0;                       ///< smoothed, as shown
+  double plain_interval_s_ = 0;
   bool drawn_ = false, finished_ = false;
   fmt::memory_buffer line_;
 };

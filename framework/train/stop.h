@@ -11,7 +11,7 @@ namespace athanor {
 /// delivered by both the terminal and a launcher, and does not count.
 class StopSignals {
  public:
-  static constexpr int kSamePress_ms = 250;
+  static constexpr int kSamePress_ms = 1000;
 
   StopSignals();
   ~StopSignals();

@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-std::size_t rounded(std::size_t bytes) { return (bytes + kHugePage - 1) / kHugePage * kHugePage; }
+std::size_t rounded(std::size_t bytes) {
+  return (bytes + kHugePage - 1) / kHugePage * kHugePage;
+}
 
 }  // namespace
 
@@ -20,7 +22,8 @@ ArenaMemory::ArenaMemory(std::size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   void* mapped = mmap(nullptr, rounded(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) {
-    throw DeviceError("cannot allocate {} MB: {}; use a smaller batch or more ranks", bytes >> 20, std::strerror(errno));
+    throw DeviceError("cannot allocate {} MB: {}; use a smaller batch or more ranks", bytes >> 20,
+                      std::strerror(errno));
   }
   madvise(mapped, rounded(bytes), MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(mapped);

@@ -5,8 +5,8 @@
 
 namespace athanor::cpu {
 
-/// Zeroed, page-aligned, huge pages advised. Pages become real when first touched, so the thread that uses an arena should
-/// touch it first. Throws DeviceError when there is no memory.
+/// Zeroed, page-aligned, huge pages advised. Pages become real when first touched, so the thread that uses an arena
+/// should touch it first. Throws DeviceError when there is no memory.
 class ArenaMemory {
  public:
   ArenaMemory() = default;

@@ -25,14 +25,18 @@ std::array<std::int64_t, 2> pair_of(const Attributes& attributes, std::string_vi
   return {values[0], values[1]};
 }
 
-memory::dims dims_of(const std::array<std::int64_t, 2>& pair) { return {pair[0], pair[1]}; }
+memory::dims dims_of(const std::array<std::int64_t, 2>& pair) {
+  return {pair[0], pair[1]};
+}
 
 /// oneDNN's dilation is the number of skipped taps; its right padding may be negative where the last window ends early.
 struct Window {
   memory::dims stride, dilation, left, right;
 
   explicit Window(const Convolution& conv)
-      : stride(dims_of(conv.stride)), dilation{conv.dilation[0] - 1, conv.dilation[1] - 1}, left(dims_of(conv.padding)) {
+      : stride(dims_of(conv.stride)),
+        dilation{conv.dilation[0] - 1, conv.dilation[1] - 1},
+        left(dims_of(conv.padding)) {
     for (std::size_t axis = 0; axis < 2; ++axis) {
       const std::int64_t extent = conv.dilation[axis] * (conv.weight[2 + axis] - 1) + 1;
       right.push_back((conv.y[2 + axis] - 1) * conv.stride[axis] + extent - conv.x[2 + axis] - conv.padding[axis]);
@@ -131,9 +135,9 @@ std::shared_ptr<const ConvolutionPrimitive> make(const Convolution& conv, const 
                       describe({conv.weight[0]}, DType::f32, kPlain), describe(conv.y, conv.dtype, y)};
   std::optional<ConvolutionPrimitive> made;
   try {
-    made = conv.direction == Direction::forward          ? make_forward(conv, d)
+    made = conv.direction == Direction::forward         ? make_forward(conv, d)
            : conv.direction == Direction::backward_data ? make_backward_data(conv, d)
-                                                         : make_backward_weights(conv, d);
+                                                        : make_backward_weights(conv, d);
   } catch (const dnnl::error&) {
     return nullptr;
   }
@@ -158,7 +162,9 @@ int rank_of(const std::string& implementation) {
   return 0;
 }
 
-Layout preferred(std::int64_t channels) { return channels % block_channels() == 0 ? blocked_layout() : kPlain; }
+Layout preferred(std::int64_t channels) {
+  return channels % block_channels() == 0 ? blocked_layout() : kPlain;
+}
 
 }  // namespace
 
@@ -216,7 +222,8 @@ std::vector<std::array<std::int64_t, 2>> blind_taps(const Convolution& conv) {
   return taps;
 }
 
-std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& conv, const Layout& x, const Layout& y) {
+std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& conv, const Layout& x,
+                                                             const Layout& y) {
   static Cache<std::shared_ptr<const ConvolutionPrimitive>> cache;
   const std::string key = fmt::format("{} {} {}", conv.key(), x, y);
   const std::lock_guard lock(cache.mutex);

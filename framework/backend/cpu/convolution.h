@@ -18,8 +18,8 @@ namespace athanor::cpu {
 
 enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
 
-/// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH, KW],
-/// y [N, O, H', W'].
+/// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH,
+/// KW], y [N, O, H', W'].
 struct Convolution {
   Direction direction = Direction::forward;
   Shape x, weight, y;
@@ -47,11 +47,12 @@ struct ConvolutionPrimitive {
   std::string implementation;
 };
 
-/// The primitive for activations in the given layouts, or nullptr where oneDNN has none. Made once per process and shared.
+/// The primitive for activations in the given layouts, or nullptr where oneDNN has none. Made once per process and
+/// shared.
 std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& convolution, const Layout& x,
                                                              const Layout& y);
-/// The best of the layouts that this file tries: the first that oneDNN runs with generated code. Falls back to its matrix
-/// product and, last, its reference code.
+/// The best of the layouts that this file tries: the first that oneDNN runs with generated code. Falls back to its
+/// matrix product and, last, its reference code.
 std::shared_ptr<const ConvolutionPrimitive> choose_convolution(const Convolution& convolution);
 
 }  // namespace athanor::cpu

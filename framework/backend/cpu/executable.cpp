@@ -122,7 +122,8 @@ void CpuExecutable::allocate() {
       outputs_[i].touch();
     }
   });
-  block_sums_.resize(static_cast<std::size_t>(kernels::sum_blocks(static_cast<std::int64_t>(main_.parameter_elements))));
+  block_sums_.resize(
+      static_cast<std::size_t>(kernels::sum_blocks(static_cast<std::int64_t>(main_.parameter_elements))));
 }
 
 Arenas CpuExecutable::arenas_of(const Pass& pass, int lane) const {
@@ -197,7 +198,9 @@ void CpuExecutable::merge(const std::vector<Merge>& merges, int lane) {
   const auto [begin, end] = slice(main_.output_elements, lane, options_.lanes);
   const auto count = static_cast<std::int64_t>(end - begin);
   if (count == 0) return;
-  const auto data = [&, begin = begin](int buffer) { return outputs_[static_cast<std::size_t>(buffer)].floats() + begin; };
+  const auto data = [&, begin = begin](int buffer) {
+    return outputs_[static_cast<std::size_t>(buffer)].floats() + begin;
+  };
   const kernels::ElementwiseKernels& kernels = kernels::elementwise_kernels();
   for (const Merge& edge : merges) {
     if (edge.right < 0) {
@@ -212,7 +215,8 @@ void CpuExecutable::measure_gradient(int lane) {
   const auto [begin, end] = slice(main_.parameter_elements, lane, options_.lanes);
   if (begin == end) return;
   kernels::reduce_kernels().sum_of_squares(result() + begin, static_cast<std::int64_t>(end - begin),
-                                           block_sums_.data() + begin / static_cast<std::size_t>(kernels::kSumBlock), 1);
+                                           block_sums_.data() + begin / static_cast<std::size_t>(kernels::kSumBlock),
+                                           1);
 }
 
 double CpuExecutable::metric(std::string_view name, std::size_t element) const {
@@ -264,14 +268,16 @@ void CpuExecutable::update_statistics() {
   }
 }
 
-void CpuExecutable::evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks, bool averaged) {
+void CpuExecutable::evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks,
+                             bool averaged) {
   const Plan& plan = *evaluation_.plan;
   if (averaged) std::swap_ranges(store_.state(), store_.state() + main_.state_elements, store_.average());
   pool_.run([&](int lane) {
     run_prologue(evaluation_, lane);
     pool_.sync();
     ShardProgram& program = evaluation_.lanes[static_cast<std::size_t>(lane)];
-    const auto* shard_losses = static_cast<const float*>(address_of(plan, arenas_of(evaluation_, lane), plan.graph.outputs[0]));
+    const auto* shard_losses =
+        static_cast<const float*>(address_of(plan, arenas_of(evaluation_, lane), plan.graph.outputs[0]));
     const auto* shard_ranks =
         static_cast<const std::int32_t*>(address_of(plan, arenas_of(evaluation_, lane), plan.graph.outputs[1]));
     for (int shard = lane; shard < plan.shards; shard += options_.lanes) {

@@ -172,10 +172,16 @@ std::int64_t block_channels() {
   return has_avx512 ? 16 : 8;
 }
 
-Layout blocked_layout() { return block_channels() == 16 ? "nChw16c" : "nChw8c"; }
+Layout blocked_layout() {
+  return block_channels() == 16 ? "nChw16c" : "nChw8c";
+}
 
-TeamSize::TeamSize(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-TeamSize::~TeamSize() { omp_set_num_threads(before_); }
+TeamSize::TeamSize(int threads) : before_(omp_get_max_threads()) {
+  omp_set_num_threads(threads);
+}
+TeamSize::~TeamSize() {
+  omp_set_num_threads(before_);
+}
 
 Step bind_primitive(const dnnl::primitive& primitive, const std::vector<Argument>& arguments) {
   struct Bound {

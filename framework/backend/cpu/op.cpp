@@ -75,7 +75,8 @@ kernels::ChannelView view_of(const Value& value, const Layout& layout) {
   if (layout == kPlain) return {.batch = shape[0], .groups = shape[1], .pixels = pixels, .lanes = 1};
   if (layout == "nhwc") return {.batch = shape[0], .groups = 1, .pixels = pixels, .lanes = shape[1]};
   const std::int64_t lanes = layout == "nChw16c" ? 16 : layout == "nChw8c" ? 8 : 0;
-  ATHANOR_CHECK(lanes != 0 && shape[1] % lanes == 0, "value {} {} cannot be seen as {}", value.name, shape.text(), layout);
+  ATHANOR_CHECK(lanes != 0 && shape[1] % lanes == 0, "value {} {} cannot be seen as {}", value.name, shape.text(),
+                layout);
   return {.batch = shape[0], .groups = shape[1] / lanes, .pixels = pixels, .lanes = lanes};
 }
 

@@ -1,5 +1,5 @@
-// How an op runs on the CPU: a choice of layouts when the plan is made, and a step with every pointer bound before step 0.
-// Each file of backend/cpu/ops/ registers its ops; nothing else names them.
+// How an op runs on the CPU: a choice of layouts when the plan is made, and a step with every pointer bound before step
+// 0. Each file of backend/cpu/ops/ registers its ops; nothing else names them.
 #pragma once
 
 #include <functional>
@@ -72,7 +72,8 @@ NodeChoice choose_same(const ChooseContext& context);
 std::function<NodeChoice(const ChooseContext&)> plain_kernel(std::string name);
 std::function<NodeChoice(const ChooseContext&)> same_layout_kernel(std::string name);
 
-/// How a hand-written kernel sees a value of rank 4 or 2 in a layout; a layout that it cannot see is a broken invariant.
+/// How a hand-written kernel sees a value of rank 4 or 2 in a layout; a layout that it cannot see is a broken
+/// invariant.
 kernels::ChannelView view_of(const Value& value, const Layout& layout);
 
 }  // namespace athanor::cpu

@@ -41,7 +41,8 @@ Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, 
   ATHANOR_CHECK(op != nullptr, "no CPU op '{}'", node.op->name);
   std::vector<void*> inputs, outputs;
   std::vector<Layout> input_layouts, output_layouts;
-  const auto collect = [&](const std::vector<ValueId>& values, std::vector<void*>& pointers, std::vector<Layout>& layouts) {
+  const auto collect = [&](const std::vector<ValueId>& values, std::vector<void*>& pointers,
+                           std::vector<Layout>& layouts) {
     for (const ValueId value : values) {
       pointers.push_back(address_of(plan, arenas, value));
       layouts.push_back(value == kNoValue ? Layout{} : plan.buffers[static_cast<std::size_t>(value)].layout);
@@ -49,7 +50,8 @@ Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, 
   };
   collect(node.inputs, inputs, input_layouts);
   collect(node.outputs, outputs, output_layouts);
-  const bool is_shared = !outputs.empty() && plan.buffers[static_cast<std::size_t>(node.outputs[0])].arena == Arena::shared;
+  const bool is_shared =
+      !outputs.empty() && plan.buffers[static_cast<std::size_t>(node.outputs[0])].arena == Arena::shared;
   std::byte* scratch = (is_shared ? arenas.shared : arenas.lane) + step.scratch_offset;
   const TeamSize team(plan.shard_threads);
   return op->prepare({plan.graph, node, inputs, outputs, input_layouts, output_layouts,
@@ -101,7 +103,8 @@ std::vector<std::vector<Step>> bind_prologue(const Plan& plan, const Arenas& are
     const Node& node = plan.graph.node(planned.node);
     int lane = -1;
     for (const ValueId input : node.inputs) {
-      if (input != kNoValue && lane_of[static_cast<std::size_t>(input)] >= 0) lane = lane_of[static_cast<std::size_t>(input)];
+      if (input != kNoValue && lane_of[static_cast<std::size_t>(input)] >= 0)
+        lane = lane_of[static_cast<std::size_t>(input)];
     }
     if (lane < 0) lane = next++ % lanes;
     for (const ValueId output : node.outputs) {

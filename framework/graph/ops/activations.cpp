@@ -50,7 +50,8 @@ const RegisterActivation kGelu{
      "x · Φ(x) (Hendrycks and Gimpel 2016).",
      false,
      8,
-     {text("approximate", "none", "`none` for the error function, `tanh` for the approximation.").one_of({"none", "tanh"})}}};
+     {text("approximate", "none", "`none` for the error function, `tanh` for the approximation.")
+          .one_of({"none", "tanh"})}}};
 const RegisterActivation kSilu{{"silu", "x · sigmoid(x).", false, 5, {}}};
 
 }  // namespace

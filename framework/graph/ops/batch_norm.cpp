@@ -1,5 +1,6 @@
-// Batch normalisation over N, H and W per channel (Ioffe and Szegedy 2015), with per-shard statistics, its gradient, its
-// form for evaluation, and the layer `batch_norm`. The fusion pass adds ReLU, or a residual and ReLU, to both directions.
+// Batch normalisation over N, H and W per channel (Ioffe and Szegedy 2015), with per-shard statistics, its gradient,
+// its form for evaluation, and the layer `batch_norm`. The fusion pass adds ReLU, or a residual and ReLU, to both
+// directions.
 #include "graph/ops/initializers.h"
 #include "graph/ops/support.h"
 
@@ -7,10 +8,12 @@ namespace athanor {
 namespace {
 
 void want_channels(const InferContext& context) {
-  if (context.shape(0).rank() != 4 && context.shape(0).rank() != 2) ops::want_rank(context, 0, 4, "input of batch_norm");
+  if (context.shape(0).rank() != 4 && context.shape(0).rank() != 2)
+    ops::want_rank(context, 0, 4, "input of batch_norm");
 }
 
-/// x, gamma, beta, (residual) → y, mean, inv_std, batch_mean, batch_var: the last two are what the running statistics take.
+/// x, gamma, beta, (residual) → y, mean, inv_std, batch_mean, batch_var: the last two are what the running statistics
+/// take.
 std::vector<TensorType> infer_forward(const InferContext& context) {
   want_channels(context);
   const Shape per_channel{context.shape(0)[1]};
@@ -32,11 +35,11 @@ std::vector<TensorType> infer_backward(const InferContext& context) {
 
 std::vector<ValueId> gradient(GradientContext& context) {
   const Node& node = context.node;
-  const std::vector<ValueId> outputs = context.builder.add(
-      "batch_norm_backward",
-      {context.output_gradients[0], node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[1], node.outputs[2],
-       kNoValue, kNoValue},
-      node.attributes);
+  const std::vector<ValueId> outputs =
+      context.builder.add("batch_norm_backward",
+                          {context.output_gradients[0], node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[1],
+                           node.outputs[2], kNoValue, kNoValue},
+                          node.attributes);
   return {outputs[0], outputs[1], outputs[2], kNoValue};
 }
 
@@ -69,10 +72,11 @@ const RegisterOp kInference{{
 
 ValueId build_batch_norm(Builder& builder, ValueId x, const LayerSpec& layer) {
   const Shape shape = builder.shape(x);
-  if (shape.rank() != 4 && shape.rank() != 2) builder.fail("batch_norm needs [N, C, H, W] or [N, F], got " + shape.text());
+  if (shape.rank() != 4 && shape.rank() != 2)
+    builder.fail("batch_norm needs [N, C, H, W] or [N, F], got " + shape.text());
   const Shape per_channel{shape[1]};
-  const ValueId gamma = builder.parameter(
-      "weight", per_channel, ops::constant_initializer(layer.attributes.flag("zero_init") ? 0.0 : 1.0));
+  const ValueId gamma = builder.parameter("weight", per_channel,
+                                          ops::constant_initializer(layer.attributes.flag("zero_init") ? 0.0 : 1.0));
   const ValueId beta = builder.parameter("bias", per_channel, ops::constant_initializer(0));
   const ValueId running_mean = builder.statistic("running_mean", per_channel, 0);
   const ValueId running_var = builder.statistic("running_var", per_channel, 1);

@@ -22,8 +22,8 @@ std::vector<TensorType> infer_forward(const InferContext& context) {
   const Shape& weight = context.shape(1);
   const std::int64_t groups = context.attributes.integer("groups");
   if (x[1] % groups != 0 || weight[0] % groups != 0 || weight[1] != x[1] / groups) {
-    throw ShapeMismatch{fmt::format("input {} has {} channels; weights {} in {} groups do not divide them", x.text(), x[1],
-                                    weight.text(), groups)};
+    throw ShapeMismatch{fmt::format("input {} has {} channels; weights {} in {} groups do not divide them", x.text(),
+                                    x[1], weight.text(), groups)};
   }
   const Pair stride = pair_of(context.attributes, "stride");
   const Pair padding = pair_of(context.attributes, "padding");
@@ -117,7 +117,8 @@ ValueId build_conv(Builder& builder, ValueId x, const LayerSpec& layer) {
   const Attributes& attributes = layer.attributes;
   const Pair kernel = pair_of(attributes, "kernel");
   const std::int64_t channels = attributes.integer("channels"), groups = attributes.integer("groups");
-  if (builder.shape(x).rank() != 4) builder.fail(fmt::format("conv needs [N, C, H, W], got {}", builder.shape(x).text()));
+  if (builder.shape(x).rank() != 4)
+    builder.fail(fmt::format("conv needs [N, C, H, W], got {}", builder.shape(x).text()));
   const std::int64_t inputs = builder.shape(x)[1];
   if (inputs % groups != 0 || channels % groups != 0) {
     builder.fail(fmt::format("{} groups do not divide {} input and {} output channels", groups, inputs, channels));
@@ -127,9 +128,8 @@ ValueId build_conv(Builder& builder, ValueId x, const LayerSpec& layer) {
   const std::string& init = attributes.text("init");
   const ValueId weight = builder.parameter("weight", {channels, inputs / groups, kernel[0], kernel[1]},
                                            ops::weight_initializer(init, fan_in, fan_out));
-  const ValueId bias = attributes.flag("bias")
-                           ? builder.parameter("bias", {channels}, ops::bias_initializer(init, fan_in))
-                           : kNoValue;
+  const ValueId bias =
+      attributes.flag("bias") ? builder.parameter("bias", {channels}, ops::bias_initializer(init, fan_in)) : kNoValue;
   return builder.add1("conv2d", {x, builder.in_compute_dtype(weight), bias},
                       {{"stride", list_of(pair_of(attributes, "stride"))},
                        {"padding", list_of(pair_of(attributes, "padding"))},

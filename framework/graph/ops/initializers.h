@@ -14,8 +14,8 @@ namespace athanor::ops {
 /// Names that a layer's `init` attribute takes.
 inline const std::vector<std::string> kInitializerNames{"he", "xavier", "torch"};
 
-/// He et al. 2015 (fan-out, gain √2, normal) · Glorot and Bengio 2010 (uniform) · PyTorch's default (uniform ±1/√fan_in,
-/// which is its kaiming_uniform with a = √5).
+/// He et al. 2015 (fan-out, gain √2, normal) · Glorot and Bengio 2010 (uniform) · PyTorch's default (uniform
+/// ±1/√fan_in, which is its kaiming_uniform with a = √5).
 inline Initializer weight_initializer(std::string_view name, std::int64_t fan_in, std::int64_t fan_out) {
   if (name == "xavier") {
     return {.kind = "uniform", .value = 0, .bound = std::sqrt(6.0 / static_cast<double>(fan_in + fan_out))};
@@ -30,6 +30,8 @@ inline Initializer bias_initializer(std::string_view name, std::int64_t fan_in) 
   return {.kind = "constant", .value = 0, .bound = 0};
 }
 
-inline Initializer constant_initializer(double value) { return {.kind = "constant", .value = value, .bound = 0}; }
+inline Initializer constant_initializer(double value) {
+  return {.kind = "constant", .value = value, .bound = 0};
+}
 
 }  // namespace athanor::ops

@@ -19,7 +19,8 @@ const RegisterOp kPrepareInput{{
       for (const char* name : {"mean", "std"}) {
         const std::size_t given = context.attributes.get<std::vector<double>>(name).size();
         if (given != channels) {
-          throw ShapeMismatch{fmt::format("data.normalize.{} has {} values, the images have {} channels", name, given, channels)};
+          throw ShapeMismatch{
+              fmt::format("data.normalize.{} has {} values, the images have {} channels", name, given, channels)};
         }
       }
       return {{context.shape(0), dtype_named(context.attributes.text("dtype"))}};

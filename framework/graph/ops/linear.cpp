@@ -10,7 +10,8 @@ std::vector<TensorType> infer_forward(const InferContext& context) {
   const Shape& x = context.shape(0);
   const Shape& weight = context.shape(1);
   if (x[1] != weight[1]) {
-    throw ShapeMismatch{fmt::format("input {} has {} features, weights {} want {}", x.text(), x[1], weight.text(), weight[1])};
+    throw ShapeMismatch{
+        fmt::format("input {} has {} features, weights {} want {}", x.text(), x[1], weight.text(), weight[1])};
   }
   return {{{x[0], weight[0]}, context.dtype(0)}};
 }

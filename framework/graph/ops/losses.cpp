@@ -7,7 +7,8 @@ namespace {
 void want_labels(const InferContext& context) {
   ops::want_rank(context, 0, 2, "logits");
   if (context.shape(1)[0] != context.shape(0)[0]) {
-    throw ShapeMismatch{fmt::format("logits {} and labels {} differ in N", context.shape(0).text(), context.shape(1).text())};
+    throw ShapeMismatch{
+        fmt::format("logits {} and labels {} differ in N", context.shape(0).text(), context.shape(1).text())};
   }
 }
 
@@ -76,9 +77,10 @@ struct RegisterMeanLoss {
                   }
                   return {{{1}, DType::f32}, {{context.shape(0)[0]}, DType::f32}};
                 },
-                .flops = [flops](const Graph& graph, const Node& node) {
-                  return flops * static_cast<double>(graph.value(node.inputs[0]).shape.elements());
-                },
+                .flops =
+                    [flops](const Graph& graph, const Node& node) {
+                      return flops * static_cast<double>(graph.value(node.inputs[0]).shape.elements());
+                    },
                 .gradient = [name](GradientContext& context) -> std::vector<ValueId> {
                   const Node& node = context.node;
                   return {context.builder.add1(name + "_backward",
@@ -97,8 +99,8 @@ struct RegisterMeanLoss {
 const RegisterMeanLoss kMeanSquaredError{"mse_loss", 3};
 const RegisterMeanLoss kBinaryCrossEntropy{"bce_with_logits", 6};
 
-/// logits [N, K], labels [N] → [2]: how many labels are the largest logit, and among the five largest; and per sample the
-/// rank of the label's logit as int32 [N] (−1 where masked). Ties go to the lower class, as in PyTorch's topk.
+/// logits [N, K], labels [N] → [2]: how many labels are the largest logit, and among the five largest; and per sample
+/// the rank of the label's logit as int32 [N] (−1 where masked). Ties go to the lower class, as in PyTorch's topk.
 const RegisterOp kCountCorrect{{
     .name = "count_correct",
     .infer = [](const InferContext& context) -> std::vector<TensorType> {

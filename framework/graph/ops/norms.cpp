@@ -41,7 +41,8 @@ const RegisterOp kGroupNorm{{
           ops::want_rank(context, 0, 4, "input of group_norm");
           const std::int64_t groups = context.attributes.integer("groups");
           if (context.shape(0)[1] % groups != 0) {
-            throw ShapeMismatch{fmt::format("{} groups do not divide the channels of {}", groups, context.shape(0).text())};
+            throw ShapeMismatch{
+                fmt::format("{} groups do not divide the channels of {}", groups, context.shape(0).text())};
           }
           return infer_forward(context, groups);
         },
@@ -59,14 +60,14 @@ ValueId build(Builder& builder, ValueId x, std::string_view op, const Shape& aff
   return builder.add1(op, {x, gamma, beta}, attributes);
 }
 
-const RegisterLayer kLayerNormLayer{
-    {.name = "layer_norm",
-     .doc = "Normalises each sample over everything but N.",
-     .fields = {real("eps", 1e-5, "Added to the variance.").above(0)}},
-    [](Builder& builder, ValueId x, const LayerSpec& layer) {
-      const Shape shape = builder.shape(x);
-      return build(builder, x, "layer_norm", Shape(shape.extents().subspan(1)), layer.attributes);
-    }};
+const RegisterLayer kLayerNormLayer{{.name = "layer_norm",
+                                     .doc = "Normalises each sample over everything but N.",
+                                     .fields = {real("eps", 1e-5, "Added to the variance.").above(0)}},
+                                    [](Builder& builder, ValueId x, const LayerSpec& layer) {
+                                      const Shape shape = builder.shape(x);
+                                      return build(builder, x, "layer_norm", Shape(shape.extents().subspan(1)),
+                                                   layer.attributes);
+                                    }};
 
 const RegisterLayer kGroupNormLayer{
     {.name = "group_norm",

@@ -21,7 +21,8 @@ Shape pooled(const InferContext& context) {
       throw ShapeMismatch{fmt::format("padding {} is more than half of the window {}", padding[axis], kernel[axis])};
     }
     const std::int64_t span = x[2 + axis] + 2 * padding[axis] - kernel[axis];
-    if (span < 0) throw ShapeMismatch{fmt::format("the window {}x{} does not fit input {}", kernel[0], kernel[1], x.text())};
+    if (span < 0)
+      throw ShapeMismatch{fmt::format("the window {}x{} does not fit input {}", kernel[0], kernel[1], x.text())};
     y[2 + axis] = span / stride[axis] + 1;
   }
   return y;
@@ -47,8 +48,7 @@ double window_flops(const Graph& graph, const Node& node) {
 /// The second output is the position of the maximum inside its window, row-major: what backward needs.
 const RegisterOp kMaxPool{{
     .name = "max_pool2d",
-    .infer =
-        [](const InferContext& context) -> std::vector<TensorType> {
+    .infer = [](const InferContext& context) -> std::vector<TensorType> {
       const Shape y = pooled(context);
       return {{y, context.dtype(0)}, {y, DType::i32}};
     },
@@ -65,8 +65,9 @@ const RegisterOp kMaxPoolBackward{{.name = "max_pool2d_backward",
 
 const RegisterOp kAvgPool{{
     .name = "avg_pool2d",
-    .infer =
-        [](const InferContext& context) -> std::vector<TensorType> { return {{pooled(context), context.dtype(0)}}; },
+    .infer = [](const InferContext& context) -> std::vector<TensorType> {
+      return {{pooled(context), context.dtype(0)}};
+    },
     .flops = window_flops,
     .gradient = [](GradientContext& context) -> std::vector<ValueId> {
       return {context.builder.add1("avg_pool2d_backward", {context.output_gradients[0]}, with_input_size(context))};
@@ -86,7 +87,8 @@ const RegisterOp kGlobalAvgPool{{
     .flops = [](const Graph& graph,
                 const Node& node) { return static_cast<double>(graph.value(node.inputs[0]).shape.elements()); },
     .gradient = [](GradientContext& context) -> std::vector<ValueId> {
-      return {context.builder.add1("global_avg_pool_backward", {context.output_gradients[0]}, with_input_size(context))};
+      return {
+          context.builder.add1("global_avg_pool_backward", {context.output_gradients[0]}, with_input_size(context))};
     },
 }};
 const RegisterOp kGlobalAvgPoolBackward{{.name = "global_avg_pool_backward",
@@ -113,7 +115,9 @@ Attributes window_of(const LayerSpec& layer) {
 
 const RegisterLayer kMaxPoolLayer{
     {.name = "max_pool", .doc = "Maximum over windows.", .fields = window_fields(), .shorthand = "kernel"},
-    [](Builder& builder, ValueId x, const LayerSpec& layer) { return builder.add1("max_pool2d", {x}, window_of(layer)); }};
+    [](Builder& builder, ValueId x, const LayerSpec& layer) {
+      return builder.add1("max_pool2d", {x}, window_of(layer));
+    }};
 
 std::vector<Field> avg_fields() {
   std::vector<Field> fields = window_fields();

@@ -20,8 +20,9 @@ struct RegisterRandomOp {
                 },
                 .in_place = {{0, 0}}});
     RegisterLayer({.name = name,
-                   .doc = name == "dropout" ? "Zeroes elements with probability `rate`; the rest is scaled by 1 / (1 − rate)."
-                                            : "Drops the whole sample with probability `rate`; the rest is scaled by 1 / (1 − rate).",
+                   .doc = name == "dropout"
+                              ? "Zeroes elements with probability `rate`; the rest is scaled by 1 / (1 − rate)."
+                              : "Drops the whole sample with probability `rate`; the rest is scaled by 1 / (1 − rate).",
                    .fields = {real("rate", 0.5, "Probability.").at_least(0).below(1)},
                    .shorthand = "rate"},
                   [name](Builder& builder, ValueId x, const LayerSpec& layer) {

@@ -7,7 +7,8 @@ namespace {
 
 void want_equal(const InferContext& context, std::string_view what) {
   if (!(context.shape(0) == context.shape(1))) {
-    throw ShapeMismatch{fmt::format("{}: shapes {} and {} differ", what, context.shape(0).text(), context.shape(1).text())};
+    throw ShapeMismatch{
+        fmt::format("{}: shapes {} and {} differ", what, context.shape(0).text(), context.shape(1).text())};
   }
 }
 
@@ -141,7 +142,8 @@ const RegisterOp kShortcutA{{
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       ops::want_rank(context, 0, 4, "input of shortcut_a");
       const Shape& x = context.shape(0);
-      const std::int64_t stride = context.attributes.integer("stride"), channels = context.attributes.integer("channels");
+      const std::int64_t stride = context.attributes.integer("stride"),
+                         channels = context.attributes.integer("channels");
       if (channels < x[1]) throw ShapeMismatch{fmt::format("cannot pad input {} to {} channels", x.text(), channels)};
       return {{{x[0], channels, (x[2] + stride - 1) / stride, (x[3] + stride - 1) / stride}, context.dtype(0)}};
     },
@@ -168,7 +170,8 @@ const RegisterLayer kFlattenLayer{
 const RegisterLayer kPadLayer{
     {.name = "pad",
      .doc = "Zeros round the image.",
-     .fields = {integers("pads", std::nullopt, "All sides, or [top, bottom, left, right].").at_least(0).of_length({1, 4})},
+     .fields =
+         {integers("pads", std::nullopt, "All sides, or [top, bottom, left, right].").at_least(0).of_length({1, 4})},
      .shorthand = "pads"},
     [](Builder& builder, ValueId x, const LayerSpec& layer) {
       std::vector<std::int64_t> pads = layer.attributes.integers("pads");
@@ -181,7 +184,9 @@ const RegisterLayer kShortcutALayer{
      .doc = "Parameter-free shortcut: every stride-th pixel, padded with zero channels (He et al. 2015, option A).",
      .fields = {integer("stride", 1, "Step in both directions.").at_least(1),
                 integer("channels", std::nullopt, "Channels after padding.").at_least(1)}},
-    [](Builder& builder, ValueId x, const LayerSpec& layer) { return builder.add1("shortcut_a", {x}, layer.attributes); }};
+    [](Builder& builder, ValueId x, const LayerSpec& layer) {
+      return builder.add1("shortcut_a", {x}, layer.attributes);
+    }};
 
 }  // namespace
 }  // namespace athanor

@@ -20,18 +20,24 @@ inline Pair pair_of(const Attributes& attributes, std::string_view name) {
   return {values.front(), values.back()};
 }
 
-inline std::vector<std::int64_t> list_of(const Pair& pair) { return {pair[0], pair[1]}; }
+inline std::vector<std::int64_t> list_of(const Pair& pair) {
+  return {pair[0], pair[1]};
+}
 
 /// Throws ShapeMismatch unless the value has that rank. `what` names it: "input", "logits".
 inline void want_rank(const InferContext& context, std::size_t index, std::size_t rank, std::string_view what) {
   const Shape& shape = context.shape(index);
   if (shape.rank() == rank) return;
   throw ShapeMismatch{fmt::format("the {} has shape {}, want {}", what, shape.text(),
-                                  rank == 4 ? "[N, C, H, W]" : rank == 2 ? "[N, F]" : fmt::format("rank {}", rank))};
+                                  rank == 4   ? "[N, C, H, W]"
+                                  : rank == 2 ? "[N, F]"
+                                              : fmt::format("rank {}", rank))};
 }
 
 /// Outputs of one type with the shape and dtype of input 0.
-inline std::vector<TensorType> like_first(const InferContext& context) { return {{context.shape(0), context.dtype(0)}}; }
+inline std::vector<TensorType> like_first(const InferContext& context) {
+  return {{context.shape(0), context.dtype(0)}};
+}
 
 /// `per_element` FLOPs for each element of the first output.
 inline FlopsRule per_output_element(double per_element) {

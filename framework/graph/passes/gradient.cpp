@@ -13,7 +13,8 @@ std::vector<bool> depends_on(const Graph& graph, std::span<const ValueId> source
   for (const ValueId id : sources) depends[static_cast<std::size_t>(id)] = true;
   for (const Node& node : graph.nodes) {
     bool any = false;
-    for (const ValueId input : node.inputs) any = any || (input != kNoValue && depends[static_cast<std::size_t>(input)]);
+    for (const ValueId input : node.inputs)
+      any = any || (input != kNoValue && depends[static_cast<std::size_t>(input)]);
     for (const ValueId output : node.outputs) {
       if (any && output != kNoValue) depends[static_cast<std::size_t>(output)] = true;
     }

@@ -25,7 +25,8 @@ class Propagation {
     for (Node& node : nodes) visit(std::move(node));
     for (ParameterGradient& pair : graph_.gradients) {
       Layout& layout = layout_of(pair.parameter);
-      if (layout.empty()) layout = is_padded(pair.parameter, layout_of(pair.gradient)) ? kPlain : layout_of(pair.gradient);
+      if (layout.empty())
+        layout = is_padded(pair.parameter, layout_of(pair.gradient)) ? kPlain : layout_of(pair.gradient);
       pair.gradient = in_layout(pair.gradient, layout, graph_.node(graph_.value(pair.gradient).producer));
     }
     for (Layout& layout : layouts_) {
@@ -85,8 +86,13 @@ class Propagation {
     const Layout from = now;
     graph_.values.push_back(std::move(moved));
     layouts_.push_back(wanted);
-    Node reorder{.op = &op_named("reorder"), .attributes = {{"from", from}, {"to", wanted}}, .inputs = {value},
-                 .outputs = {copy}, .layer = reader.layer, .place = reader.place, .phase = reader.phase};
+    Node reorder{.op = &op_named("reorder"),
+                 .attributes = {{"from", from}, {"to", wanted}},
+                 .inputs = {value},
+                 .outputs = {copy},
+                 .layer = reader.layer,
+                 .place = reader.place,
+                 .phase = reader.phase};
     emit(std::move(reorder), {.inputs = {from}, .outputs = {wanted}, .implementation = "", .scratch_bytes = 0});
     reordered_[key] = copy;
     return copy;
@@ -102,8 +108,10 @@ class Propagation {
     for (std::size_t id = 0; id < graph_.nodes.size(); ++id) {
       const Node& node = graph_.nodes[id];
       if (is_parameter_cast(node)) {
-        choices_[id] = {.inputs = {layout_of(node.inputs[0])}, .outputs = {layout_of(node.outputs[0])},
-                        .implementation = "", .scratch_bytes = 0};
+        choices_[id] = {.inputs = {layout_of(node.inputs[0])},
+                        .outputs = {layout_of(node.outputs[0])},
+                        .implementation = "",
+                        .scratch_bytes = 0};
       }
       if (choices_[id].implementation.empty()) choices_[id].implementation = "reorder";
     }

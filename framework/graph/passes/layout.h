@@ -16,9 +16,9 @@ struct LaidOutGraph {
   std::vector<NodeChoice> choices;  ///< per node
 };
 
-/// Walks the graph once in order. A parameter takes the layout that its first reader asks for (through a cast: that of its
-/// gradient), unless `fixed` names one for it; every other disagreement is mended by one reorder per (value, layout).
-/// A gradient ends in its parameter's layout.
+/// Walks the graph once in order. A parameter takes the layout that its first reader asks for (through a cast: that of
+/// its gradient), unless `fixed` names one for it; every other disagreement is mended by one reorder per (value,
+/// layout). A gradient ends in its parameter's layout.
 LaidOutGraph propagate_layouts(Graph graph, BackendPlanner& planner, const std::map<std::string, Layout>& fixed = {});
 
 }  // namespace athanor

@@ -26,7 +26,8 @@ struct Packing {
   std::size_t bytes = 0;             ///< size of the arena
 };
 
-/// Best fit in order of time, freed neighbours merged: O(n log n), so that networks of thousands of layers plan quickly.
+/// Best fit in order of time, freed neighbours merged: O(n log n), so that networks of thousands of layers plan
+/// quickly.
 Packing pack(std::span<const Lifetime> lifetimes);
 
 }  // namespace athanor

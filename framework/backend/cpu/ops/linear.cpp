@@ -56,7 +56,8 @@ struct Forward {
   Matrices m;
 
   Forward(const Graph& graph, const Node& node)
-      : desc(), m(describe_matrices(graph.value(node.inputs[0]), graph.value(node.inputs[1]), graph.value(node.outputs[0]))) {
+      : desc(),
+        m(describe_matrices(graph.value(node.inputs[0]), graph.value(node.inputs[1]), graph.value(node.outputs[0]))) {
     const bool has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
     desc = forward_desc(m, has_bias, node.attributes.text("activation") == "relu");
   }
@@ -98,10 +99,10 @@ Step prepare_forward(const Binding& b) {
 Step prepare_backward_data(const Binding& b) {
   const BackwardData made(b.graph, b.node);
   return bind_primitive(inner_product_backward_data(made.desc),
-              {{DNNL_ARG_DIFF_DST, made.m.y, b.inputs[0]},
-               {DNNL_ARG_WEIGHTS, made.m.weight, b.inputs[1]},
-               {DNNL_ARG_DIFF_SRC, made.m.x, b.outputs[0]},
-               {DNNL_ARG_SCRATCHPAD, made.desc.scratchpad_desc(), b.scratch}});
+                        {{DNNL_ARG_DIFF_DST, made.m.y, b.inputs[0]},
+                         {DNNL_ARG_WEIGHTS, made.m.weight, b.inputs[1]},
+                         {DNNL_ARG_DIFF_SRC, made.m.x, b.outputs[0]},
+                         {DNNL_ARG_SCRATCHPAD, made.desc.scratchpad_desc(), b.scratch}});
 }
 
 Step prepare_backward_weights(const Binding& b) {
@@ -121,7 +122,8 @@ const RegisterCpuOp kBackwardData{
     {[](const ChooseContext& c) { return choice_of(c, BackwardData(c.graph, c.node).desc); }, prepare_backward_data}};
 const RegisterCpuOp kBackwardWeights{
     "linear_backward_weights",
-    {[](const ChooseContext& c) { return choice_of(c, BackwardWeights(c.graph, c.node).desc); }, prepare_backward_weights}};
+    {[](const ChooseContext& c) { return choice_of(c, BackwardWeights(c.graph, c.node).desc); },
+     prepare_backward_weights}};
 
 }  // namespace
 }  // namespace athanor::cpu

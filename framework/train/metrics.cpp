@@ -1,0 +1,95 @@
+#include "train/metrics.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <iterator>
+
+#include "base/error.h"
+
+namespace athanor {
+namespace {
+
+constexpr std::chrono::seconds kFlushInterval{1};
+/// A second of lines of a fast run; the buffer grows once where that is not enough.
+constexpr std::size_t kBufferBytes = std::size_t{1} << 17;
+
+void append(fmt::memory_buffer& buffer, std::string_view text) {
+  buffer.append(text.data(), text.data() + text.size());
+}
+
+void append_number(fmt::memory_buffer& buffer, std::string_view key, double value) {
+  append(buffer, key);
+  // The shortest digits that read back as the same double; JSON knows no inf and no nan.
+  if (std::isfinite(value)) {
+    fmt::format_to(std::back_inserter(buffer), "{}", value);
+  } else {
+    append(buffer, "null");
+  }
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(const std::filesystem::path& file)
+    : file_(file), descriptor_(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0) throw StorageError("cannot write {}: {}", file.string(), std::strerror(errno));
+  pending_.reserve(kBufferBytes);
+  flushed_ = std::chrono::steady_clock::now();
+}
+
+MetricsLog::~MetricsLog() {
+  try {
+    flush();
+  } catch (const StorageError&) {
+    // Nobody is left to tell.
+  }
+  ::close(descriptor_);
+}
+
+void MetricsLog::train(const StepLine& line) {
+  fmt::format_to(std::back_inserter(pending_), R"({{"kind":"train","step":{},"epoch":{},"samples":{})", line.step,
+                 line.epoch, line.samples);
+  append_number(pending_, R"(,"loss":)", line.loss);
+  append_number(pending_, R"(,"lr":)", line.lr);
+  append_number(pending_, R"(,"images_per_s":)", line.images_per_s);
+  append_number(pending_, R"(,"step_ms":)", line.step_ms);
+  append_number(pending_, R"(,"data_wait_ms":)", line.data_wait_ms);
+  append_number(pending_, R"(,"comm_exposed_ms":)", line.comm_exposed_ms);
+  append_number(pending_, R"(,"grad_norm":)", line.grad_norm);
+  append(pending_, "}\n");
+  if (std::chrono::steady_clock::now() - flushed_ >= kFlushInterval) flush();
+}
+
+void MetricsLog::evaluation(const EvalLine& line) {
+  fmt::format_to(std::back_inserter(pending_), R"({{"kind":"eval","step":{},"epoch":{},"split":"{}")", line.step,
+                 line.epoch, line.split);
+  append_number(pending_, R"(,"loss":)", line.loss);
+  append_number(pending_, R"(,"accuracy":)", line.accuracy);
+  append_number(pending_, R"(,"top5":)", line.top5);
+  fmt::format_to(std::back_inserter(pending_), ",\"samples\":{}}}\n", line.samples);
+  flush();
+}
+
+void MetricsLog::flush() {
+  std::string_view rest(pending_.data(), pending_.size());
+  int error = 0;
+  while (error == 0 && !rest.empty()) {
+    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
+    if (written >= 0) {
+      rest.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno != EINTR) {
+      error = errno;
+    }
+  }
+  pending_.clear();
+  flushed_ = std::chrono::steady_clock::now();
+  if (error != 0) {
+    throw StorageError("cannot write {}: {}; free some space and start the run again", file_.string(),
+                       std::strerror(error));
+  }
+}
+
+}  // namespace athanor

@@ -1,0 +1,123 @@
+#include "train/run_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "train/summary.h"
+
+namespace athanor {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What a run leaves behind; recipe.yaml goes last, so that a move that is cut short still knows whose files these are.
+constexpr std::string_view kRunFiles[] = {"summary.json", "metrics.jsonl", "log.txt", "checkpoints", "recipe.yaml"};
+
+std::optional<std::string> read_recipe(const fs::path& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return std::nullopt;
+  std::ifstream in(file);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in) throw StorageError("cannot read {}; may this user read it?", file.string());
+  return text;
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) {
+    throw StorageError("cannot make the run folder {}: {}; choose another with --run", path.string(), error.message());
+  }
+  if (!fs::is_directory(path, error)) {
+    throw StorageError("the run folder {} is a file; choose another with --run", path.string());
+  }
+}
+
+std::string as_comments(std::string_view text) {
+  std::string comments;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    comments += fmt::format("# {}\n", line);
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return comments;
+}
+
+/// "step-000000120.h5" → 120; −1 for other names.
+std::int64_t step_of(const fs::path& file) {
+  const std::string name = file.filename().string();
+  constexpr std::string_view kHead = "step-", kTail = ".h5";
+  if (!name.starts_with(kHead) || !name.ends_with(kTail)) return -1;
+  std::int64_t step = -1;
+  const char* const end = name.data() + name.size() - kTail.size();
+  const auto [rest, error] = std::from_chars(name.data() + kHead.size(), end, step);
+  return error == std::errc{} && rest == end ? step : -1;
+}
+
+}  // namespace
+
+fs::path default_run_folder(const std::string& name) {
+  return fs::path("runs") / name;
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& run_folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(run_folder / "checkpoints", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (step_of(entry->path()) >= 0) found.push_back(entry->path());
+  }
+  std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
+  return found;
+}
+
+RunFolder RunFolder::open(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
+                          const RunFolderOptions& options) {
+  make_folder(path);
+  RunFolder folder(path, as_comments(options.provenance) + resolved_recipe_text, FileLock(path / ".lock"));
+  const std::optional<std::string> old_recipe = read_recipe(folder.recipe_path());
+  if (old_recipe) {
+    if (const auto difference = compare(*old_recipe, resolved_recipe_text)) {
+      throw UsageError("{} holds a run of another recipe: {}; choose another folder with --run DIR", path.string(),
+                       *difference);
+    }
+    folder.already_done_ = read_status(path) == "done" &&
+                           !(options.asks_for_more && options.asks_for_more(*old_recipe, resolved_recipe_text));
+  }
+  folder.checkpoints_ = list_checkpoints(path);
+  if (!folder.already_done_ && folder.checkpoints_.empty()) folder.start_over();
+  return folder;
+}
+
+void RunFolder::start_over() {
+  const auto is_there = [&](std::string_view name) {
+    std::error_code ignored;
+    return fs::exists(path_ / name, ignored);
+  };
+  if (std::any_of(std::begin(kRunFiles), std::end(kRunFiles), is_there)) {
+    int number = 1;
+    while (is_there(fmt::format("previous-{}", number))) ++number;
+    previous_ = path_ / fmt::format("previous-{}", number);
+    std::error_code error;
+    fs::create_directory(previous_, error);
+    for (const std::string_view name : kRunFiles) {
+      if (!error && is_there(name)) fs::rename(path_ / name, previous_ / name, error);
+    }
+    if (error) {
+      throw StorageError("cannot move the earlier run to {}: {}", previous_.string(), error.message());
+    }
+  }
+  checkpoints_.clear();
+  write_atomically(recipe_path(), recipe_file_);
+}
+
+}  // namespace athanor

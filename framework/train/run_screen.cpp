@@ -1,0 +1,47 @@
+#include "train/run_screen.h"
+
+#include "graph/op.h"
+
+namespace athanor {
+
+FlopsPerImage flops_per_image(const Plan& plan, std::int64_t rows) {
+  FlopsPerImage flops;
+  for (const Node& node : plan.graph.nodes) {
+    if (!node.op->flops) continue;
+    const double image = node.op->flops(plan.graph, node) / static_cast<double>(rows);
+    flops.step += image;
+    if (node.phase == Phase::forward) flops.forward += image;
+  }
+  return flops;
+}
+
+FirstScreen make_screen(const Recipe& recipe, const RunData& data, const Sizing& sizing, const Plans& plans,
+                        const MemoryPlan& memory, const Hardware& hardware, const Communicator& communicator) {
+  FirstScreen screen;
+  screen.recipe = resolved_text(recipe);
+  screen.hardware = hardware;
+  screen.binding = binding_text();
+  screen.precision = recipe.train.precision;
+  screen.data = fmt::format("{}: {} train, {} validation, {} test", recipe.data.set.name, data.train_size(),
+                            data.validation_subset.size(), data.test->size());
+  screen.world_size = communicator.size();
+  screen.batch = recipe.train.batch;
+  screen.shards = sizing.shards;
+  screen.shard_threads = sizing.shard_threads;
+  screen.lanes = sizing.lanes;
+  screen.parameters = plans.training.graph.parameter_count();
+  const FlopsPerImage flops = flops_per_image(plans.training, recipe.train.batch / sizing.shards);
+  screen.forward_flops_per_image = static_cast<std::int64_t>(flops.forward);
+  screen.train_flops_per_image = static_cast<std::int64_t>(flops.step);
+  screen.steps_per_epoch = sizing.steps_per_epoch;
+  screen.epochs = recipe.train.epochs;
+  screen.dropped_samples = data.train_size() % recipe.train.batch;
+  screen.memory = memory;
+  if (data.validation_subset.empty()) {
+    screen.warnings.push_back(
+        "data.validation is 0: the test split also chooses the best epoch, so its accuracy flatters");
+  }
+  return screen;
+}
+
+}  // namespace athanor

@@ -1,0 +1,74 @@
+// Everything a run needs, made from a recipe in the order in which it can fail cheaply: threads, data, shapes, plans,
+// memory; the executable last. `athanor plan` and `check` stop half-way.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/executable.h"
+#include "comm/communicator.h"
+#include "data/augment.h"
+#include "data/dataset.h"
+#include "graph/plan.h"
+#include "models/model.h"
+#include "models/training_graph.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+#include "train/hardware.h"
+#include "train/recipe.h"
+
+namespace athanor {
+
+/// The data of a run: what is trained on and what is evaluated.
+struct RunData {
+  std::unique_ptr<Dataset> train;
+  std::unique_ptr<Dataset> test;
+  std::vector<std::int64_t> train_subset;       ///< empty: all
+  std::vector<std::int64_t> validation_subset;  ///< of the training split; empty: none
+  Augmentations augmentations;
+
+  std::int64_t train_size() const;
+};
+
+/// Opens both splits and cuts off the hold-out. Throws DataError, UsageError.
+RunData open_data(const Recipe& recipe);
+
+/// How the batch is cut and run on this process.
+struct Sizing {
+  std::int64_t shards = 1;
+  std::int64_t shard_threads = 1;
+  int lanes = 1;  ///< shards side by side
+  std::int64_t steps_per_epoch = 0;
+  std::int64_t total_steps = 0;
+  std::int64_t evaluation_rows = 0;  ///< rows of an evaluation batch: shards × rows of a shard
+};
+
+/// Fills in what the recipe leaves open from the machine. Throws UsageError with values that work.
+Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator);
+
+struct Plans {
+  Plan training;
+  Plan evaluation;
+  OptimizerSpec optimizer;
+  std::vector<OptimizeStep> optimize_steps;
+};
+
+/// The model of a recipe, or the one that a C++ program gives instead.
+ModelSpec model_of(const Recipe& recipe);
+/// Throws UsageError for shapes that do not fit, DeviceError for a precision that the processor lacks.
+Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing);
+
+/// Throws DeviceError with the largest batch that fits when the plans need more than this process may use.
+void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
+                  const Plans& plans, const Hardware& hardware, const Communicator& communicator);
+
+ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing, const Plans& plans,
+                                     Communicator& communicator);
+
+/// Fills parameters from (seed, name), running statistics and averages with their start.
+void initialize_state(Executable& executable, const Plan& plan, std::uint64_t seed);
+
+}  // namespace athanor

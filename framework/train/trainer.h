@@ -1,0 +1,31 @@
+// One run from start to summary: what `athanor train` does, and what a C++ program calls with a network of its own.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "models/model.h"
+#include "train/recipe.h"
+#include "train/summary.h"
+
+namespace athanor {
+
+struct TrainOptions {
+  std::filesystem::path run;       ///< run folder; empty: runs/NAME
+  std::string recipe_argument;     ///< what the user typed after `train`, for "type next"
+  std::optional<ModelSpec> model;  ///< instead of the recipe's
+  bool text_to_stderr = false;     ///< keep standard output free for one JSON object
+  bool quiet = false;              ///< no first screen and no progress
+};
+
+/// Trains as the recipe says and leaves a run folder behind. A finished folder is left alone and its summary returned.
+/// Ends early, with status "interrupted", on SIGINT, SIGTERM or SIGUSR2. Throws Error for everything that can go wrong;
+/// where the run had begun, summary.json then has status "failed" and the message.
+Summary train(Recipe recipe, const TrainOptions& options = {});
+
+/// The same from the text of a recipe, for programs: `train(net.model(logits), "data: {name: glyphs} …")`.
+Summary train(const ModelSpec& model, const std::string& recipe_text, const TrainOptions& options = {});
+
+}  // namespace athanor

@@ -1,0 +1,36 @@
+// athanor train RECIPE [KEY=VALUE …] [--run DIR] [--json]
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "launcher/command.h"
+#include "train/trainer.h"
+
+namespace athanor {
+namespace {
+
+void add_train(CLI::App& program, int& exit_code) {
+  struct Arguments {
+    RecipeArguments recipe;
+    std::string run;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = program.add_subcommand("train", "Trains what a recipe describes");
+  arguments->recipe.add_to(*command);
+  command->add_option("--run", arguments->run, "Run folder (default: runs/NAME)");
+  command->add_flag("--json", arguments->json, "Print the summary as one JSON object on standard output");
+  command->callback([arguments, &exit_code] {
+    TrainOptions options;
+    options.run = arguments->run;
+    options.recipe_argument = arguments->recipe.recipe;
+    options.text_to_stderr = arguments->json;
+    const Summary summary = train(read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), options);
+    if (arguments->json) fmt::print("{}\n", to_json(summary));
+    if (summary.status == "interrupted") exit_code = static_cast<int>(ExitCode::interrupted);
+  });
+}
+
+const RegisterCommand kTrain{1, add_train};
+
+}  // namespace
+}  // namespace athanor

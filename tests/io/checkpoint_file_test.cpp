@@ -1,0 +1,126 @@
+#include "io/checkpoint_file.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdio>
+
+#include "tests/io/sample.h"
+
+namespace athanor::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+void expect_equal(const CheckpointContents& found, const CheckpointContents& want) {
+  EXPECT_EQ(found.recipe_text, want.recipe_text);
+  EXPECT_EQ(found.step, want.step);
+  EXPECT_EQ(found.epoch, want.epoch);
+  EXPECT_EQ(found.samples, want.samples);
+  EXPECT_EQ(found.attributes, want.attributes);
+  ASSERT_EQ(found.tensors.size(), want.tensors.size());
+  for (std::size_t i = 0; i < want.tensors.size(); ++i) {
+    const CheckpointTensor &a = found.tensors[i], &b = want.tensors[i];
+    EXPECT_EQ(a.group, b.group);
+    EXPECT_EQ(a.name, b.name);
+    EXPECT_EQ(a.shape.text(), b.shape.text());
+    ASSERT_EQ(a.values.size(), b.values.size());
+    EXPECT_EQ(std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(float)), 0) << b.name;
+  }
+}
+
+std::size_t files_in(const std::filesystem::path& folder) {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+}
+
+/// Runs a command; its standard output, or nothing when it failed.
+std::string output_of(const std::string& command) {
+  FILE* pipe = popen((command + " 2>/dev/null").c_str(), "r");
+  std::string text;
+  char buffer[4096];
+  while (const std::size_t got = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, got);
+  return pclose(pipe) == 0 ? text : "";
+}
+
+TEST(CheckpointFile, RoundTripKeepsEveryBit) {
+  const TempFolder folder;
+  CheckpointContents contents = sample_contents();
+  const float odd[] = {-0.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::denorm_min(),
+                       -std::numeric_limits<float>::infinity()};
+  std::copy(std::begin(odd), std::end(odd), contents.tensors[0].values.begin());
+  write_checkpoint(folder / "a.h5", contents);
+  expect_equal(read_checkpoint(folder / "a.h5"), contents);
+  EXPECT_NO_THROW(verify_checkpoint(folder / "a.h5"));
+  EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+TEST(CheckpointFile, TensorsLargerThanASlabKeepEveryBit) {
+  const TempFolder folder;
+  CheckpointContents contents;
+  contents.tensors = {sample_tensor("parameters", "long", {2500001}),
+                      sample_tensor("parameters", "nested", {1, 3, 1200007}),
+                      sample_tensor("parameters", "wide", {700, 3001})};
+  write_checkpoint(folder / "a.h5", contents);
+  expect_equal(read_checkpoint(folder / "a.h5"), contents);
+}
+
+TEST(CheckpointFile, EqualContentsAreEqualBytes) {
+  const TempFolder folder;
+  write_checkpoint(folder / "a.h5", sample_contents());
+  write_checkpoint(folder / "b.h5", sample_contents());
+  EXPECT_EQ(file_bytes(folder / "a.h5"), file_bytes(folder / "b.h5"));
+}
+
+TEST(CheckpointFile, ReplacesTheFileThatStoodThere) {
+  const TempFolder folder;
+  CheckpointContents contents = sample_contents();
+  write_checkpoint(folder / "a.h5", contents);
+  contents.step += 1;
+  write_checkpoint(folder / "a.h5", contents);
+  EXPECT_EQ(read_checkpoint(folder / "a.h5").step, contents.step);
+  EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+TEST(CheckpointFile, OtherProgramsReadIt) {
+  const TempFolder folder;
+  write_checkpoint(folder / "a.h5", sample_contents());
+  const std::string path = (folder / "a.h5").string();
+  if (!output_of("h5dump --version").empty()) {
+    EXPECT_THAT(output_of("h5dump -A " + path), AllOf(HasSubstr("\"stem.conv.weight\""), HasSubstr("468")));
+  } else if (!output_of("python3 -c 'import h5py; print(1)'").empty()) {
+    EXPECT_EQ(output_of("python3 -c \"import h5py; f = h5py.File('" + path +
+                        "'); print(f.attrs['step'], f['parameters/stem.conv.weight'].shape, "
+                        "f['recipe'][()].decode()[:12], f.userblock_size)\""),
+              "468 (16, 3, 3, 3) name: sample 512\n");
+  } else {
+    GTEST_SKIP() << "neither h5dump (hdf5-tools) nor h5py is installed";
+  }
+}
+
+TEST(CheckpointFile, MissingFolderIsNamed) {
+  const TempFolder folder;
+  const std::filesystem::path path = folder / "missing" / "a.h5";
+  EXPECT_THAT(storage_error_of([&] { write_checkpoint(path, sample_contents()); }),
+              AllOf(HasSubstr(path.string()), HasSubstr("create the folder")));
+  EXPECT_THAT(storage_error_of([&] { read_checkpoint(path); }), HasSubstr(path.string()));
+}
+
+TEST(CheckpointFile, AFailedWriteLeavesNothingBehind) {
+  const TempFolder folder;
+  std::filesystem::create_directories(folder / "a.h5" / "full");
+  EXPECT_THAT(storage_error_of([&] { write_checkpoint(folder / "a.h5", sample_contents()); }), HasSubstr("rename"));
+  EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+TEST(CheckpointFile, NamesThatHdf5CannotHoldAreRefused) {
+  const TempFolder folder;
+  for (const std::string& name : {std::string("a/b"), std::string(), std::string("."), std::string("a\0b", 3)}) {
+    CheckpointContents contents;
+    contents.tensors = {sample_tensor("parameters", name, {1})};
+    EXPECT_THAT(storage_error_of([&] { write_checkpoint(folder / "a.h5", contents); }), HasSubstr("rename it"));
+  }
+}
+
+}  // namespace
+}  // namespace athanor::test

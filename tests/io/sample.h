@@ -1,0 +1,89 @@
+// A small network's checkpoint, files in a folder of their own, and errors as text.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "io/checkpoint_file.h"
+#include "io/user_block.h"
+
+namespace athanor::test {
+
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "athanor-io-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~TempFolder() { std::filesystem::remove_all(path_); }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline CheckpointTensor sample_tensor(const std::string& group, const std::string& name, const Shape& shape) {
+  RandomStream stream(7, Purpose::test, 0, key_of(group + name));
+  CheckpointTensor tensor{group, name, shape, {}};
+  for (std::int64_t i = 0; i < shape.elements(); ++i) tensor.values.push_back(stream.uniform(-1.0f, 1.0f));
+  return tensor;
+}
+
+/// Sorted as read_checkpoint returns it.
+inline CheckpointContents sample_contents() {
+  CheckpointContents contents;
+  contents.tensors = {sample_tensor("parameters", "fc.bias", {10}),
+                      sample_tensor("parameters", "fc.weight", {10, 64}),
+                      sample_tensor("parameters", "stem.conv.weight", {16, 3, 3, 3}),
+                      sample_tensor("parameters", "temperature", {}),
+                      sample_tensor("statistics", "stem.bn.running_mean", {16}),
+                      sample_tensor("average", "fc.bias", {10})};
+  contents.recipe_text = "name: sample\ntrain: {epochs: 10}\n# \xc3\xa9t\xc3\xa9\n";
+  contents.step = 468;
+  contents.epoch = 10;
+  contents.samples = (std::int64_t{1} << 40) + 3;
+  contents.attributes = {{"athanor_version", "0.1.0"}, {"hardware", ""}, {"plan_fingerprint", std::string(70000, 'a')}};
+  return contents;
+}
+
+inline std::vector<std::byte> file_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::vector<std::byte> bytes(std::filesystem::file_size(path));
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+inline void write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+/// Runs `call`, which must throw a StorageError (exit 4), and returns its message.
+template <typename Call>
+std::string storage_error_of(Call&& call) {
+  try {
+    call();
+  } catch (const StorageError& error) {
+    EXPECT_EQ(error.code(), ExitCode::storage);
+    return error.what();
+  }
+  ADD_FAILURE() << "no StorageError";
+  return "";
+}
+
+}  // namespace athanor::test

@@ -1,0 +1,117 @@
+#include "train/stop.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace athanor {
+namespace {
+
+/// A child process that runs `act(tell)` and exits with what it returns; `tell()` wakes the parent.
+class Child {
+ public:
+  explicit Child(const std::function<int(const std::function<void()>& tell)>& act) {
+    EXPECT_EQ(pipe(pipe_), 0);
+    pid_ = fork();
+    if (pid_ != 0) return;
+    _exit(act([this] {
+      if (write(pipe_[1], "x", 1) != 1) _exit(99);
+    }));
+  }
+  ~Child() {
+    close(pipe_[0]);
+    close(pipe_[1]);
+  }
+  void hear() {
+    char byte = 0;
+    EXPECT_EQ(read(pipe_[0], &byte, 1), 1);
+  }
+  void send(int signal) { kill(pid_, signal); }
+  int wait_status() {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    return status;
+  }
+
+ private:
+  int pipe_[2];
+  pid_t pid_ = -1;
+};
+
+TEST(StopSignals, EachSignalAsksToStopAndTheProcessGoesOn) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR2}) {
+    Child child([&](const auto& tell) {
+      const StopSignals stop;
+      if (stop.requested()) return 1;
+      tell();
+      while (!stop.requested()) usleep(100);
+      return stop.signal() == signal ? 0 : 2;
+    });
+    child.hear();
+    child.send(signal);
+    const int status = child.wait_status();
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0) << strsignal(signal);
+  }
+}
+
+TEST(StopSignals, ASecondInterruptEndsAStuckProcessWith130) {
+  Child child([](const auto& tell) {
+    const StopSignals stop;
+    tell();
+    while (!stop.requested()) usleep(100);
+    tell();
+    for (;;) pause();
+    return 0;
+  });
+  child.hear();
+  child.send(SIGINT);
+  child.hear();
+  // What follows at once is the same key press: the process must live on for the rest of that second.
+  const auto first = std::chrono::steady_clock::now();
+  child.send(SIGINT);
+  child.send(SIGTERM);
+  usleep((StopSignals::kSamePress_ms + 50) * 1000);
+  child.send(SIGINT);
+  const int status = child.wait_status();
+  const auto taken = std::chrono::steady_clock::now() - first;
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_GE(taken, std::chrono::milliseconds(StopSignals::kSamePress_ms));
+  EXPECT_LT(taken, std::chrono::seconds(10));
+}
+
+TEST(StopSignals, TheOldHandlersComeBack) {
+  Child child([](const auto&) {
+    std::signal(SIGTERM, SIG_IGN);
+    { const StopSignals stop; }
+    raise(SIGTERM);
+    struct sigaction now;
+    sigaction(SIGINT, nullptr, &now);
+    return now.sa_handler == SIG_DFL ? 0 : 1;
+  });
+  const int status = child.wait_status();
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(StopSignals, EachStartsWithoutARequest) {
+  Child child([](const auto&) {
+    {
+      const StopSignals stop;
+      raise(SIGUSR2);
+      if (!stop.requested()) return 1;
+    }
+    const StopSignals stop;
+    return stop.requested() ? 2 : 0;
+  });
+  EXPECT_EQ(WEXITSTATUS(child.wait_status()), 0);
+}
+
+}  // namespace
+}  // namespace athanor
