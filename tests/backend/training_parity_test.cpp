@@ -51,7 +51,7 @@ void expect_parity(const std::string& name, const std::string& model, const Attr
   spec.name = model;
   spec.attributes = attributes;
   TrainingRig rig(
-      {.model = spec, .optimizer = optimizer_of(want), .batch = want.at("batch").get<std::int64_t>(), .threads = 2});
+      {.model = spec, .optimizer = optimizer_of(want), .batch = want.at("batch").get<std::int64_t>(), .threads = 1});
   EXPECT_EQ(rig.plan().graph.parameter_count(), want.at("parameters").get<std::int64_t>());
   expect_state_near(rig, rig.executable(), want.at("initial"), 1e-6);
   const auto losses = want.at("losses").get<std::vector<double>>();
