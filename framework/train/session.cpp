@@ -35,12 +35,6 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .loss_scale = 1.0 / static_cast<double>(shards)};
 }
 
-void want_precision(const Recipe& recipe) {
-  if (recipe.train.precision != "bf16" || kernels::has_native_bf16()) return;
-  throw DeviceError("{}: this processor has no native bf16 (AVX512-BF16); use train.precision=fp32",
-                    at(recipe, "train.precision"));
-}
-
 }  // namespace
 
 std::int64_t RunData::train_size() const {
@@ -66,6 +60,10 @@ RunData open_data(const Recipe& recipe) {
 }
 
 Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator) {
+  return size_run(recipe, data.train_size(), hardware, communicator);
+}
+
+Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, const Communicator& communicator) {
   const int cpus = std::max(1, hardware.allowed_cpus / communicator.local_size());
   const std::int64_t shards = recipe.train.shards > 0 ? recipe.train.shards : communicator.size();
   const std::int64_t local_shards = (shards + communicator.size() - 1) / communicator.size();
@@ -73,7 +71,6 @@ Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, c
   if (threads == 0) threads = std::max<std::int64_t>(1, cpus / local_shards);
   set_shards(recipe, shards, threads);
 
-  const std::int64_t samples = data.train_size();
   if (recipe.train.batch > samples) {
     throw UsageError("{} is {}, larger than the {} training images; the largest that works is {}",
                      at(recipe, "train.batch"), recipe.train.batch, samples, samples / shards * shards);
@@ -102,8 +99,17 @@ ModelSpec model_of(const Recipe& recipe) {
   return model;
 }
 
+void want_device(const Recipe& recipe) {
+  if (recipe.device == "cuda") {
+    throw DeviceError("{}: this build has no CUDA back end; use device=cpu", at(recipe, "device"));
+  }
+  if (recipe.train.precision != "bf16" || kernels::has_native_bf16()) return;
+  throw DeviceError("{}: this processor has no native bf16 (AVX512-BF16); use train.precision=fp32",
+                    at(recipe, "train.precision"));
+}
+
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing) {
-  want_precision(recipe);
+  want_device(recipe);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
   cpu::CpuPlanner planner(threads);
   Plans plans;

@@ -48,6 +48,8 @@ struct Sizing {
 
 /// Fills in what the recipe leaves open from the machine. Throws UsageError with values that work.
 Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator);
+/// The same where only the number of training samples is known.
+Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, const Communicator& communicator);
 
 struct Plans {
   Plan training;
@@ -58,7 +60,9 @@ struct Plans {
 
 /// The model of a recipe, or the one that a C++ program gives instead.
 ModelSpec model_of(const Recipe& recipe);
-/// Throws UsageError for shapes that do not fit, DeviceError for a precision that the processor lacks.
+/// Throws DeviceError for a device that this build does not drive and a precision that the processor lacks.
+void want_device(const Recipe& recipe);
+/// Throws UsageError for shapes that do not fit, and what want_device throws.
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing);
 
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use.

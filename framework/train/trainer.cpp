@@ -304,6 +304,8 @@ Summary train(Recipe recipe, const TrainOptions& options) {
     FirstScreen screen = make_screen(recipe, data, sizing, plans, executable->memory(), hardware, *communicator);
     screen.run_folder = folder.path().string();
     if (!options.quiet) fmt::print(text, "{}", first_screen(screen));
+    // In a file or batch job too the screen is there before the first step.
+    std::fflush(text);
     Progress progress(is_terminal(text), options.quiet ? nullptr : text, sizing.total_steps, sizing.steps_per_epoch,
                       recipe.train.epochs);
     Run run(recipe, sizing, data, *executable, plans.optimizer, folder.path(), progress, summary);
