@@ -7,7 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "backend/cpu/executable.h"
+#include "backend/backend.h"
 #include "base/error.h"
 #include "data/loader.h"
 #include "io/checkpoint_file.h"
@@ -121,16 +121,18 @@ void load_state(Executable& executable, const OpenedCheckpoint& checkpoint, bool
   throw UsageError(message);
 }
 
-void want_memory(const ExecutableOptions& options, const Hardware& hardware) {
-  const std::size_t total = cpu::plan_memory(options).total();
-  if (total <= hardware.memory_available_bytes) return;
+void want_memory(const Backend& backend, const ExecutableOptions& options, const Hardware& hardware) {
+  const std::size_t total = backend.plan_memory(options).total();
+  const std::size_t available = backend.device_memory_bytes().value_or(hardware.memory_available_bytes);
+  if (total <= available) return;
   throw DeviceError("evaluation needs {} MB, this process may use {} MB; use a smaller eval.batch", total >> 20,
-                    hardware.memory_available_bytes >> 20);
+                    available >> 20);
 }
 
 Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe& recipe, const std::string& split,
                                bool averaged) {
   const SplitData data = open_split(recipe, split);
+  const Backend& backend = backend_for(recipe.device);
   const Hardware hardware = probe_hardware();
   const Sizing sizing = size_evaluation(recipe, hardware);
   // Planned beside training, which is not run: weights then have the layouts, and so the sums, that the run had.
@@ -141,8 +143,8 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
                                   .lanes = sizing.lanes,
                                   .seed = recipe.train.seed,
                                   .communicator = communicator.get()};
-  want_memory(options, hardware);
-  const std::unique_ptr<Executable> executable = cpu::make_executable(options);
+  want_memory(backend, options, hardware);
+  const std::unique_ptr<Executable> executable = backend.make_executable(options);
   load_state(*executable, checkpoint, averaged);
   LoaderOptions loading;
   loading.mode = LoaderMode::evaluate;

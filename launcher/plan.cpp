@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "backend/cpu/executable.h"
+#include "backend/backend.h"
 #include "base/error.h"
 #include "launcher/command.h"
 #include "train/plan_table.h"
@@ -108,7 +108,7 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
              const MemoryPlan& memory, std::size_t available, const PlannedData& data) {
   Json json{{"name", recipe.name},
             {"data_missing", data.missing},
-            {"device", "cpu"},
+            {"device", backend_for(recipe.device).name()},
             {"precision", recipe.train.precision},
             {"batch", recipe.train.batch},
             {"shards", sizing.shards},
@@ -148,9 +148,10 @@ std::string heading(const Recipe& recipe, const PlannedData& data, const Sizing&
   const DatasetInfo& info = data.info;
   std::string text = fmt::format(
       "{}: {} images {}×{}×{}, {} classes; batch {} = {} shard(s) of {}, {} thread(s) each, "
-      "{} side by side; cpu, {}\n",
+      "{} side by side; {}, {}\n",
       recipe.name, info.name, info.channels, info.height, info.width, info.classes, recipe.train.batch, sizing.shards,
-      recipe.train.batch / sizing.shards, sizing.shard_threads, sizing.lanes, recipe.train.precision);
+      recipe.train.batch / sizing.shards, sizing.shard_threads, sizing.lanes, backend_for(recipe.device).name(),
+      recipe.train.precision);
   if (!data.missing.empty()) {
     text += fmt::format("planned from the published shape of the data, because it is not here: {}\n", data.missing);
   }
@@ -161,14 +162,16 @@ void run_plan(const PlanArguments& arguments) {
   Recipe recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides);
   choose_device(recipe, arguments.device);
   want_device(recipe);
+  const Backend& backend = backend_for(recipe.device);
   const std::unique_ptr<Communicator> communicator = make_self_communicator();
   const Hardware hardware = probe_hardware();
   const PlannedData data = look_at_data(recipe);
   const Sizing sizing = size_run(recipe, data.train_samples, hardware, *communicator);
   const ModelSpec model = model_of(recipe);
   const Plans plans = make_plans(recipe, model, data.info, sizing);
-  const MemoryPlan memory = cpu::plan_memory(executable_options(recipe, sizing, plans, *communicator));
-  const std::size_t available = hardware.memory_available_bytes / static_cast<std::size_t>(communicator->local_size());
+  const MemoryPlan memory = backend.plan_memory(executable_options(recipe, sizing, plans, *communicator));
+  const std::size_t available = backend.device_memory_bytes().value_or(hardware.memory_available_bytes) /
+                                static_cast<std::size_t>(communicator->local_size());
   const PlanTable table = make_plan_table(plans.training, recipe.train.batch / sizing.shards);
 
   std::FILE* text = arguments.json ? stderr : stdout;

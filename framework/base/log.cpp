@@ -78,6 +78,12 @@ void set_log_prefix(std::string prefix) {
   state().prefix = prefix.empty() ? "" : prefix + ": ";
 }
 
+void log_to_file_only(LogLevel level, std::string_view message) {
+  LogState& log = state();
+  const std::lock_guard lock(log.mutex);
+  if (log.file) log.file->log(spdlog_level(level), "{}{}", log.prefix, message);
+}
+
 void log_message(LogLevel level, std::string_view message) {
   LogState& log = state();
   const std::lock_guard lock(log.mutex);

@@ -27,6 +27,10 @@ void set_log_prefix(std::string prefix);
 /// One message, thread-safe. Prefer the three below.
 void log_message(LogLevel level, std::string_view message);
 
+/// To the log file alone: for what people see in another form (the first screen, the summary, an error that ends the
+/// program).
+void log_to_file_only(LogLevel level, std::string_view message);
+
 template <typename... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {
   log_message(LogLevel::info, fmt::format(format, std::forward<Args>(args)...));

@@ -10,7 +10,7 @@
 #include <iterator>
 #include <optional>
 
-#include "backend/cpu/executable.h"
+#include "backend/backend.h"
 #include "config/document.h"
 #include "train/run_folder.h"
 #include "train/run_screen.h"
@@ -172,8 +172,9 @@ class Preflight {
     check_network();
     check("device", recipe_.has_value(), [&] {
       want_device(*recipe_);
-      return Finding{
-          fmt::format("cpu, {}, {}, own kernels for {}", recipe_->train.precision, hardware_.cpu_model, hardware_.isa)};
+      const Backend& backend = backend_for(recipe_->device);
+      return Finding{fmt::format("{} ({}), {}, {}, own kernels for {}", backend.name(), backend.versions(),
+                                 recipe_->train.precision, hardware_.cpu_model, hardware_.isa)};
     });
     check("threads", sizing_.has_value(), [&] { return check_threads(*sizing_, hardware_); });
     check("disk", recipe_.has_value(), [&] {
@@ -233,10 +234,12 @@ class Preflight {
                                  count_text(plans_->training.graph.parameter_count()), flops_text(flops.forward))};
     });
     check("memory", plans_.has_value(), [&] {
-      memory_ = cpu::plan_memory(executable_options(*recipe_, *sizing_, *plans_, *communicator_));
+      memory_ =
+          backend_for(recipe_->device).plan_memory(executable_options(*recipe_, *sizing_, *plans_, *communicator_));
       check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, *communicator_);
-      return Finding{fmt::format("{} of {} available", bytes_text(memory_->total()),
-                                 bytes_text(hardware_.memory_available_bytes))};
+      return Finding{fmt::format(
+          "{} of {} available", bytes_text(memory_->total()),
+          bytes_text(backend_for(recipe_->device).device_memory_bytes().value_or(hardware_.memory_available_bytes)))};
     });
   }
 

@@ -56,7 +56,8 @@ Progress::Progress(bool terminal, std::FILE* out, std::int64_t total_steps, std:
       total_steps_(total_steps),
       steps_per_epoch_(steps_per_epoch),
       epochs_(epochs),
-      plain_interval_s_(kFirstPlainInterval_s) {}
+      plain_interval_s_(kFirstPlainInterval_s),
+      finished_(out == nullptr) {}
 
 void Progress::step(const StepLine& line) {
   const std::lock_guard lock(mutex_);
@@ -94,6 +95,7 @@ void Progress::evaluation(const EvalLine& line) {
 
 void Progress::note(std::string_view message) {
   const std::lock_guard lock(mutex_);
+  if (out_ == nullptr) return;
   print_line(message);
   if (drawn_ && !finished_) draw(clock_());
 }

@@ -23,7 +23,7 @@ class Progress {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// `total_steps` counts from step 0 of the run, also where the run goes on from a checkpoint.
+  /// `total_steps` counts from step 0 of the run, also where the run goes on from a checkpoint. `out` nullptr: silent.
   Progress(bool terminal, std::FILE* out, std::int64_t total_steps, std::int64_t steps_per_epoch, std::int64_t epochs);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -64,7 +64,7 @@ class Progress {
   double window_ms_ = 0, window_wait_ms_ = 0, window_images_ = 0;  ///< sums since then
   double images_per_s_ = 0, wait_share_ = 0;                       ///< smoothed, as shown
   double plain_interval_s_ = 0;
-  bool drawn_ = false, finished_ = false;
+  bool drawn_ = false, finished_ = false;  ///< finished from the start where there is nowhere to print
   fmt::memory_buffer line_;
 };
 

@@ -18,7 +18,8 @@ const Schema& section_schema(std::string_view name) {
 /// Reads the sections of one file, in the order of the resolved recipe.
 class RecipeReader {
  public:
-  RecipeReader(Recipe& recipe, Problems& problems) : recipe_(recipe), problems_(problems) {}
+  RecipeReader(Recipe& recipe, Problems& problems, bool has_model)
+      : recipe_(recipe), problems_(problems), has_model_(has_model) {}
 
   void read(const std::string& file) {
     read_root(file);
@@ -115,6 +116,11 @@ class RecipeReader {
 
   void read_model() {
     const YamlNode model = source("model");
+    if (!has_model_) {
+      if (!model.is_null()) problems_.add(model.place, "model", "the program brings the model; remove this section");
+      recipe_.resolved.set("model", scalar_node("of a C++ program"));
+      return;
+    }
     const bool layered = model.find("layers") != nullptr || model.find("input") != nullptr;
     if (!layered) {
       recipe_.model.named = named("model", "");
@@ -222,10 +228,11 @@ class RecipeReader {
 
   Recipe& recipe_;
   Problems& problems_;
+  const bool has_model_;  ///< false: a C++ program brings it
 };
 
 Recipe make_recipe(std::optional<YamlNode> source, const std::string& file, std::span<const std::string> overrides,
-                   Problems& problems) {
+                   Problems& problems, bool has_model = true) {
   if (!source) problems.throw_if_any();
   Recipe recipe;
   recipe.source = std::move(*source);
@@ -235,7 +242,7 @@ Recipe make_recipe(std::optional<YamlNode> source, const std::string& file, std:
     problems.throw_if_any();
   }
   apply_overrides(recipe.source, overrides, problems);
-  RecipeReader(recipe, problems).read(file);
+  RecipeReader(recipe, problems, has_model).read(file);
   problems.throw_if_any();
   return recipe;
 }
@@ -252,6 +259,12 @@ Recipe parse_recipe(std::string_view text, const std::string& file, std::span<co
   Problems problems;
   std::optional<YamlNode> source = parse_yaml(text, file, problems);
   return make_recipe(std::move(source), file, overrides, problems);
+}
+
+Recipe parse_recipe_without_model(std::string_view text, const std::string& file) {
+  Problems problems;
+  std::optional<YamlNode> source = parse_yaml(text, file, problems);
+  return make_recipe(std::move(source), file, {}, problems, false);
 }
 
 }  // namespace athanor

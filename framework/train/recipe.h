@@ -100,6 +100,9 @@ Recipe read_recipe(const std::string& path, std::span<const std::string> overrid
 /// The same from text; `file` names it in messages and, without its folder and ending, the recipe that has no name.
 Recipe parse_recipe(std::string_view text, const std::string& file, std::span<const std::string> overrides = {});
 
+/// The same for a program that brings a network of its own: the text holds no section `model`.
+Recipe parse_recipe_without_model(std::string_view text, const std::string& file);
+
 /// Fixes what the first launch chose, in the typed and in the resolved recipe. Throws UsageError, with the place of
 /// train.batch, when the batch cannot be cut into so many shards.
 void set_shards(Recipe& recipe, std::int64_t shards, std::int64_t shard_threads);

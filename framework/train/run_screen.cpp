@@ -21,6 +21,7 @@ FirstScreen make_screen(const Recipe& recipe, const RunData& data, const Sizing&
   screen.recipe = resolved_text(recipe);
   screen.hardware = hardware;
   screen.binding = binding_text();
+  screen.backend = backend_for(recipe.device).name();
   screen.precision = recipe.train.precision;
   screen.data = fmt::format("{}: {} train, {} validation, {} test", recipe.data.set.name, data.train_size(),
                             data.validation_subset.size(), data.test->size());
@@ -40,6 +41,9 @@ FirstScreen make_screen(const Recipe& recipe, const RunData& data, const Sizing&
   if (data.validation_subset.empty()) {
     screen.warnings.push_back(
         "data.validation is 0: the test split also chooses the best epoch, so its accuracy flatters");
+  }
+  if (recipe.schedule.name == "reduce_on_plateau" && recipe.eval.every_epochs == 0) {
+    screen.warnings.push_back("eval.every_epochs is 0: schedule reduce_on_plateau sees no evaluation and never acts");
   }
   return screen;
 }

@@ -2,10 +2,6 @@
 
 #include <algorithm>
 
-#include "backend/cpu/executable.h"
-#include "backend/cpu/planner.h"
-#include "data/split.h"
-#include "kernels/isa.h"
 #include "models/initialize.h"
 
 namespace athanor {
@@ -22,6 +18,10 @@ std::vector<double> per_channel(const std::vector<double>& values, std::int64_t 
   return values;
 }
 
+DType compute_type(const Recipe& recipe) {
+  return recipe.train.precision == "bf16" ? DType::bf16 : DType::f32;
+}
+
 GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::int64_t rows, std::int64_t shards) {
   return {.batch = rows,
           .channels = info.channels,
@@ -31,33 +31,11 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .mean = per_channel(recipe.data.mean, info.channels, 0),
           .std = per_channel(recipe.data.stddev, info.channels, 1),
           .loss = {recipe.loss.name, recipe.loss.attributes},
-          .compute_dtype = recipe.train.precision == "bf16" ? DType::bf16 : DType::f32,
+          .compute_dtype = compute_type(recipe),
           .loss_scale = 1.0 / static_cast<double>(shards)};
 }
 
 }  // namespace
-
-std::int64_t RunData::train_size() const {
-  return train_subset.empty() ? train->size() : static_cast<std::int64_t>(train_subset.size());
-}
-
-RunData open_data(const Recipe& recipe) {
-  RunData data;
-  const auto open = [&](Split split) { return open_dataset(recipe.data.set.name, recipe.data.set.attributes, split); };
-  data.train = open(Split::train);
-  data.test = open(Split::test);
-  data.augmentations = augmentations_from(recipe.data.augment);
-  if (recipe.data.validation > 0) {
-    if (recipe.data.validation >= data.train->size()) {
-      throw UsageError("{} is {}, but there are only {} training images", at(recipe, "data.validation"),
-                       recipe.data.validation, data.train->size());
-    }
-    auto split = split_indices(data.train->labels(), recipe.data.validation, recipe.train.seed);
-    data.train_subset = std::move(split.train);
-    data.validation_subset = std::move(split.validation);
-  }
-  return data;
-}
 
 Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator) {
   return size_run(recipe, data.train_size(), hardware, communicator);
@@ -72,8 +50,11 @@ Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, 
   set_shards(recipe, shards, threads);
 
   if (recipe.train.batch > samples) {
-    throw UsageError("{} is {}, larger than the {} training images; the largest that works is {}",
-                     at(recipe, "train.batch"), recipe.train.batch, samples, samples / shards * shards);
+    const std::int64_t largest = samples / shards * shards;
+    throw UsageError("{} is {}, larger than the {} training images; {}", at(recipe, "train.batch"), recipe.train.batch,
+                     samples,
+                     largest > 0 ? fmt::format("the largest that works is {}", largest)
+                                 : fmt::format("and they cannot fill {} shards: set train.shards=1", shards));
   }
   Sizing sizing{.shards = shards, .shard_threads = threads};
   sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / threads, 1, local_shards));
@@ -100,25 +81,22 @@ ModelSpec model_of(const Recipe& recipe) {
 }
 
 void want_device(const Recipe& recipe) {
-  if (recipe.device == "cuda") {
-    throw DeviceError("{}: this build has no CUDA back end; use device=cpu", at(recipe, "device"));
-  }
-  if (recipe.train.precision != "bf16" || kernels::has_native_bf16()) return;
-  throw DeviceError("{}: this processor has no native bf16 (AVX512-BF16); use train.precision=fp32",
-                    at(recipe, "train.precision"));
+  const std::string problem = backend_for(recipe.device).type_problem(compute_type(recipe));
+  if (problem.empty()) return;
+  throw DeviceError("{}: {}; use train.precision=fp32", at(recipe, "train.precision"), problem);
 }
 
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing) {
   want_device(recipe);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
-  cpu::CpuPlanner planner(threads);
+  const std::unique_ptr<BackendPlanner> planner = backend_for(recipe.device).planner(threads);
   Plans plans;
   const std::int64_t rows = recipe.train.batch / sizing.shards,
                      evaluation_rows = sizing.evaluation_rows / sizing.shards;
   plans.training =
-      make_plan(training_graph(model, graph_options(recipe, info, rows, sizing.shards)), planner, shards, threads);
+      make_plan(training_graph(model, graph_options(recipe, info, rows, sizing.shards)), *planner, shards, threads);
   plans.evaluation = make_plan(evaluation_graph(model, graph_options(recipe, info, evaluation_rows, sizing.shards)),
-                               planner, shards, threads, &plans.training);
+                               *planner, shards, threads, &plans.training);
   plans.optimizer = make_optimizer(recipe.optimizer.named.name, recipe.optimizer.named.attributes);
   plans.optimizer.ema = recipe.ema;
   std::vector<ArenaParameter> parameters;
@@ -134,28 +112,40 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
 
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
                   const Plans& plans, const Hardware& hardware, const Communicator& communicator) {
-  const std::size_t available = hardware.memory_available_bytes / static_cast<std::size_t>(communicator.local_size());
+  const Backend& backend = backend_for(recipe.device);
+  const std::size_t available = backend.device_memory_bytes().value_or(
+      hardware.memory_available_bytes / static_cast<std::size_t>(communicator.local_size()));
   const std::unique_ptr<Communicator> self = make_self_communicator();
   const auto needed = [&](const Plans& candidate) {
-    return cpu::plan_memory(executable_options(recipe, sizing, candidate, *self)).total();
+    return backend.plan_memory(executable_options(recipe, sizing, candidate, *self)).total();
   };
   const std::size_t total = needed(plans);
   if (total <= available) return;
-  // Activations grow with the rows of a shard; the largest number of rows that fits is found by planning again.
-  std::int64_t fits = 0, fails = recipe.train.batch / sizing.shards;
-  while (fails - fits > 1) {
-    const std::int64_t rows = (fits + fails) / 2;
+
+  const auto fits = [&](std::int64_t rows, std::int64_t evaluation_rows) {
     Recipe smaller = recipe;
     smaller.train.batch = rows * sizing.shards;
     Sizing cut = sizing;
-    cut.evaluation_rows = std::min(sizing.evaluation_rows, smaller.train.batch);
-    (needed(make_plans(smaller, model, info, cut)) <= available ? fits : fails) = rows;
-  }
-  throw DeviceError(
-      "{} needs {} MB, this process may use {} MB; {}", at(recipe, "train.batch"), total >> 20, available >> 20,
-      fits == 0
-          ? std::string("even one image a shard does not fit")
-          : fmt::format("the largest batch that fits is {} (with eval.batch at most as large)", fits * sizing.shards));
+    cut.evaluation_rows = evaluation_rows;
+    return needed(make_plans(smaller, model, info, cut)) <= available;
+  };
+  // Activations grow with the rows of a shard; the largest number of rows that fits is found by planning again.
+  const auto most_rows = [&](bool cut_evaluation) {
+    std::int64_t good = 0, bad = recipe.train.batch / sizing.shards + 1;
+    while (bad - good > 1) {
+      const std::int64_t rows = (good + bad) / 2;
+      const std::int64_t evaluation_rows =
+          cut_evaluation ? std::min(sizing.evaluation_rows, rows * sizing.shards) : sizing.evaluation_rows;
+      (fits(rows, evaluation_rows) ? good : bad) = rows;
+    }
+    return good * sizing.shards;
+  };
+  const std::int64_t batch = most_rows(false), smaller_batch = batch > 0 ? 0 : most_rows(true);
+  std::string advice = "even one image a shard does not fit; use fewer shards side by side or a smaller model";
+  if (batch > 0) advice = fmt::format("the largest batch that fits is {}", batch);
+  if (smaller_batch > 0) advice = fmt::format("the largest batch that fits is {0}, with eval.batch={0}", smaller_batch);
+  throw DeviceError("{}: {} images need {} MB, this process may use {} MB; {}", at(recipe, "train.batch"),
+                    recipe.train.batch, (total >> 20) + 1, available >> 20, advice);
 }
 
 ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing, const Plans& plans,

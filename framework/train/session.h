@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/executable.h"
+#include "backend/backend.h"
 #include "comm/communicator.h"
-#include "data/augment.h"
 #include "data/dataset.h"
 #include "graph/plan.h"
 #include "models/model.h"
@@ -19,22 +18,9 @@
 #include "optim/schedule.h"
 #include "train/hardware.h"
 #include "train/recipe.h"
+#include "train/run_data.h"
 
 namespace athanor {
-
-/// The data of a run: what is trained on and what is evaluated.
-struct RunData {
-  std::unique_ptr<Dataset> train;
-  std::unique_ptr<Dataset> test;
-  std::vector<std::int64_t> train_subset;       ///< empty: all
-  std::vector<std::int64_t> validation_subset;  ///< of the training split; empty: none
-  Augmentations augmentations;
-
-  std::int64_t train_size() const;
-};
-
-/// Opens both splits and cuts off the hold-out. Throws DataError, UsageError.
-RunData open_data(const Recipe& recipe);
 
 /// How the batch is cut and run on this process.
 struct Sizing {
@@ -46,10 +32,10 @@ struct Sizing {
   std::int64_t evaluation_rows = 0;  ///< rows of an evaluation batch: shards × rows of a shard
 };
 
-/// Fills in what the recipe leaves open from the machine. Throws UsageError with values that work.
-Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator);
-/// The same where only the number of training samples is known.
+/// Fills in what the recipe leaves open from the machine. `samples`: images to train on. Throws UsageError with values
+/// that work.
 Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, const Communicator& communicator);
+Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator);
 
 struct Plans {
   Plan training;
@@ -65,7 +51,8 @@ void want_device(const Recipe& recipe);
 /// Throws UsageError for shapes that do not fit, and what want_device throws.
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing);
 
-/// Throws DeviceError with the largest batch that fits when the plans need more than this process may use.
+/// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the
+/// evaluation batch as it is where training alone is too large, else with one as small as the training batch.
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
                   const Plans& plans, const Hardware& hardware, const Communicator& communicator);
 

@@ -25,7 +25,8 @@ struct TrainOptions {
 /// where the run had begun, summary.json then has status "failed" and the message.
 Summary train(Recipe recipe, const TrainOptions& options = {});
 
-/// The same from the text of a recipe, for programs: `train(net.model(logits), "data: {name: glyphs} …")`.
+/// The same with a network that a program brings and the text of a recipe without its section `model`:
+/// `train(net.model(logits), "data: {name: glyphs} …")`. recipe.yaml says "of a C++ program" and a hash of the graph.
 Summary train(const ModelSpec& model, const std::string& recipe_text, const TrainOptions& options = {});
 
 }  // namespace athanor

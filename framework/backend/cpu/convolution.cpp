@@ -18,7 +18,10 @@ namespace {
 using dnnl::algorithm;
 using dnnl::memory;
 
-constexpr algorithm kDirect = algorithm::convolution_direct;
+algorithm onednn_algorithm(const Convolution& conv) {
+  return conv.algorithm == ConvolutionAlgorithm::winograd ? algorithm::convolution_winograd
+                                                          : algorithm::convolution_direct;
+}
 
 std::array<std::int64_t, 2> pair_of(const Attributes& attributes, std::string_view name) {
   const std::vector<std::int64_t>& values = attributes.integers(name);
@@ -62,11 +65,11 @@ struct Descriptors {
 dnnl::convolution_forward::primitive_desc forward_desc(const Convolution& conv, const Descriptors& d) {
   const Window window(conv);
   const auto kind = dnnl::prop_kind::forward_training;
-  const auto op = conv.has_bias
-                      ? dnnl::convolution_forward::desc(kind, kDirect, d.x, d.weight, d.bias, d.y, window.stride,
-                                                        window.dilation, window.left, window.right)
-                      : dnnl::convolution_forward::desc(kind, kDirect, d.x, d.weight, d.y, window.stride,
-                                                        window.dilation, window.left, window.right);
+  const algorithm how = onednn_algorithm(conv);
+  const auto op = conv.has_bias ? dnnl::convolution_forward::desc(kind, how, d.x, d.weight, d.bias, d.y, window.stride,
+                                                                  window.dilation, window.left, window.right)
+                                : dnnl::convolution_forward::desc(kind, how, d.x, d.weight, d.y, window.stride,
+                                                                  window.dilation, window.left, window.right);
   return {op, attributes_of(conv), engine(), true};
 }
 
@@ -74,6 +77,7 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Convolution& conv, 
 dnnl::convolution_forward::primitive_desc hint_desc(const Convolution& conv) {
   Convolution plain = conv;
   plain.relu = false;
+  plain.algorithm = ConvolutionAlgorithm::direct;
   return forward_desc(plain, {describe_any(conv.x, conv.dtype), describe_any(conv.weight, conv.dtype, conv.groups),
                               describe({conv.weight[0]}, DType::f32, kPlain), describe_any(conv.y, conv.dtype)});
 }
@@ -99,8 +103,8 @@ std::optional<ConvolutionPrimitive> make_forward(const Convolution& conv, const 
 
 std::optional<ConvolutionPrimitive> make_backward_data(const Convolution& conv, const Descriptors& d) {
   const Window window(conv);
-  const dnnl::convolution_backward_data::desc op(kDirect, d.x, d.weight, d.y, window.stride, window.dilation,
-                                                 window.left, window.right);
+  const dnnl::convolution_backward_data::desc op(onednn_algorithm(conv), d.x, d.weight, d.y, window.stride,
+                                                 window.dilation, window.left, window.right);
   const dnnl::convolution_backward_data::primitive_desc desc(op, attributes_of(conv), engine(), hint_desc(conv), true);
   if (!desc) return std::nullopt;
   ConvolutionPrimitive made = finish(desc);
@@ -114,10 +118,11 @@ std::optional<ConvolutionPrimitive> make_backward_data(const Convolution& conv, 
 std::optional<ConvolutionPrimitive> make_backward_weights(const Convolution& conv, const Descriptors& d) {
   const Window window(conv);
   using Primitive = dnnl::convolution_backward_weights;
-  const auto op = conv.has_bias ? Primitive::desc(kDirect, d.x, d.weight, d.bias, d.y, window.stride, window.dilation,
-                                                  window.left, window.right)
-                                : Primitive::desc(kDirect, d.x, d.weight, d.y, window.stride, window.dilation,
-                                                  window.left, window.right);
+  const algorithm how = onednn_algorithm(conv);
+  const auto op =
+      conv.has_bias
+          ? Primitive::desc(how, d.x, d.weight, d.bias, d.y, window.stride, window.dilation, window.left, window.right)
+          : Primitive::desc(how, d.x, d.weight, d.y, window.stride, window.dilation, window.left, window.right);
   const Primitive::primitive_desc desc(op, attributes_of(conv), engine(), hint_desc(conv), true);
   if (!desc) return std::nullopt;
   ConvolutionPrimitive made = finish(desc);
@@ -169,9 +174,9 @@ Layout preferred(std::int64_t channels) {
 }  // namespace
 
 std::string Convolution::key() const {
-  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} t{}", static_cast<int>(direction), x.text(),
+  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} t{} a{}", static_cast<int>(direction), x.text(),
                      weight.text(), y.text(), name_of(dtype), stride[0], stride[1], padding[0], padding[1], dilation[0],
-                     dilation[1], groups, has_bias, relu, threads);
+                     dilation[1], groups, has_bias, relu, threads, static_cast<int>(algorithm));
 }
 
 Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
@@ -203,6 +208,23 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
   conv.groups = node.attributes.integer("groups");
   conv.threads = threads;
   return conv;
+}
+
+std::vector<std::array<std::int64_t, 2>> blind_taps(const Convolution& conv) {
+  const auto sees_image = [&](std::size_t axis, std::int64_t tap) {
+    for (std::int64_t window = 0; window < conv.y[2 + axis]; ++window) {
+      const std::int64_t at = window * conv.stride[axis] - conv.padding[axis] + tap * conv.dilation[axis];
+      if (at >= 0 && at < conv.x[2 + axis]) return true;
+    }
+    return false;
+  };
+  std::vector<std::array<std::int64_t, 2>> taps;
+  for (std::int64_t h = 0; h < conv.weight[2]; ++h) {
+    for (std::int64_t w = 0; w < conv.weight[3]; ++w) {
+      if (!sees_image(0, h) || !sees_image(1, w)) taps.push_back({h, w});
+    }
+  }
+  return taps;
 }
 
 std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& conv, const Layout& x,

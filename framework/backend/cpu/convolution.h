@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/dtype.h"
 #include "base/shape.h"
@@ -16,6 +17,9 @@
 namespace athanor::cpu {
 
 enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
+/// How the sums are formed. `direct` covers generated code and matrix products; `winograd` (Lavin and Gray 2016) rounds
+/// differently, so it is never chosen by the way.
+enum class ConvolutionAlgorithm : std::uint8_t { direct, winograd };
 
 /// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH,
 /// KW], y [N, O, H', W'].
@@ -28,11 +32,16 @@ struct Convolution {
   bool has_bias = false;
   bool relu = false;
   int threads = 1;
+  ConvolutionAlgorithm algorithm = ConvolutionAlgorithm::direct;
 
   std::string key() const;
 };
 
 Convolution convolution_of(const Graph& graph, const Node& node, int threads);
+
+/// Places [h, w] of the kernel that see padding alone under every window, as most do where images have shrunk to 1×1:
+/// the gradients of their weights are 0.
+std::vector<std::array<std::int64_t, 2>> blind_taps(const Convolution& convolution);
 
 /// A made primitive with the layouts that it reads and writes.
 struct ConvolutionPrimitive {

@@ -1,0 +1,49 @@
+// A kind of device: what answers the planning passes, and what turns their plan into an Executable. The trainer names
+// none of them. One that is not built in has a twin of the same interface (no_cuda.cpp) that says what to install.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "backend/executable.h"
+#include "base/dtype.h"
+#include "graph/planner.h"
+
+namespace athanor {
+
+/// Has no state of its own: one object a process, used by every run.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  /// As summary.json says it: "cpu", "cuda".
+  virtual std::string_view name() const = 0;
+  /// The libraries that it computes with: "oneDNN 2.6.3".
+  virtual std::string versions() const = 0;
+  /// Why the device cannot compute in `type` ("this processor has no …"); "" when it can.
+  virtual std::string type_problem(DType type) const = 0;
+  /// Bytes of the device's own memory that are free; none: it works in the host's.
+  virtual std::optional<std::size_t> device_memory_bytes() const = 0;
+
+  /// Chooses layouts and implementations for teams of `threads` a shard.
+  virtual std::unique_ptr<BackendPlanner> planner(int threads) const = 0;
+  /// What make_executable would allocate.
+  virtual MemoryPlan plan_memory(const ExecutableOptions& options) const = 0;
+  /// Allocates every arena and binds every step. The plans must outlive the executable. Throws DeviceError when there
+  /// is no memory.
+  virtual std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const = 0;
+};
+
+/// The back end of a recipe's `device`: auto, cpu or cuda. Throws DeviceError, with what to install, where it is not
+/// there; `auto` takes what is.
+const Backend& backend_for(std::string_view device);
+
+const Backend& cpu_backend();
+/// Throws DeviceError where this build or this machine has no CUDA.
+const Backend& cuda_backend();
+/// Whether cuda_backend() would be of use here: built in, with a device that answers. Never throws.
+bool has_cuda();
+
+}  // namespace athanor

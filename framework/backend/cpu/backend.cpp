@@ -1,0 +1,42 @@
+// The CPU as a back end: oneDNN and our own kernels.
+#include "backend/backend.h"
+
+#include <fmt/format.h>
+#include <oneapi/dnnl/dnnl.h>
+
+#include "backend/cpu/executable.h"
+#include "backend/cpu/planner.h"
+#include "kernels/isa.h"
+
+namespace athanor {
+namespace {
+
+class CpuBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "cpu"; }
+  std::string versions() const override {
+    const dnnl_version_t* version = dnnl_version();
+    return fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch);
+  }
+  std::string type_problem(DType type) const override {
+    if (type != DType::bf16 || kernels::has_native_bf16()) return "";
+    return "this processor has no native bf16 (AVX512-BF16)";
+  }
+  std::optional<std::size_t> device_memory_bytes() const override { return std::nullopt; }
+  std::unique_ptr<BackendPlanner> planner(int threads) const override {
+    return std::make_unique<cpu::CpuPlanner>(threads);
+  }
+  MemoryPlan plan_memory(const ExecutableOptions& options) const override { return cpu::plan_memory(options); }
+  std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const override {
+    return cpu::make_executable(options);
+  }
+};
+
+}  // namespace
+
+const Backend& cpu_backend() {
+  static const CpuBackend backend;
+  return backend;
+}
+
+}  // namespace athanor

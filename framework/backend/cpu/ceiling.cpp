@@ -1,0 +1,217 @@
+#include "backend/cpu/ceiling.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+
+#include "backend/cpu/arena.h"
+#include "backend/cpu/ceiling_candidates.h"
+#include "backend/cpu/lane_pool.h"
+#include "backend/cpu/onednn.h"
+#include "base/dtype.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "graph/op.h"
+
+namespace athanor::cpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Arguments = std::vector<std::pair<int, dnnl::memory::desc>>;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::size_t padded(std::size_t bytes) {
+  constexpr std::size_t kLine = 64;
+  return (bytes + kLine - 1) / kLine * kLine;
+}
+
+std::size_t bytes_of(const Arguments& arguments) {
+  std::size_t bytes = 0;
+  for (const auto& [index, desc] : arguments) bytes += padded(desc.get_size());
+  return bytes;
+}
+
+/// Numbers in [−1, 1) that are the same read as float32 or as bf16.
+void fill(ArenaMemory& memory) {
+  RandomStream random(0, Purpose::test, 0, 0);
+  auto* words = reinterpret_cast<std::uint32_t*>(memory.data());
+  for (std::size_t i = 0; i < memory.bytes() / sizeof(std::uint32_t); ++i) {
+    const float value = random.uniform(-1.0f, 1.0f);
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &value, sizeof bits);
+    words[i] = (bits & 0xffff0000u) | (bits >> 16);
+  }
+}
+
+/// What a lane works on: all products read the same inputs, so that the memory stays small and near.
+struct LaneMemory {
+  ArenaMemory inputs, outputs, scratch;
+};
+
+Step bind_candidate(const Candidate& candidate, const LaneMemory& memory) {
+  std::vector<Argument> arguments;
+  const auto place = [&](const Arguments& wanted, std::byte* at) {
+    for (const auto& [index, desc] : wanted) {
+      arguments.push_back({index, desc, at});
+      at += padded(desc.get_size());
+    }
+  };
+  place(candidate.inputs, memory.inputs.data());
+  place(candidate.outputs, memory.outputs.data());
+  arguments.push_back({DNNL_ARG_SCRATCHPAD, candidate.scratch, memory.scratch.data()});
+  return bind_primitive(candidate.primitive, arguments);
+}
+
+/// Shards that a lane works on in one step.
+int shards_of(int lane, int lanes, int shards) {
+  return (shards - lane + lanes - 1) / lanes;
+}
+
+struct Found {
+  CeilingProduct product;
+  std::vector<Candidate> candidates;
+};
+
+std::vector<Found> find_products(const Plan& plan) {
+  std::vector<Found> found;
+  std::map<std::string, std::size_t> places;
+  for (const PlannedStep& step : plan.shard) {
+    const Node& node = plan.graph.node(step.node);
+    if (!is_product(node)) continue;
+    const auto [place, is_new] = places.emplace(product_key(plan.graph, node, plan.shard_threads), found.size());
+    if (is_new) {
+      CeilingProduct product{.op = node.op->name, .layer = node.layer};
+      product.shapes = fmt::format("{} x {}", plan.graph.value(node.inputs[0]).shape.text(),
+                                   plan.graph.value(node.inputs[1]).shape.text());
+      product.flops = node.op->flops ? node.op->flops(plan.graph, node) : 0;
+      found.push_back({std::move(product), product_candidates(plan.graph, node, plan.shard_threads)});
+      ATHANOR_CHECK(!found.back().candidates.empty(), "layer {}: oneDNN has no {}", node.layer, node.op->name);
+    }
+    ++found[place->second].product.nodes;
+  }
+  return found;
+}
+
+}  // namespace
+
+struct Ceiling::State {
+  State(const Plan& plan, int lanes) : shards(plan.shards), pool(lanes, plan.shard_threads) {}
+
+  void allocate(const std::vector<Found>& found);
+  void choose(Found& found, double trial_s);
+  double time(const std::vector<Step>& steps, int repeats);
+
+  int shards;
+  LanePool pool;
+  std::vector<LaneMemory> memory;  // per lane
+  std::vector<CeilingProduct> products;
+  std::vector<std::vector<Step>> steps;  // per product, per lane
+  std::vector<double> seconds;           // per product, of lane 0 in all runs
+  int runs = 0;
+};
+
+void Ceiling::State::allocate(const std::vector<Found>& found) {
+  std::size_t inputs = 0, outputs = 0, scratch = 0;
+  for (const Found& each : found) {
+    for (const Candidate& candidate : each.candidates) {
+      inputs = std::max(inputs, bytes_of(candidate.inputs));
+      outputs = std::max(outputs, bytes_of(candidate.outputs));
+      scratch = std::max(scratch, candidate.scratch.get_size());
+    }
+  }
+  memory.resize(static_cast<std::size_t>(pool.lanes()));
+  pool.run([&](int lane) {
+    LaneMemory& mine = memory[static_cast<std::size_t>(lane)];
+    mine = {ArenaMemory(inputs), ArenaMemory(outputs), ArenaMemory(scratch)};
+    fill(mine.inputs);
+    mine.outputs.touch();
+    mine.scratch.touch();
+  });
+}
+
+double Ceiling::State::time(const std::vector<Step>& lane_steps, int repeats) {
+  const Clock::time_point start = Clock::now();
+  pool.run([&](int lane) {
+    for (int i = 0; i < repeats; ++i) lane_steps[static_cast<std::size_t>(lane)]();
+  });
+  return seconds_since(start) / repeats;
+}
+
+/// The best of a few short blocks: what disturbs the machine makes a block longer, never shorter.
+void Ceiling::State::choose(Found& found, double trial_s) {
+  constexpr int kBlocks = 3, kMostRepeats = 1000;
+  const double block_s = trial_s / kBlocks / static_cast<double>(found.candidates.size());
+  double best_s = std::numeric_limits<double>::infinity(), planned_s = 0;
+  std::vector<Step> best;
+  for (const Candidate& candidate : found.candidates) {
+    std::vector<Step> bound;
+    for (const LaneMemory& lane : memory) bound.push_back(bind_candidate(candidate, lane));
+    time(bound, 1);
+    double fastest_s = time(bound, 1);
+    const int repeats = static_cast<int>(std::clamp(block_s / fastest_s, 1.0, static_cast<double>(kMostRepeats)));
+    for (int block = 0; block < kBlocks && fastest_s < 4 * best_s; ++block) {
+      fastest_s = std::min(fastest_s, time(bound, repeats));
+    }
+    if (candidate.is_planned) planned_s = fastest_s;
+    if (fastest_s >= best_s) continue;
+    best_s = fastest_s;
+    best = std::move(bound);
+    found.product.implementation = candidate.implementation;
+    found.product.layouts = candidate.layouts;
+  }
+  found.product.planned_slowdown = planned_s / best_s;
+  steps.push_back(std::move(best));
+  products.push_back(found.product);
+}
+
+Ceiling::Ceiling(const Plan& plan, int lanes, double trial_s) : state_(std::make_unique<State>(plan, lanes)) {
+  std::vector<Found> found = find_products(plan);
+  state_->allocate(found);
+  for (Found& each : found) state_->choose(each, trial_s / static_cast<double>(found.size()));
+  state_->seconds.assign(found.size(), 0);
+}
+
+Ceiling::~Ceiling() = default;
+
+double Ceiling::run() {
+  State& state = *state_;
+  ++state.runs;
+  const Clock::time_point start = Clock::now();
+  state.pool.run([&](int lane) {
+    const int shards = shards_of(lane, state.pool.lanes(), state.shards);
+    for (std::size_t i = 0; i < state.steps.size(); ++i) {
+      const Step& step = state.steps[i][static_cast<std::size_t>(lane)];
+      const int times = state.products[i].nodes * shards;
+      const Clock::time_point begin = Clock::now();
+      for (int n = 0; n < times; ++n) step();
+      if (lane == 0) state.seconds[i] += seconds_since(begin) / times;
+    }
+  });
+  const double seconds = seconds_since(start);
+  for (std::size_t i = 0; i < state.products.size(); ++i) {
+    state.products[i].seconds = state.seconds[i] / state.runs;
+  }
+  return seconds;
+}
+
+const std::vector<CeilingProduct>& Ceiling::products() const {
+  return state_->products;
+}
+
+std::size_t Ceiling::bytes() const {
+  std::size_t bytes = 0;
+  for (const LaneMemory& lane : state_->memory) {
+    bytes += lane.inputs.bytes() + lane.outputs.bytes() + lane.scratch.bytes();
+  }
+  return bytes;
+}
+
+}  // namespace athanor::cpu

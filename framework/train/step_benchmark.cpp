@@ -1,0 +1,232 @@
+#include "train/step_benchmark.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+#include "backend/cpu/ceiling_candidates.h"
+#include "backend/cpu/executable.h"
+#include "base/random.h"
+#include "graph/op.h"
+#include "train/session.h"
+
+namespace athanor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double load_average() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
+std::size_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+}
+
+void fill_synthetic(Batch& batch, const DatasetInfo& info, const Augmentations& augmentations) {
+  RandomStream random(0, Purpose::test, 1, 0);
+  for (std::uint8_t& pixel : batch.images) pixel = static_cast<std::uint8_t>(random.next());
+  for (std::int64_t row = 0; row < batch.rows; ++row) {
+    const auto i = static_cast<std::size_t>(row);
+    batch.labels[i] = static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(info.classes)));
+    batch.sample_indices[i] = row;
+    batch.transforms[i] = transform_for(augmentations, 0, 0, row, info.height, info.width);
+  }
+  batch.valid = batch.rows;
+}
+
+/// The step under measurement and its memory.
+class Bench {
+ public:
+  Bench(Recipe& recipe, const StepBenchmarkOptions& options)
+      : hardware_(hardware_for(options.threads)),
+        communicator_(make_self_communicator()),
+        data_(open_data(recipe)),
+        sizing_(size_run(recipe, data_, hardware_, *communicator_)),
+        model_(model_of(recipe)),
+        plans_(make_plans(recipe, model_, data_.train->info(), sizing_)),
+        storage_(recipe.train.batch, data_.train->info(), host_batch_memory()) {
+    check_memory(recipe, model_, data_.train->info(), sizing_, plans_, hardware_, *communicator_);
+    ExecutableOptions wanted = executable_options(recipe, sizing_, plans_, *communicator_);
+    wanted.evaluation = nullptr;
+    executable_ = cpu::make_executable(wanted);
+    initialize_state(*executable_, plans_.training, recipe.train.seed);
+    fill_synthetic(storage_.batch(), data_.train->info(), data_.augmentations);
+  }
+
+  const Hardware& hardware() const { return hardware_; }
+  const Sizing& sizing() const { return sizing_; }
+  const Plan& plan() const { return plans_.training; }
+  const Executable& executable() const { return *executable_; }
+
+  /// A rate so small that random labels never make the numbers run away, with the work of any other.
+  double step_s() {
+    const Clock::time_point start = Clock::now();
+    executable_->step(storage_.batch(), {.step = ++steps_, .lr = 1e-6, .momentum = 0.9, .grad_scale = 1});
+    return seconds_since(start);
+  }
+  std::vector<NodeTime> profile() { return executable_->profile(storage_.batch(), 1); }
+
+ private:
+  static Hardware hardware_for(int threads) {
+    Hardware hardware = probe_hardware();
+    if (threads < 0 || threads > hardware.allowed_cpus) {
+      throw UsageError("--threads is {}, this process may use 1 to {} processors (0: all)", threads,
+                       hardware.allowed_cpus);
+    }
+    if (threads > 0) hardware.allowed_cpus = threads;
+    return hardware;
+  }
+
+  Hardware hardware_;
+  std::unique_ptr<Communicator> communicator_;
+  RunData data_;
+  Sizing sizing_;
+  ModelSpec model_;
+  Plans plans_;
+  BatchStorage storage_;
+  std::unique_ptr<Executable> executable_;
+  std::int64_t steps_ = 0;
+};
+
+/// Seconds of every node, summed over the profiles taken.
+class Profile {
+ public:
+  void add(const std::vector<NodeTime>& times) {
+    if (sums_.empty()) sums_.resize(times.size());
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      sums_[i].op = times[i].op;
+      sums_[i].flops = times[i].flops;
+      sums_[i].seconds += times[i].seconds;
+    }
+    ++taken_;
+  }
+
+  /// A step runs `waves` shards one after another on each lane. What the nodes do not account for is "other": input
+  /// copies, the sums over shards, the optimizer, waiting for each other.
+  std::vector<OpShare> shares(double step_s, std::int64_t waves, std::int64_t shards) const {
+    std::map<std::string, OpShare> kinds;
+    for (const NodeTime& node : sums_) {
+      OpShare& kind = kinds[node.op];
+      kind.op = node.op;
+      ++kind.nodes;
+      kind.seconds += node.seconds / taken_ * static_cast<double>(waves);
+      kind.gflop_per_s += node.flops * static_cast<double>(shards) * 1e-9;
+    }
+    std::vector<OpShare> shares;
+    double nodes_s = 0;
+    for (auto& [name, kind] : kinds) {
+      nodes_s += kind.seconds;
+      kind.gflop_per_s = kind.seconds > 0 ? kind.gflop_per_s / kind.seconds : 0;
+      shares.push_back(kind);
+    }
+    std::sort(shares.begin(), shares.end(), [](const OpShare& a, const OpShare& b) { return a.seconds > b.seconds; });
+    shares.push_back({.op = "other", .seconds = std::max(0.0, step_s - nodes_s)});
+    const double all_s = std::max(step_s, nodes_s);
+    for (OpShare& share : shares) share.share = share.seconds / all_s;
+    return shares;
+  }
+
+ private:
+  std::vector<NodeTime> sums_;
+  int taken_ = 0;
+};
+
+double median_of(const std::vector<double>& values) {
+  return spread_of(values).median;
+}
+
+/// What is timed, in the order in which it was.
+struct Times {
+  std::vector<double> steps, ceilings;
+  Profile profile;
+};
+
+/// Rounds of steps, products alone, profile, steps: each kind sees the same machine.
+Times measure(Bench& bench, cpu::Ceiling& ceiling, double seconds) {
+  constexpr double kRoundSeconds = 1;
+  const int rounds = static_cast<int>(std::ceil(std::max(seconds, kRoundSeconds) / kRoundSeconds));
+  const double round_s = seconds / rounds;
+  Times times;
+  const auto repeat_for = [](double budget_s, const auto& work) {
+    const Clock::time_point start = Clock::now();
+    do {
+      work();
+    } while (seconds_since(start) < budget_s);
+  };
+  const auto take_step = [&] { times.steps.push_back(bench.step_s()); };
+  for (int round = 0; round < rounds; ++round) {
+    repeat_for(0.3 * round_s, take_step);
+    repeat_for(0.3 * round_s, [&] { times.ceilings.push_back(ceiling.run()); });
+    repeat_for(0.1 * round_s, [&] { times.profile.add(bench.profile()); });
+    repeat_for(0.3 * round_s, take_step);
+  }
+  return times;
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double part) {
+    const double rank = std::ceil(part * static_cast<double>(values.size()));
+    return values[static_cast<std::size_t>(std::max(1.0, rank)) - 1];
+  };
+  return {.p10 = at(0.1), .median = at(0.5), .p90 = at(0.9)};
+}
+
+StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& options) {
+  constexpr int kWarmUpSteps = 3;
+  constexpr double kSearchShare = 0.25;  // of the time, for finding the ceiling's implementations
+  StepBenchmark result;
+  result.load_before = load_average();
+  Bench bench(recipe, options);
+  for (int i = 0; i < kWarmUpSteps; ++i) bench.step_s();
+  result.peak_bytes = peak_resident_bytes();
+  cpu::Ceiling ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
+  ceiling.run();
+  const Times times = measure(bench, ceiling, (1 - kSearchShare) * options.seconds);
+
+  const Sizing& sizing = bench.sizing();
+  result.recipe = recipe.name;
+  result.cpu_model = bench.hardware().cpu_model;
+  result.isa = bench.hardware().isa;
+  result.precision = recipe.train.precision;
+  result.batch = recipe.train.batch;
+  result.shards = sizing.shards;
+  result.shard_threads = sizing.shard_threads;
+  result.lanes = sizing.lanes;
+  result.threads = sizing.lanes * static_cast<int>(sizing.shard_threads);
+  result.steps = static_cast<std::int64_t>(times.steps.size());
+  result.step_s = spread_of(times.steps);
+  const auto rate = [&](double step_s) { return static_cast<double>(result.batch) / step_s; };
+  result.images_per_s = {rate(result.step_s.p90), rate(result.step_s.median), rate(result.step_s.p10)};
+  for (const Node& node : bench.plan().graph.nodes) {
+    if (!node.op->flops) continue;
+    const double flops = node.op->flops(bench.plan().graph, node) * static_cast<double>(sizing.shards);
+    result.flops_per_step += flops;
+    if (cpu::is_product(node)) result.products_flops_per_step += flops;
+  }
+  result.gflop_per_s = result.flops_per_step * 1e-9 / result.step_s.median;
+  const std::int64_t waves = (sizing.shards + sizing.lanes - 1) / sizing.lanes;
+  result.ops = times.profile.shares(result.step_s.median, waves, sizing.shards);
+  result.ceiling_s = median_of(times.ceilings);
+  result.ceiling_share = result.ceiling_s / result.step_s.median;
+  result.products = ceiling.products();
+  result.memory_plan_bytes = bench.executable().memory().total();
+  result.load_after = load_average();
+  return result;
+}
+
+}  // namespace athanor

@@ -1,0 +1,42 @@
+// athanor bench step RECIPE [KEY=VALUE …] [--batch N] [--threads N] [--seconds S] [--json]
+#include <fmt/format.h>
+
+#include "launcher/bench.h"
+#include "launcher/command.h"
+#include "train/step_benchmark.h"
+
+namespace athanor {
+namespace {
+
+void add_bench_step(CLI::App& program, int&) {
+  struct Arguments {
+    RecipeArguments recipe;
+    std::int64_t batch = 0;
+    StepBenchmarkOptions options;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = bench_command(program).add_subcommand(
+      "step", "Speed of the training step on synthetic data, where its time goes, and its share of the ceiling");
+  arguments->recipe.add_to(*command);
+  command->add_option("--batch", arguments->batch, "Images of one step (default: the recipe's)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--threads", arguments->options.threads, "Cores to use (default: all that are allowed)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--seconds", arguments->options.seconds, "How long to measure (default: 10)")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
+  command->callback([arguments] {
+    std::vector<std::string> overrides = arguments->recipe.overrides;
+    if (arguments->batch > 0) overrides.push_back(fmt::format("train.batch={}", arguments->batch));
+    const StepBenchmark result =
+        run_step_benchmark(read_recipe(arguments->recipe.recipe, overrides), arguments->options);
+    print_step_benchmark(arguments->json ? stderr : stdout, result);
+    if (arguments->json) fmt::print("{}\n", to_json(result));
+  });
+}
+
+const RegisterCommand kBenchStep{20, add_bench_step};
+
+}  // namespace
+}  // namespace athanor

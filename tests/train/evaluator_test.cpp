@@ -1,0 +1,94 @@
+#include "train/evaluator.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "train/tiny_session.h"
+
+namespace athanor {
+namespace {
+
+using testing::kTinyTest;
+using testing::TinySession;
+
+bool same_bits(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].size() != b[i].size() || std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Gives `to` the weights and statistics of `from`: its averaged ones, if so asked.
+void copy_weights(const Executable& from, Executable& to, bool averaged) {
+  const std::vector<StateEntry> targets = to.list_state();
+  std::vector<float> values;
+  for (const StateEntry& entry : from.list_state()) {
+    const bool is_weight = entry.kind == StateKind::parameter || entry.kind == StateKind::statistic;
+    if (averaged ? entry.kind != StateKind::average : !is_weight) continue;
+    values.resize(static_cast<std::size_t>(entry.shape.elements()));
+    from.read_state(entry, values);
+    for (const StateEntry& target : targets) {
+      if (target.name == entry.name && target.kind != StateKind::average) to.write_state(target, values);
+    }
+  }
+}
+
+class EvaluatorOfLoss : public ::testing::TestWithParam<const char*> {};
+
+/// 130 images: three batches of 48 over four shards leave 14 masked rows; one image at a time leaves none. Sums of 130
+/// losses of two kernels' rounding: 1e-5 is 80 ulp.
+TEST_P(EvaluatorOfLoss, BatchesThatDoNotDivideGiveTheMeanOverRealSamples) {
+  const std::string loss = std::string("loss.name=") + GetParam();
+  TinySession batches({loss}), single({loss, "eval.batch=1", "train.shards=1"});
+  batches.take_steps(4);
+  copy_weights(*batches.executable, *single.executable, false);
+  ASSERT_EQ(batches.sizing.evaluation_rows, 48);
+  ASSERT_EQ(single.sizing.evaluation_rows, 1);
+  const auto loader = batches.test_loader(), one_by_one = single.test_loader();
+  const Evaluation a = evaluate(*batches.executable, *loader, false);
+  const Evaluation b = evaluate(*single.executable, *one_by_one, false);
+  EXPECT_EQ(a.samples, kTinyTest);
+  EXPECT_EQ(b.samples, kTinyTest);
+  EXPECT_EQ(a.accuracy, b.accuracy);
+  EXPECT_EQ(a.top5, b.top5);
+  EXPECT_GT(a.loss, 0);
+  EXPECT_NEAR(a.loss, b.loss, 1e-5 * b.loss);
+  const Evaluation again = evaluate(*batches.executable, *loader, false);
+  EXPECT_EQ(again.loss, a.loss) << "the loader starts again from the front";
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, EvaluatorOfLoss, ::testing::Values("cross_entropy", "mse", "bce_with_logits"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(Evaluator, LeavesTheTrainingStateAlone) {
+  TinySession session({"ema.decay=0.9"});
+  session.take_steps(4);
+  const auto before = session.state();
+  const auto loader = session.test_loader();
+  evaluate(*session.executable, *loader, false);
+  evaluate(*session.executable, *loader, true);
+  EXPECT_TRUE(same_bits(session.state(), before));
+}
+
+TEST(Evaluator, UsesTheAveragesWhereAsked) {
+  TinySession session({"ema.decay=0.9"}), averages;
+  session.take_steps(4);
+  copy_weights(*session.executable, *averages.executable, true);
+  const auto loader = session.test_loader(), averages_loader = averages.test_loader();
+  const Evaluation averaged = evaluate(*session.executable, *loader, true);
+  EXPECT_EQ(averaged.loss, evaluate(*averages.executable, *averages_loader, false).loss);
+  EXPECT_NE(averaged.loss, evaluate(*session.executable, *loader, false).loss);
+}
+
+TEST(Evaluator, GivesTheSameBitsHoweverManyShardsRunSideBySide) {
+  TinySession one({}, 1), two({}, 2);
+  const auto one_loader = one.test_loader(), two_loader = two.test_loader();
+  EXPECT_EQ(evaluate(*one.executable, *one_loader, false).loss, evaluate(*two.executable, *two_loader, false).loss);
+}
+
+}  // namespace
+}  // namespace athanor

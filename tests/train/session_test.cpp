@@ -1,0 +1,105 @@
+#include "train/session.h"
+
+#include <gmock/gmock.h>
+
+#include <regex>
+
+#include "base/error.h"
+#include "train/tiny_session.h"
+
+namespace athanor {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::message_of;
+using testing::TemporaryFolder;
+using testing::tiny_recipe;
+using testing::TinySession;
+
+/// check_memory for the tiny network, on a machine with `available` bytes.
+void check(std::size_t available, const std::vector<std::string>& overrides) {
+  Recipe recipe = tiny_recipe(overrides);
+  const auto communicator = make_self_communicator();
+  Hardware hardware = probe_hardware();
+  hardware.memory_available_bytes = available;
+  const RunData data = open_data(recipe);
+  Sizing sizing = size_run(recipe, data, hardware, *communicator);
+  sizing.lanes = 2;
+  const Plans plans = make_plans(recipe, model_of(recipe), data.train->info(), sizing);
+  check_memory(recipe, model_of(recipe), data.train->info(), sizing, plans, hardware, *communicator);
+}
+
+std::string number_after(const std::string& text, const std::string& words) {
+  std::smatch found;
+  return std::regex_search(text, found, std::regex(words + "([0-9]+)")) ? found[1].str() : "";
+}
+
+TEST(Session, NamesTheLargestBatchThatFits) {
+  const std::size_t available = std::size_t{1} << 20;
+  const std::string message = message_of<DeviceError>([&] { check(available, {"train.batch=200", "eval.batch=4"}); });
+  EXPECT_THAT(message, AllOf(HasSubstr("train.batch"), HasSubstr("200 images need "), HasSubstr("may use 1 MB")));
+  const std::string batch = number_after(message, "largest batch that fits is ");
+  ASSERT_FALSE(batch.empty()) << message;
+  EXPECT_NO_THROW(check(available, {"train.batch=" + batch, "eval.batch=4"}));
+  const std::string next = std::to_string(std::stoi(batch) + 4);
+  EXPECT_THROW(check(available, {"train.batch=" + next, "eval.batch=4"}), DeviceError);
+}
+
+TEST(Session, NamesASmallerEvaluationBatchWhereThatIsWhatDoesNotFit) {
+  const std::size_t available = std::size_t{1} << 20;
+  const std::string message = message_of<DeviceError>([&] {
+    check(available, {"train.batch=8", "eval.batch=100000"});
+  });
+  const std::string batch = number_after(message, "largest batch that fits is ");
+  const std::string evaluation = number_after(message, "eval.batch=");
+  ASSERT_FALSE(evaluation.empty()) << message;
+  EXPECT_NO_THROW(check(available, {"train.batch=" + batch, "eval.batch=" + evaluation}));
+}
+
+TEST(Session, SaysWhereNotEvenOneImageFits) {
+  EXPECT_THAT(message_of<DeviceError>([] { check(1000, {}); }), HasSubstr("even one image a shard does not fit"));
+}
+
+TEST(Session, NamesTheLargestBatchThatTheDataAllow) {
+  const std::string message = message_of<UsageError>([] { TinySession({"train.batch=400"}); });
+  EXPECT_THAT(message, AllOf(HasSubstr("400"), HasSubstr("200 training images"), HasSubstr("works is 200")));
+  EXPECT_NO_THROW(TinySession({"train.batch=200"}));
+}
+
+TEST(Session, AHoldOutLeavesFewerImagesToTrainOn) {
+  TinySession session({"data.validation=50"});
+  EXPECT_EQ(session.data.train_size(), 150);
+  EXPECT_EQ(session.data.validation_subset.size(), 50u);
+  EXPECT_EQ(session.sizing.steps_per_epoch, 150 / 32);
+  EXPECT_THAT(message_of<UsageError>([] { TinySession({"data.validation=200"}); }), HasSubstr("at most 199"));
+}
+
+TEST(Session, MissingFilesAreDataErrorsWhateverElseIsWrong) {
+  const TemporaryFolder folder;
+  Recipe recipe = tiny_recipe({"data={name: mnist, path: " + folder.path().string() + "}", "train.batch=32"});
+  EXPECT_THROW(OpeningData(recipe).train_size(), DataError);
+}
+
+/// How many shards run side by side is the machine's business: every bit of the state after some steps is the same.
+TEST(Session, TrainsTheSameBitsHoweverManyShardsRunSideBySide) {
+  TinySession one({}, 1), two({}, 2), three({}, 3);
+  for (TinySession* session : {&one, &two, &three}) session->take_steps(8);
+  EXPECT_EQ(one.state(), two.state());
+  EXPECT_EQ(one.state(), three.state());
+  TinySession fewer_steps({}, 2);
+  fewer_steps.take_steps(7);
+  EXPECT_NE(one.state(), fewer_steps.state());
+}
+
+TEST(Backend, AutoTakesWhatIsThere) {
+  EXPECT_EQ(backend_for("cpu").name(), "cpu");
+  EXPECT_EQ(backend_for("auto").name(), has_cuda() ? "cuda" : "cpu");
+  EXPECT_THAT(backend_for("cpu").versions(), HasSubstr("oneDNN "));
+  EXPECT_FALSE(backend_for("cpu").device_memory_bytes().has_value());
+  EXPECT_EQ(backend_for("cpu").type_problem(DType::f32), "");
+  EXPECT_THROW(backend_for("tpu"), UsageError);
+}
+
+}  // namespace
+}  // namespace athanor
