@@ -140,6 +140,20 @@ std::unique_ptr<Dataset> open_cifar(const Layout& layout, const Attributes& sett
   return std::make_unique<MemoryDataset>(std::move(info), std::move(records.images), std::move(records.labels));
 }
 
+DatasetInfo describe_cifar(const char* name, std::int64_t classes, const Attributes& settings) {
+  constexpr std::int64_t kTrain = 50000, kTest = 10000;
+  const std::int64_t held_out = settings.integer("test_from_train");
+  if (held_out >= kTrain) throw UsageError("data.test_from_train is {}, want less than {}", held_out, kTrain);
+  return {.name = name,
+          .train_size = kTrain - held_out,
+          .test_size = held_out > 0 ? held_out : kTest,
+          .channels = 3,
+          .height = 32,
+          .width = 32,
+          .classes = classes,
+          .fingerprint = {}};
+}
+
 Field test_from_train_field() {
   return integer("test_from_train", 0,
                  "Take the last N records of the training files as the test split, and only the others for training; "
@@ -156,7 +170,8 @@ const RegisterDataset kCifar10{
      .shorthand = ""},
     [](const Attributes& settings, Split split) {
       return open_cifar({.name = "cifar10", .label_bytes = 1, .label_at = 0, .classes = 10}, settings, split);
-    }};
+    },
+    [](const Attributes& settings) { return describe_cifar("cifar10", 10, settings); }};
 
 const RegisterDataset kCifar100{
     {.name = "cifar100",
@@ -168,6 +183,9 @@ const RegisterDataset kCifar100{
       const bool fine = settings.text("labels") == "fine";
       return open_cifar({.name = "cifar100", .label_bytes = 2, .label_at = fine ? 1u : 0u, .classes = fine ? 100 : 20},
                         settings, split);
+    },
+    [](const Attributes& settings) {
+      return describe_cifar("cifar100", settings.text("labels") == "fine" ? 100 : 20, settings);
     }};
 
 }  // namespace

@@ -10,11 +10,30 @@
 namespace athanor {
 namespace {
 
-using FactoryTable = std::map<std::string, DatasetFactory, std::less<>>;
+struct Registered {
+  DatasetFactory open;
+  DatasetDescription describe;
+};
 
-FactoryTable& factories() {
-  static FactoryTable table;
+using DatasetTable = std::map<std::string, Registered, std::less<>>;
+
+DatasetTable& datasets() {
+  static DatasetTable table;
   return table;
+}
+
+const Registered& dataset_named(std::string_view name) {
+  const auto found = datasets().find(name);
+  if (found != datasets().end()) return found->second;
+  std::vector<std::string_view> names;
+  for (const auto& [known, dataset] : datasets()) names.push_back(known);
+  throw UsageError("unknown data set '{}'; there are {}", name, fmt::join(names, ", "));
+}
+
+Attributes with_defaults(std::string_view name, const Attributes& settings) {
+  Attributes filled = find_schema("data", name)->defaults();
+  for (const auto& [key, value] : settings.entries()) filled.set(key, value);
+  return filled;
 }
 
 }  // namespace
@@ -35,21 +54,19 @@ std::vector<std::int32_t> Dataset::labels() const {
   return all;
 }
 
-RegisterDataset::RegisterDataset(Schema schema, DatasetFactory factory) {
-  factories().emplace(schema.name, factory);
+RegisterDataset::RegisterDataset(Schema schema, DatasetFactory factory, DatasetDescription description) {
+  datasets().emplace(schema.name, Registered{factory, description});
   RegisterSchema("data", std::move(schema));
 }
 
 std::unique_ptr<Dataset> open_dataset(std::string_view name, const Attributes& settings, Split split) {
-  const auto found = factories().find(name);
-  if (found == factories().end()) {
-    std::vector<std::string_view> names;
-    for (const auto& [known, factory] : factories()) names.push_back(known);
-    throw UsageError("unknown data set '{}'; there are {}", name, fmt::join(names, ", "));
-  }
-  Attributes filled = find_schema("data", name)->defaults();
-  for (const auto& [key, value] : settings.entries()) filled.set(key, value);
-  return found->second(filled, split);
+  const Registered& dataset = dataset_named(name);
+  return dataset.open(with_defaults(name, settings), split);
+}
+
+DatasetInfo describe_dataset(std::string_view name, const Attributes& settings) {
+  const Registered& dataset = dataset_named(name);
+  return dataset.describe(with_defaults(name, settings));
 }
 
 }  // namespace athanor

@@ -62,14 +62,22 @@ class Dataset {
 /// Makes a split from settings whose defaults have been filled in. Throws DataError, UsageError.
 using DatasetFactory = std::unique_ptr<Dataset> (*)(const Attributes& settings, Split split);
 
-/// Registers a data set, from a namespace-scope object: its schema (kind "data") and how to open it.
+/// What the set is by definition, without opening a file: shape, classes, published sizes; no fingerprint. Throws
+/// UsageError.
+using DatasetDescription = DatasetInfo (*)(const Attributes& settings);
+
+/// Registers a data set, from a namespace-scope object: its schema (kind "data"), how to open it, and what it is.
 struct RegisterDataset {
-  RegisterDataset(Schema schema, DatasetFactory factory);
+  RegisterDataset(Schema schema, DatasetFactory factory, DatasetDescription description);
 };
 
 /// Opens a split of the data set `name`. `settings` are keys of its schema; missing ones take their defaults.
 /// Throws UsageError for an unknown name or settings that contradict each other, DataError for missing or damaged
 /// files.
 std::unique_ptr<Dataset> open_dataset(std::string_view name, const Attributes& settings, Split split);
+
+/// What `athanor plan` plans with where the files are missing. Opens nothing; the sizes are those of the whole
+/// published set. Throws UsageError as open_dataset does.
+DatasetInfo describe_dataset(std::string_view name, const Attributes& settings);
 
 }  // namespace athanor

@@ -153,24 +153,28 @@ void Glyphs::read(std::int64_t index, std::span<std::uint8_t> pixels) const {
   }
 }
 
-std::unique_ptr<Dataset> open_glyphs(const Attributes& settings, Split split) {
+DatasetInfo describe_glyphs(const Attributes& settings) {
   const std::int64_t channels = settings.integer("channels"), side = settings.integer("side");
   if (channels != 1 && channels != 3) throw UsageError("data.channels is {}, want 1 (grey) or 3 (colour)", channels);
-  DatasetInfo info{.name = "glyphs",
-                   .train_size = settings.integer("train_size"),
-                   .test_size = settings.integer("test_size"),
-                   .channels = channels,
-                   .height = side,
-                   .width = side,
-                   .classes = kGlyphClasses,
-                   .fingerprint = {}};
+  return {.name = "glyphs",
+          .train_size = settings.integer("train_size"),
+          .test_size = settings.integer("test_size"),
+          .channels = channels,
+          .height = side,
+          .width = side,
+          .classes = kGlyphClasses,
+          .fingerprint = {}};
+}
+
+std::unique_ptr<Dataset> open_glyphs(const Attributes& settings, Split split) {
+  DatasetInfo info = describe_glyphs(settings);
   const std::int64_t size = split == Split::train ? info.train_size : info.test_size;
   info.fingerprint = Fingerprint()
                          .add(std::string_view("glyphs 1"))
                          .add(name_of(split))
                          .add(static_cast<std::uint64_t>(size))
-                         .add(static_cast<std::uint64_t>(channels))
-                         .add(static_cast<std::uint64_t>(side))
+                         .add(static_cast<std::uint64_t>(info.channels))
+                         .add(static_cast<std::uint64_t>(info.height))
                          .add(static_cast<std::uint64_t>(settings.integer("seed")))
                          .add(to_text(settings.real("difficulty")))
                          .hex();
@@ -192,7 +196,8 @@ const RegisterDataset kGlyphs{
                     .at_least(0)
                     .at_most(2)},
      .shorthand = ""},
-    open_glyphs};
+    open_glyphs,
+    describe_glyphs};
 
 }  // namespace
 }  // namespace athanor

@@ -54,24 +54,36 @@ std::unique_ptr<Dataset> open_idx(const char* name, const Attributes& settings, 
   return std::make_unique<MemoryDataset>(std::move(info), std::move(images.pixels), labels);
 }
 
+DatasetInfo describe_idx(const char* name) {
+  return {.name = name,
+          .train_size = 60000,
+          .test_size = 10000,
+          .channels = 1,
+          .height = 28,
+          .width = 28,
+          .classes = kClasses,
+          .fingerprint = {}};
+}
+
 Field path_field(const char* folder) {
   return text("path", fmt::format("${{ATHANOR_DATA}}/{}", folder),
               "Folder of the four IDX files (train-images-idx3-ubyte, …), raw or .gz.");
 }
 
-const RegisterDataset kMnist{
-    {.name = "mnist",
-     .doc = "Handwritten digits: 60,000 + 10,000 images, 1×28×28, 10 classes.",
-     .fields = {path_field("mnist")},
-     .shorthand = ""},
-    [](const Attributes& settings, Split split) { return open_idx("mnist", settings, split); }};
+const RegisterDataset kMnist{{.name = "mnist",
+                              .doc = "Handwritten digits: 60,000 + 10,000 images, 1×28×28, 10 classes.",
+                              .fields = {path_field("mnist")},
+                              .shorthand = ""},
+                             [](const Attributes& settings, Split split) { return open_idx("mnist", settings, split); },
+                             [](const Attributes&) { return describe_idx("mnist"); }};
 
 const RegisterDataset kFashionMnist{
     {.name = "fashion_mnist",
      .doc = "Articles of clothing: 60,000 + 10,000 images, 1×28×28, 10 classes.",
      .fields = {path_field("fashion-mnist")},
      .shorthand = ""},
-    [](const Attributes& settings, Split split) { return open_idx("fashion_mnist", settings, split); }};
+    [](const Attributes& settings, Split split) { return open_idx("fashion_mnist", settings, split); },
+    [](const Attributes&) { return describe_idx("fashion_mnist"); }};
 
 }  // namespace
 }  // namespace athanor

@@ -35,12 +35,6 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .loss_scale = 1.0 / static_cast<double>(shards)};
 }
 
-void want_precision(const Recipe& recipe) {
-  const std::string problem = backend_for(recipe.device).type_problem(compute_type(recipe));
-  if (problem.empty()) return;
-  throw DeviceError("{}: {}; use train.precision=fp32", at(recipe, "train.precision"), problem);
-}
-
 }  // namespace
 
 Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator) {
@@ -86,8 +80,14 @@ ModelSpec model_of(const Recipe& recipe) {
   return model;
 }
 
+void want_device(const Recipe& recipe) {
+  const std::string problem = backend_for(recipe.device).type_problem(compute_type(recipe));
+  if (problem.empty()) return;
+  throw DeviceError("{}: {}; use train.precision=fp32", at(recipe, "train.precision"), problem);
+}
+
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing) {
-  want_precision(recipe);
+  want_device(recipe);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
   const std::unique_ptr<BackendPlanner> planner = backend_for(recipe.device).planner(threads);
   Plans plans;

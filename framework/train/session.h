@@ -46,7 +46,9 @@ struct Plans {
 
 /// The model of a recipe, or the one that a C++ program gives instead.
 ModelSpec model_of(const Recipe& recipe);
-/// Throws UsageError for shapes that do not fit, DeviceError for a precision that the processor lacks.
+/// Throws DeviceError for a device that this build does not drive and a precision that the processor lacks.
+void want_device(const Recipe& recipe);
+/// Throws UsageError for shapes that do not fit, and what want_device throws.
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing);
 
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the

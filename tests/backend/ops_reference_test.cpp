@@ -10,7 +10,7 @@
 namespace athanor::testing {
 namespace {
 
-constexpr int kCases = 24;
+constexpr int kCases = 32;
 
 RunOptions options_of_case(int i, DType dtype) {
   static const std::vector<Layout> kLayouts{"nChw16c", "plain", "nhwc", "nChw8c"};

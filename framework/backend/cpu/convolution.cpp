@@ -210,6 +210,23 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
   return conv;
 }
 
+std::vector<std::array<std::int64_t, 2>> blind_taps(const Convolution& conv) {
+  const auto sees_image = [&](std::size_t axis, std::int64_t tap) {
+    for (std::int64_t window = 0; window < conv.y[2 + axis]; ++window) {
+      const std::int64_t at = window * conv.stride[axis] - conv.padding[axis] + tap * conv.dilation[axis];
+      if (at >= 0 && at < conv.x[2 + axis]) return true;
+    }
+    return false;
+  };
+  std::vector<std::array<std::int64_t, 2>> taps;
+  for (std::int64_t h = 0; h < conv.weight[2]; ++h) {
+    for (std::int64_t w = 0; w < conv.weight[3]; ++w) {
+      if (!sees_image(0, h) || !sees_image(1, w)) taps.push_back({h, w});
+    }
+  }
+  return taps;
+}
+
 std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& conv, const Layout& x,
                                                              const Layout& y) {
   static Cache<std::shared_ptr<const ConvolutionPrimitive>> cache;

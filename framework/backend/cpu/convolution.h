@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/dtype.h"
 #include "base/shape.h"
@@ -37,6 +38,10 @@ struct Convolution {
 };
 
 Convolution convolution_of(const Graph& graph, const Node& node, int threads);
+
+/// Places [h, w] of the kernel that see padding alone under every window, as most do where images have shrunk to 1×1:
+/// the gradients of their weights are 0.
+std::vector<std::array<std::int64_t, 2>> blind_taps(const Convolution& convolution);
 
 /// A made primitive with the layouts that it reads and writes.
 struct ConvolutionPrimitive {

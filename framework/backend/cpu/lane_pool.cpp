@@ -64,7 +64,7 @@ void LanePool::lead(int lane) {
   }
 }
 
-void LanePool::run(const std::function<void(int)>& work) {
+void LanePool::run_all(const std::function<void(int)>& work) {
   const TeamSize team(threads_per_lane_);
   const unsigned int control = _mm_getcsr();
   flush_denormals();

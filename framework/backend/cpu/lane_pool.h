@@ -31,12 +31,17 @@ class LanePool {
   LanePool& operator=(const LanePool&) = delete;
 
   int lanes() const { return lanes_; }
-  /// Runs `work(lane)` on every lane and returns when all are done. Not to be called from inside `work`.
-  void run(const std::function<void(int)>& work);
+  /// Runs `work(lane)` on every lane and returns when all are done. Not to be called from inside `work`. Keeps only a
+  /// reference to `work`, so that nothing is allocated however much it captures.
+  template <typename Work>
+  void run(const Work& work) {
+    run_all(std::cref(work));
+  }
   /// Inside `work`: waits for the other lanes.
   void sync() { barrier_.arrive_and_wait(); }
 
  private:
+  void run_all(const std::function<void(int)>& work);
   void lead(int lane);
 
   int lanes_;

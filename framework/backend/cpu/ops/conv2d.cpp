@@ -65,6 +65,26 @@ Step prepare_backward_data(const Binding& binding) {
                                           {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}});
 }
 
+/// Steps that clear the gradients of blind taps: the bfloat16 kernels of oneDNN 2.6.3 leave garbage there.
+std::vector<Step> clear_blind_taps(const Convolution& conv, const ConvolutionPrimitive& made, void* gradient) {
+  std::vector<Step> steps;
+  if (conv.dtype != DType::bf16) return steps;
+  const Shape tap_shape{conv.weight[0], conv.weight[1], 1, 1};
+  const dnnl::memory::desc zeros = describe(tap_shape, DType::f32, kPlain, conv.groups);
+  const auto source = std::make_shared<std::vector<float>>(static_cast<std::size_t>(tap_shape.elements()));
+  for (const auto& [h, w] : blind_taps(conv)) {
+    dnnl::memory::dims offsets(zeros.dims().size(), 0);
+    offsets[offsets.size() - 2] = h;
+    offsets[offsets.size() - 1] = w;
+    const dnnl::memory::desc tap = made.weight.submemory_desc(zeros.dims(), offsets);
+    const dnnl::reorder::primitive_desc desc(engine(), zeros, engine(), tap);
+    const Step clear =
+        bind_primitive(dnnl::reorder(desc), {{DNNL_ARG_FROM, zeros, source->data()}, {DNNL_ARG_TO, tap, gradient}});
+    steps.push_back([source, clear] { clear(); });
+  }
+  return steps;
+}
+
 Step prepare_backward_weights(const Binding& binding) {
   const auto made = planned(binding, binding.input_layouts[0], binding.input_layouts[1]);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, made->x, binding.inputs[0]},
@@ -72,7 +92,14 @@ Step prepare_backward_weights(const Binding& binding) {
                                   {DNNL_ARG_DIFF_WEIGHTS, made->weight, binding.outputs[0]},
                                   {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}};
   if (binding.outputs.size() > 1) arguments.push_back({DNNL_ARG_DIFF_BIAS, made->bias, binding.outputs[1]});
-  return bind_primitive(made->primitive, arguments);
+  Step run = bind_primitive(made->primitive, arguments);
+  const std::vector<Step> clearing =
+      clear_blind_taps(convolution_of(binding.graph, binding.node, binding.threads), *made, binding.outputs[0]);
+  if (clearing.empty()) return run;
+  return [run = std::move(run), clearing] {
+    run();
+    for (const Step& clear : clearing) clear();
+  };
 }
 
 const RegisterCpuOp kForward{"conv2d", {choose_forward, prepare_forward}};

@@ -1,0 +1,286 @@
+#include "train/check.h"
+
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "backend/backend.h"
+#include "config/document.h"
+#include "train/run_folder.h"
+#include "train/run_screen.h"
+#include "train/session.h"
+#include "train/summary.h"
+#include "train/units_text.h"
+
+namespace athanor {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What a check found, where it did not throw.
+struct Finding {
+  std::string text;
+  CheckStatus status = CheckStatus::ok;
+};
+
+/// Labels in range and no class empty; the shape that the network will see.
+Finding describe_data(const RunData& data) {
+  const DatasetInfo& info = data.train->info();
+  std::string text =
+      fmt::format("{}: {} train, {} validation, {} test images of {}×{}×{}, {} classes", info.name,
+                  count_text(data.train_size()), count_text(static_cast<std::int64_t>(data.validation_subset.size())),
+                  count_text(data.test->size()), info.channels, info.height, info.width, info.classes);
+  for (const Dataset* set : {data.train.get(), data.test.get()}) {
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(info.classes), 0);
+    for (std::int64_t i = 0; i < set->size(); ++i) {
+      const std::int32_t label = set->label(i);
+      if (label < 0 || label >= info.classes) {
+        throw DataError("{}: label {} of sample {} is out of range, want 0 to {}", info.name, label, i,
+                        info.classes - 1);
+      }
+      ++counts[static_cast<std::size_t>(label)];
+    }
+    const auto empty = std::find(counts.begin(), counts.end(), 0);
+    if (empty != counts.end()) {
+      return {fmt::format("{}; no {} image has label {}", text, set == data.test.get() ? "test" : "training",
+                          empty - counts.begin()),
+              CheckStatus::warning};
+    }
+  }
+  return {text + "; labels in range"};
+}
+
+/// Reads every image of both splits; the pixels' mean and deviation tell whether `normalize` fits.
+Finding read_all(const RunData& data) {
+  const DatasetInfo& info = data.train->info();
+  const auto channels = static_cast<std::size_t>(info.channels),
+             area = static_cast<std::size_t>(info.height * info.width);
+  std::vector<double> sums(channels, 0), squares(channels, 0);
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(info.image_bytes()));
+  for (const Dataset* set : {data.train.get(), data.test.get()}) {
+    for (std::int64_t i = 0; i < set->size(); ++i) {
+      set->read(i, pixels);
+      if (set != data.train.get()) continue;
+      for (std::size_t at = 0; at < pixels.size(); ++at) {
+        const double value = pixels[at] / 255.0;
+        sums[at / area] += value;
+        squares[at / area] += value * value;
+      }
+    }
+  }
+  const double count = static_cast<double>(data.train->size()) * static_cast<double>(area);
+  std::vector<std::string> mean, deviation;
+  for (std::size_t c = 0; c < channels; ++c) {
+    mean.push_back(fmt::format("{:.4f}", sums[c] / count));
+    const double variance = squares[c] / count - sums[c] / count * (sums[c] / count);
+    deviation.push_back(fmt::format("{:.4f}", std::sqrt(std::max(0.0, variance))));
+  }
+  return {fmt::format("every image read; of the training images normalize: {{mean: [{}], std: [{}]}}",
+                      fmt::join(mean, ", "), fmt::join(deviation, ", "))};
+}
+
+/// The folder that `path` is or will be made in.
+fs::path existing_part(fs::path path) {
+  std::error_code ignored;
+  path = fs::absolute(path, ignored);
+  while (!fs::exists(path, ignored) && path.has_parent_path() && path != path.parent_path()) path = path.parent_path();
+  return path;
+}
+
+std::string read_text(const fs::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Throws UsageError where the run folder holds a run of another recipe.
+std::string describe_run_folder(const fs::path& run, const Recipe& recipe) {
+  std::error_code ignored;
+  if (!fs::exists(run / "recipe.yaml", ignored)) return "";
+  const auto other =
+      first_difference(parse_yaml(read_text(run / "recipe.yaml"), (run / "recipe.yaml").string()), recipe.resolved);
+  if (other) {
+    throw UsageError("{} holds a run of another recipe: {} is {} there and {} here; choose another folder with --run",
+                     run.string(), other->path, other->a, other->b);
+  }
+  return read_status(run) == "done" ? ", holds a finished run of this recipe" : ", holds a run of this recipe";
+}
+
+/// `state_bytes`: of one checkpoint; 0 where the network is not known.
+Finding check_disk(const Recipe& recipe, const fs::path& run, std::size_t state_bytes) {
+  const std::string held = describe_run_folder(run, recipe);
+  const fs::path parent = existing_part(run);
+  std::error_code error;
+  if (!fs::is_directory(parent, error)) {
+    throw StorageError("{} is a file, the run folder {} cannot be made; choose another with --run", parent.string(),
+                       run.string());
+  }
+  if (access(parent.c_str(), W_OK | X_OK) != 0) {
+    throw StorageError("this user may not write in {}; choose a run folder elsewhere with --run", parent.string());
+  }
+  const fs::space_info space = fs::space(parent, error);
+  if (error) return {fmt::format("{}{}; free space is not known: {}", run.string(), held, error.message())};
+  // The kept ones, the best one, and the one that is being written.
+  const std::uint64_t wanted = static_cast<std::uint64_t>(recipe.checkpoint.keep + 2) * state_bytes;
+  if (space.available < wanted) {
+    throw StorageError(
+        "{}: {} free, {} wanted for {} checkpoints; free some, lower checkpoint.keep, or choose another "
+        "folder with --run",
+        run.string(), bytes_text(space.available), bytes_text(wanted), recipe.checkpoint.keep + 2);
+  }
+  return {fmt::format("{}{}; {} free, checkpoints take up to {}", run.string(), held, bytes_text(space.available),
+                      bytes_text(wanted))};
+}
+
+Finding check_threads(const Sizing& sizing, const Hardware& hardware) {
+  const std::int64_t at_once = sizing.lanes * sizing.shard_threads;
+  std::string text = fmt::format("{} shard(s) × {} thread(s), {} side by side, on {} allowed core(s)", sizing.shards,
+                                 sizing.shard_threads, sizing.lanes, hardware.allowed_cpus);
+  if (at_once > hardware.allowed_cpus) {
+    return {text + fmt::format("; threads will share cores: train.shard_threads={} is as many as there are",
+                               std::max(1, hardware.allowed_cpus)),
+            CheckStatus::warning};
+  }
+  return {text};
+}
+
+Finding check_ranks() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}) {
+    const char* size = std::getenv(name);
+    if (size != nullptr && std::strtol(size, nullptr, 10) > 1) {
+      return {fmt::format("{}={}, but this check sees one process alone", name, size), CheckStatus::warning};
+    }
+  }
+  return {"one process"};
+}
+
+/// Runs the checks in order; each leaves what the later ones need.
+class Preflight {
+ public:
+  explicit Preflight(const CheckOptions& options) : options_(options), hardware_(probe_hardware()) {}
+
+  std::vector<CheckLine> run(const std::string& path, std::span<const std::string> overrides) {
+    check("recipe", true, [&] {
+      recipe_ = read_recipe(path, overrides);
+      return Finding{fmt::format("{}: name {}", path, recipe_->name)};
+    });
+    check_data();
+    check_network();
+    check("device", recipe_.has_value(), [&] {
+      want_device(*recipe_);
+      const Backend& backend = backend_for(recipe_->device);
+      return Finding{fmt::format("{} ({}), {}, {}, own kernels for {}", backend.name(), backend.versions(),
+                                 recipe_->train.precision, hardware_.cpu_model, hardware_.isa)};
+    });
+    check("threads", sizing_.has_value(), [&] { return check_threads(*sizing_, hardware_); });
+    check("disk", recipe_.has_value(), [&] {
+      const fs::path run = options_.run.empty() ? default_run_folder(recipe_->name) : options_.run;
+      return check_disk(*recipe_, run, memory_ ? memory_->state + memory_->optimizer : 0);
+    });
+    check("ranks", true, [] { return check_ranks(); });
+    return std::move(lines_);
+  }
+
+ private:
+  template <typename Check>
+  void check(const char* what, bool possible, Check&& body) {
+    if (!possible) {
+      lines_.push_back({CheckStatus::skipped, what, "not checked: depends on what failed above", ExitCode::done});
+      return;
+    }
+    try {
+      const Finding finding = body();
+      lines_.push_back({finding.status, what, finding.text, ExitCode::done});
+    } catch (const Error& error) {
+      lines_.push_back({CheckStatus::failed, what, error.what(), error.code()});
+    }
+  }
+
+  void check_data() {
+    check("data", recipe_.has_value(), [&] {
+      data_ = open_data(*recipe_);
+      return describe_data(*data_);
+    });
+    if (options_.deep) check("images", data_.has_value(), [&] { return read_all(*data_); });
+    // Without the files the network can still be checked against what the data set is by definition.
+    if (data_) {
+      info_ = data_->train->info();
+      samples_ = data_->train_size();
+    } else if (recipe_) {
+      try {
+        info_ = describe_dataset(recipe_->data.set.name, recipe_->data.set.attributes);
+        samples_ = std::max<std::int64_t>(1, info_->train_size - recipe_->data.validation);
+      } catch (const Error&) {
+        info_.reset();
+      }
+    }
+  }
+
+  void check_network() {
+    check("batch", recipe_.has_value() && info_.has_value(), [&] {
+      sizing_ = size_run(*recipe_, samples_, hardware_, *communicator_);
+      return Finding{fmt::format("{} images in {} shard(s) of {}, {} steps an epoch", recipe_->train.batch,
+                                 sizing_->shards, recipe_->train.batch / sizing_->shards, sizing_->steps_per_epoch)};
+    });
+    check("model", sizing_.has_value(), [&] {
+      model_ = model_of(*recipe_);
+      plans_ = make_plans(*recipe_, model_, *info_, *sizing_);
+      const FlopsPerImage flops = flops_per_image(plans_->training, recipe_->train.batch / sizing_->shards);
+      return Finding{fmt::format("{}: {} parameters, {} FLOPs an image forward", model_.title(),
+                                 count_text(plans_->training.graph.parameter_count()), flops_text(flops.forward))};
+    });
+    check("memory", plans_.has_value(), [&] {
+      memory_ =
+          backend_for(recipe_->device).plan_memory(executable_options(*recipe_, *sizing_, *plans_, *communicator_));
+      check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, *communicator_);
+      return Finding{fmt::format(
+          "{} of {} available", bytes_text(memory_->total()),
+          bytes_text(backend_for(recipe_->device).device_memory_bytes().value_or(hardware_.memory_available_bytes)))};
+    });
+  }
+
+  CheckOptions options_;
+  Hardware hardware_;
+  std::unique_ptr<Communicator> communicator_ = make_self_communicator();
+  std::optional<Recipe> recipe_;
+  std::optional<RunData> data_;
+  std::optional<DatasetInfo> info_;
+  std::int64_t samples_ = 0;
+  std::optional<Sizing> sizing_;
+  ModelSpec model_;
+  std::optional<Plans> plans_;
+  std::optional<MemoryPlan> memory_;
+  std::vector<CheckLine> lines_;
+};
+
+}  // namespace
+
+std::vector<CheckLine> check_recipe(const std::string& path, std::span<const std::string> overrides,
+                                    const CheckOptions& options) {
+  return Preflight(options).run(path, overrides);
+}
+
+ExitCode exit_code_of(const std::vector<CheckLine>& lines) {
+  for (const CheckLine& line : lines) {
+    if (line.status == CheckStatus::failed) return line.code;
+  }
+  return ExitCode::done;
+}
+
+std::string text_of(const CheckLine& line) {
+  constexpr const char* kStatus[] = {"ok", "warn", "FAIL", "--"};
+  std::string text = fmt::format("{:<5} {:<8} ", kStatus[static_cast<std::size_t>(line.status)], line.what);
+  const std::string indent(text.size(), ' ');
+  for (const char c : line.text) {
+    text += c;
+    if (c == '\n') text += indent;
+  }
+  return text + '\n';
+}
+
+}  // namespace athanor

@@ -1,0 +1,55 @@
+// athanor check RECIPE [KEY=VALUE …] [--run DIR] [--deep] [--json]: a line per thing that a run needs.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "launcher/command.h"
+#include "train/check.h"
+
+namespace athanor {
+namespace {
+
+struct CheckArguments {
+  RecipeArguments recipe;
+  std::string run;
+  bool deep = false;
+  bool json = false;
+};
+
+std::string json_of(const std::vector<CheckLine>& lines) {
+  constexpr const char* kStatus[] = {"ok", "warning", "failed", "skipped"};
+  nlohmann::ordered_json json{{"ok", exit_code_of(lines) == ExitCode::done},
+                              {"exit_code", static_cast<int>(exit_code_of(lines))},
+                              {"checks", nlohmann::ordered_json::array()}};
+  for (const CheckLine& line : lines) {
+    json["checks"].push_back(
+        {{"what", line.what}, {"status", kStatus[static_cast<std::size_t>(line.status)]}, {"text", line.text}});
+  }
+  return json.dump();
+}
+
+int run_check(const CheckArguments& arguments) {
+  CheckOptions options;
+  options.deep = arguments.deep;
+  options.run = arguments.run;
+  const std::vector<CheckLine> lines = check_recipe(arguments.recipe.recipe, arguments.recipe.overrides, options);
+  std::FILE* text = arguments.json ? stderr : stdout;
+  for (const CheckLine& line : lines) fmt::print(text, "{}", text_of(line));
+  if (arguments.json) fmt::print("{}\n", json_of(lines));
+  return static_cast<int>(exit_code_of(lines));
+}
+
+void add_check(CLI::App& program, int& exit_code) {
+  auto arguments = std::make_shared<CheckArguments>();
+  CLI::App* command = program.add_subcommand("check", "Checks recipe, data, model, memory and disk before a run");
+  arguments->recipe.add_to(*command);
+  command->add_option("--run", arguments->run, "Run folder (default: runs/NAME)");
+  command->add_flag("--deep", arguments->deep, "Read every image too");
+  command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
+  command->callback([arguments, &exit_code] { exit_code = run_check(*arguments); });
+}
+
+const RegisterCommand kCheck{4, add_check};
+
+}  // namespace
+}  // namespace athanor

@@ -1,0 +1,205 @@
+// athanor plan RECIPE [KEY=VALUE …] [--device cpu|NAME] [--brief] [--json]: what training would do and need, without
+// training.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "backend/backend.h"
+#include "base/error.h"
+#include "launcher/command.h"
+#include "train/plan_table.h"
+#include "train/session.h"
+#include "train/units_text.h"
+
+namespace athanor {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct PlanArguments {
+  RecipeArguments recipe;
+  std::string device;
+  bool brief = false;
+  bool json = false;
+};
+
+/// The shape of the data; where its files cannot be read, of the published set, and why.
+struct PlannedData {
+  DatasetInfo info;
+  std::int64_t train_samples = 0;
+  std::string missing;
+};
+
+PlannedData look_at_data(const Recipe& recipe) {
+  try {
+    const RunData data = open_data(recipe);
+    return {data.train->info(), data.train_size(), ""};
+  } catch (const DataError& error) {
+    DatasetInfo info = describe_dataset(recipe.data.set.name, recipe.data.set.attributes);
+    const std::int64_t samples = std::max<std::int64_t>(1, info.train_size - recipe.data.validation);
+    return {std::move(info), samples, error.what()};
+  }
+}
+
+void choose_device(Recipe& recipe, const std::string& device) {
+  if (device.empty()) return;
+  if (device != "auto" && device != "cpu" && device != "cuda") {
+    throw UsageError(
+        "--device {}: planning for a GPU by name comes with the CUDA back end, this build knows no such device; use "
+        "--device cpu",
+        device);
+  }
+  recipe.device = device;
+}
+
+std::string memory_text(const MemoryPlan& memory, const Sizing& sizing, std::size_t available) {
+  std::string text = "peak memory of a rank\n";
+  const auto row = [&](const char* use, std::size_t bytes, const std::string& note) {
+    text += fmt::format("  {:<12} {:>10}{}\n", use, bytes_text(bytes), note.empty() ? "" : "  " + note);
+  };
+  row("weights", memory.state, "parameters and running statistics");
+  row("optimizer", memory.optimizer, "");
+  row("gradients", memory.gradients, "of the shards, and the sums of the tree");
+  row("activations", memory.activations, fmt::format("of {} shard(s) side by side", sizing.lanes));
+  row("shared", memory.shared, "constants, reordered and cast weights");
+  row("peak", memory.total(), memory.total() <= available ? "fits" : "DOES NOT FIT");
+  row("available", available, "");
+  return text;
+}
+
+std::string buckets_text(const Plans& plans) {
+  std::string text = "gradient buckets, in the order in which backward finishes them\n";
+  for (std::size_t i = 0; i < plans.training.buckets.size(); ++i) {
+    const Bucket& bucket = plans.training.buckets[i];
+    text += fmt::format("  {:<12} {:>10}  {} values\n", i, bytes_text((bucket.end - bucket.begin) * sizeof(float)),
+                        count_text(static_cast<std::int64_t>(bucket.end - bucket.begin)));
+  }
+  return text;
+}
+
+std::string optimize_text(const Recipe& recipe, const Plans& plans) {
+  std::string text = fmt::format("updates by {}\n", recipe.optimizer.named.name);
+  for (const OptimizeStep& step : plans.optimize_steps) {
+    for (const OptimizeSegment& segment : step.segments) {
+      const double decay = static_cast<double>(std::max(segment.l2_decay, segment.decoupled_decay));
+      text += fmt::format("  {:<12} {:>10}  values from {}, lr × {:g}, weight decay {:g}\n", "range",
+                          count_text(segment.range.end - segment.range.begin), count_text(segment.range.begin),
+                          static_cast<double>(segment.lr_scale), decay);
+    }
+  }
+  return text;
+}
+
+Json row_json(const LayerRow& row) {
+  return {{"layer", row.layer},
+          {"op", row.op},
+          {"output", row.output},
+          {"parameter_formula", row.parameter_formula},
+          {"parameters", row.parameters},
+          {"forward_flops", row.forward_flops},
+          {"backward_flops", row.backward_flops},
+          {"activation_bytes", row.activation_bytes},
+          {"implementation", row.implementation},
+          {"is_reference", row.is_reference}};
+}
+
+Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, const PlanTable& table,
+             const MemoryPlan& memory, std::size_t available, const PlannedData& data) {
+  Json json{{"name", recipe.name},
+            {"data_missing", data.missing},
+            {"device", backend_for(recipe.device).name()},
+            {"precision", recipe.train.precision},
+            {"batch", recipe.train.batch},
+            {"shards", sizing.shards},
+            {"shard_threads", sizing.shard_threads},
+            {"lanes", sizing.lanes},
+            {"parameters", plans.training.graph.parameter_count()},
+            {"forward_flops_per_image", table.total.forward_flops},
+            {"backward_flops_per_image", table.total.backward_flops},
+            {"peak_bytes", memory.total()},
+            {"available_bytes", available},
+            {"fits", memory.total() <= available},
+            {"fingerprint", plans.training.fingerprint()},
+            {"reference_steps", table.reference_steps}};
+  json["memory"] = {{"weights", memory.state},
+                    {"optimizer", memory.optimizer},
+                    {"gradients", memory.gradients},
+                    {"activations", memory.activations},
+                    {"shared", memory.shared}};
+  json["layers"] = Json::array();
+  for (const LayerRow& row : table.layers) json["layers"].push_back(row_json(row));
+  json["buckets"] = Json::array();
+  for (const Bucket& bucket : plans.training.buckets) {
+    json["buckets"].push_back({{"begin", bucket.begin}, {"end", bucket.end}});
+  }
+  json["steps"] = Json::array();
+  for (const StepRow& step : table.steps) {
+    json["steps"].push_back({{"when", step.section},
+                             {"layer", step.layer},
+                             {"op", step.op},
+                             {"implementation", step.implementation},
+                             {"is_reference", step.is_reference}});
+  }
+  return json;
+}
+
+std::string heading(const Recipe& recipe, const PlannedData& data, const Sizing& sizing) {
+  const DatasetInfo& info = data.info;
+  std::string text = fmt::format(
+      "{}: {} images {}×{}×{}, {} classes; batch {} = {} shard(s) of {}, {} thread(s) each, "
+      "{} side by side; {}, {}\n",
+      recipe.name, info.name, info.channels, info.height, info.width, info.classes, recipe.train.batch, sizing.shards,
+      recipe.train.batch / sizing.shards, sizing.shard_threads, sizing.lanes, backend_for(recipe.device).name(),
+      recipe.train.precision);
+  if (!data.missing.empty()) {
+    text += fmt::format("planned from the published shape of the data, because it is not here: {}\n", data.missing);
+  }
+  return text;
+}
+
+void run_plan(const PlanArguments& arguments) {
+  Recipe recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides);
+  choose_device(recipe, arguments.device);
+  want_device(recipe);
+  const Backend& backend = backend_for(recipe.device);
+  const std::unique_ptr<Communicator> communicator = make_self_communicator();
+  const Hardware hardware = probe_hardware();
+  const PlannedData data = look_at_data(recipe);
+  const Sizing sizing = size_run(recipe, data.train_samples, hardware, *communicator);
+  const ModelSpec model = model_of(recipe);
+  const Plans plans = make_plans(recipe, model, data.info, sizing);
+  const MemoryPlan memory = backend.plan_memory(executable_options(recipe, sizing, plans, *communicator));
+  const std::size_t available = backend.device_memory_bytes().value_or(hardware.memory_available_bytes) /
+                                static_cast<std::size_t>(communicator->local_size());
+  const PlanTable table = make_plan_table(plans.training, recipe.train.batch / sizing.shards);
+
+  std::FILE* text = arguments.json ? stderr : stdout;
+  fmt::print(text, "{}\nlayers; FLOPs and bytes of one image\n{}\n{}\n{}\n{}\n", heading(recipe, data, sizing),
+             layer_table_text(table), memory_text(memory, sizing, available), buckets_text(plans),
+             optimize_text(recipe, plans));
+  if (!arguments.brief) fmt::print(text, "steps\n{}\n", step_table_text(table));
+  if (table.reference_steps > 0) {
+    fmt::print(text, "warning: {} step(s) run a slow reference kernel\n", table.reference_steps);
+  }
+  fmt::print(text, "fingerprint {}\n", plans.training.fingerprint());
+  if (arguments.json) fmt::print("{}\n", json_of(recipe, plans, sizing, table, memory, available, data).dump());
+  std::fflush(stdout);
+  check_memory(recipe, model, data.info, sizing, plans, hardware, *communicator);
+}
+
+void add_plan(CLI::App& program, int&) {
+  auto arguments = std::make_shared<PlanArguments>();
+  CLI::App* command =
+      program.add_subcommand("plan", "Prints layers, costs, memory and implementations; trains nothing");
+  arguments->recipe.add_to(*command);
+  command->add_option("--device", arguments->device, "Plan for this device instead of the recipe's: cpu");
+  command->add_flag("--brief", arguments->brief, "Leave the list of steps out");
+  command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
+  command->callback([arguments] { run_plan(*arguments); });
+}
+
+const RegisterCommand kPlan{3, add_plan};
+
+}  // namespace
+}  // namespace athanor

@@ -1,0 +1,75 @@
+// Ctrl-C on the real program.
+#include <thread>
+
+#include "program.h"
+
+namespace athanor::launcher_test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Waits until the program has printed `text`, or ended.
+bool wait_for_output(const Folders& folders, pid_t child, const std::string& text) {
+  const auto deadline = Clock::now() + std::chrono::seconds(60);
+  while (Clock::now() < deadline) {
+    if (read_file(folders.out()).find(text) != std::string::npos) return true;
+    siginfo_t info{};
+    if (waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child) break;
+    std::this_thread::yield();
+  }
+  return false;
+}
+
+int wait_for_end(pid_t child) {
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return status;
+}
+
+TEST(Interrupt, EndsAfterTheStepInHandWithFilesClosed) {
+  const Folders folders;
+  write_text(folders.home() / "r.yaml", kTiny);
+  const pid_t child = start_program(folders, {"train", "r.yaml", "train.epochs=100000", "--run", "here"}, "/none");
+  const bool began = wait_for_output(folders, child, "files in");
+  ASSERT_EQ(kill(child, SIGINT), 0);
+  const Outcome outcome = outcome_of(folders, wait_for_end(child));
+  ASSERT_TRUE(began) << outcome.out << outcome.err;
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  const auto summary = nlohmann::json::parse(read_file(folders.home() / "here/summary.json"));
+  EXPECT_EQ(summary.at("status"), "interrupted");
+  // Every line of the metrics is whole.
+  std::istringstream lines(read_file(folders.home() / "here/metrics.jsonl"));
+  std::int64_t steps = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (nlohmann::json::parse(line).at("kind") == "train") ++steps;
+  }
+  EXPECT_EQ(summary.at("steps"), steps);
+}
+
+TEST(Interrupt, ASecondOneEndsAStepThatTakesLong) {
+  const Folders folders;
+  // A step of minutes: 4,096 colour images of 64×64 through 110 layers.
+  write_text(folders.home() / "r.yaml",
+             "data: {name: glyphs, channels: 3, side: 64, train_size: 4096, test_size: 10}\n"
+             "model: {name: cifar_resnet, depth: 110, classes: 10}\n"
+             "train: {batch: 4096, shards: 1024, shard_threads: 1}\noptimizer: {name: sgd, lr: 0.1}\n"
+             "eval: {batch: 10}\n");
+  const pid_t child = start_program(folders, {"train", "r.yaml", "--run", "here"}, "/none");
+  const bool began = wait_for_output(folders, child, "files in");
+  const auto first = Clock::now();
+  ASSERT_EQ(kill(child, SIGINT), 0);
+  // What comes within a second of the first is the same press; so press until it ends.
+  int status = 0;
+  while (waitpid(child, &status, WNOHANG) == 0 && Clock::now() - first < std::chrono::seconds(20)) {
+    kill(child, SIGINT);
+    std::this_thread::yield();
+  }
+  const double seconds = std::chrono::duration<double>(Clock::now() - first).count();
+  if (seconds >= 20) kill(child, SIGKILL);
+  ASSERT_TRUE(began) << read_file(folders.err());
+  EXPECT_EQ(outcome_of(folders, status).code, 130);
+  EXPECT_LT(seconds, 1 + 2.0);
+}
+
+}  // namespace
+}  // namespace athanor::launcher_test

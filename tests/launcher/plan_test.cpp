@@ -1,0 +1,107 @@
+// athanor plan: every shipped recipe, without its data and without training.
+#include "program.h"
+
+namespace athanor::launcher_test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::vector<std::string> recipes() {
+  std::vector<std::string> paths;
+  const fs::path folder = ATHANOR_SOURCE_DIR "/configs";
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".yaml") paths.push_back(entry.path().lexically_relative(folder).string());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+class ShippedRecipe : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(ShippedRecipe, PlansWithoutItsData) {
+  const Folders folders;
+  const Outcome outcome = run_program(folders, {"plan", ATHANOR_SOURCE_DIR "/configs/" + GetParam(), "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json plan = outcome.json();
+  ASSERT_TRUE(plan.is_object()) << outcome.out;
+  std::int64_t parameters = 0;
+  double forward = 0;
+  for (const auto& layer : plan.at("layers")) {
+    parameters += layer.at("parameters").get<std::int64_t>();
+    forward += layer.at("forward_flops").get<double>();
+  }
+  EXPECT_EQ(plan.at("parameters"), parameters);
+  EXPECT_DOUBLE_EQ(plan.at("forward_flops_per_image").get<double>(), forward);
+  EXPECT_EQ(plan.at("reference_steps"), 0);
+  EXPECT_GT(plan.at("peak_bytes"), 0);
+  EXPECT_EQ(plan.at("fingerprint").get<std::string>().size(), 32u);
+  for (const auto& step : plan.at("steps")) EXPECT_NE(step.at("implementation"), "") << step;
+  EXPECT_TRUE(files_below(folders.home()).empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ShippedRecipe, ::testing::ValuesIn(recipes()), [](const auto& instance) {
+  std::string name = instance.param;
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  }
+  return name;
+});
+
+TEST(Plan, ShowsShapesCountsAndCostsOfAlchemyNet) {
+  const Folders folders;
+  write_text(folders.home() / "r.yaml", kTiny);
+  const Outcome outcome = run_program(folders, {"plan", "r.yaml"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  // 3·3·1 weights of each of 32 filters and their biases; 26·26 positions, 2 FLOPs a multiply-add.
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("(3·3·1)·32 + 32 = 320"), HasSubstr("[N, 32, 26, 26]"),
+                                 HasSubstr("5408·10 + 10 = 54,090"), HasSubstr("fingerprint "), HasSubstr("backward"),
+                                 HasSubstr("onednn:"), HasSubstr("gradient buckets"), HasSubstr("peak")));
+  EXPECT_THAT(run_program(folders, {"plan", "r.yaml", "--brief"}).out,
+              ::testing::Not(HasSubstr("implementation\n----  ")));
+  EXPECT_EQ(files_below(folders.home()), std::vector<std::string>{"r.yaml"});
+}
+
+TEST(Plan, SaysWhereTheDataIsMissingAndPlansAllTheSame) {
+  const Folders folders;
+  const Outcome outcome = run_program(folders, {"plan", ATHANOR_SOURCE_DIR "/configs/mnist/alchemy.yaml", "--brief"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("it is not here"), HasSubstr("1×28×28, 10 classes")));
+}
+
+TEST(Plan, IsTheSameTwice) {
+  const Folders folders;
+  write_text(folders.home() / "r.yaml", kTiny);
+  const Outcome first = run_program(folders, {"plan", "r.yaml", "--json"});
+  const Outcome other = run_program(folders, {"plan", "r.yaml", "--json", "model.classes=10", "optimizer.lr=1"});
+  EXPECT_EQ(first.json().at("fingerprint"), other.json().at("fingerprint"));
+  const Outcome wider = run_program(folders, {"plan", "r.yaml", "--json", "train.batch=64"});
+  EXPECT_NE(first.json().at("fingerprint"), wider.json().at("fingerprint"));
+}
+
+TEST(Plan, RefusesDevicesThatThisBuildLacks) {
+  const Folders folders;
+  write_text(folders.home() / "r.yaml", kTiny);
+  const Outcome named = run_program(folders, {"plan", "r.yaml", "--device", "h100"});
+  EXPECT_EQ(named.code, 2);
+  EXPECT_THAT(named.err, AllOf(HasSubstr("h100"), HasSubstr("CUDA back end"), HasSubstr("--device cpu")));
+  const Outcome cuda = run_program(folders, {"plan", "r.yaml", "--device", "cuda"});
+  EXPECT_EQ(cuda.code, 5);
+  EXPECT_THAT(cuda.err, HasSubstr("device=cpu"));
+  EXPECT_EQ(run_program(folders, {"plan", "r.yaml", "device=cuda", "--device", "cpu"}).code, 0);
+  EXPECT_EQ(run_program(folders, {"train", "r.yaml", "device=cuda"}).code, 5);
+}
+
+TEST(Plan, ThatIsLargerThanMemoryIsPrintedAndRefused) {
+  const Folders folders;
+  write_text(folders.home() / "r.yaml",
+             "data: {name: glyphs, train_size: 100000000}\nmodel: {name: cifar_resnet, depth: 8}\n"
+             "train: {batch: 50000000, shards: 1, shard_threads: 1}\noptimizer: {name: sgd, lr: 0.1}\n");
+  const Outcome outcome = run_program(folders, {"plan", "r.yaml", "--brief", "--json"});
+  EXPECT_EQ(outcome.code, 5) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("DOES NOT FIT"), HasSubstr("the largest batch that fits is")));
+  EXPECT_EQ(outcome.json().at("fits"), false);
+}
+
+}  // namespace
+}  // namespace athanor::launcher_test

@@ -1,0 +1,141 @@
+// A network that trains on the CPU back end, without a recipe or a trainer round it: a plan, an executable and a batch.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/cpu/executable.h"
+#include "backend/cpu/planner.h"
+#include "comm/communicator.h"
+#include "models/initialize.h"
+#include "models/training_graph.h"
+#include "support/parity_data.h"
+
+namespace athanor::testing {
+
+/// Images are those of parity_data.h: [1, 28, 28], 10 classes.
+class TrainingRig {
+ public:
+  struct Options {
+    ModelSpec model;
+    OptimizerSpec optimizer;
+    std::int64_t batch = 8;
+    int shards = 1;
+    int lanes = 1;
+    int threads = 1;
+  };
+
+  explicit TrainingRig(const Options& options)
+      : optimizer_(options.optimizer),
+        communicator_(make_self_communicator()),
+        storage_(options.batch, info(), host_batch_memory()) {
+    const GraphOptions graph{.batch = options.batch / options.shards,
+                             .mean = {0.5},
+                             .std = {0.25},
+                             .loss = {},
+                             .compute_dtype = DType::f32,
+                             .loss_scale = 1.0 / options.shards};
+    cpu::CpuPlanner planner(options.threads);
+    plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads);
+    executable_ = cpu::make_executable({.training = &plan_,
+                                        .evaluation = nullptr,
+                                        .optimizer = optimizer_,
+                                        .optimize_steps = optimize_steps(),
+                                        .lanes = options.lanes,
+                                        .seed = kParitySeed,
+                                        .communicator = communicator_.get()});
+    initialize_state();
+  }
+
+  const Plan& plan() const { return plan_; }
+  Executable& executable() { return *executable_; }
+
+  /// The batch of step 1, 2, …
+  Batch& load(int step) {
+    Batch& batch = storage_.batch();
+    const ParityBatch drawn = parity_batch(step, static_cast<int>(batch.rows));
+    std::memcpy(batch.images.data(), drawn.images.data(), drawn.images.size());
+    std::memcpy(batch.labels.data(), drawn.labels.data(), drawn.labels.size() * sizeof(std::int32_t));
+    for (std::size_t n = 0; n < batch.sample_indices.size(); ++n) {
+      batch.sample_indices[n] = step * batch.rows + static_cast<std::int64_t>(n);
+      batch.transforms[n] = {};
+    }
+    batch.valid = batch.rows;
+    return batch;
+  }
+  /// One update from the batch in hand.
+  StepResult step(int number) {
+    return executable_->step(storage_.batch(), {.step = number, .lr = optimizer_.lr, .momentum = {}, .grad_scale = 1});
+  }
+  StepResult train(int number) {
+    load(number);
+    return step(number);
+  }
+
+  std::vector<float> read(const StateEntry& entry) const {
+    std::vector<float> values(static_cast<std::size_t>(entry.shape.elements()));
+    executable_->read_state(entry, values);
+    return values;
+  }
+  /// Everything that the next step depends on, in one piece.
+  std::vector<float> state() const {
+    std::vector<float> all;
+    for (const StateEntry& entry : executable_->list_state()) {
+      const std::vector<float> values = read(entry);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  }
+
+ private:
+  static DatasetInfo info() {
+    DatasetInfo info;
+    info.channels = 1;
+    info.height = info.width = kParitySide;
+    info.classes = kParityClasses;
+    return info;
+  }
+
+  std::vector<OptimizeStep> optimize_steps() const {
+    std::vector<ArenaParameter> parameters;
+    for (const StateTensor& tensor : plan_.state) {
+      if (tensor.is_statistic) continue;
+      parameters.push_back(
+          {tensor.name, static_cast<std::int64_t>(tensor.offset), static_cast<std::int64_t>(tensor.elements)});
+    }
+    return plan_optimize_steps(optimizer_, {}, parameters, {{0, static_cast<std::int64_t>(plan_.parameter_elements)}});
+  }
+
+  /// Weights and biases of convolutions and linears from parity_data.h, everything else as the model starts it.
+  void initialize_state() {
+    for (const StateEntry& entry : executable_->list_state()) {
+      if (entry.kind != StateKind::parameter && entry.kind != StateKind::statistic) continue;
+      const Value& value = plan_.graph.value(plan_.graph.find(entry.name));
+      const std::int64_t fan_in = fan_in_of(entry.name);
+      std::vector<float> values(static_cast<std::size_t>(entry.shape.elements()));
+      if (fan_in > 0)
+        values = parity_weights(entry.name, values.size(), fan_in);
+      else
+        initialize(value, kParitySeed, values);
+      executable_->write_state(entry, values);
+    }
+  }
+
+  /// Of the layer that a weight or a bias belongs to; 0 for norms, whose weights are vectors.
+  std::int64_t fan_in_of(const std::string& name) const {
+    const ValueId weight = plan_.graph.find(name.substr(0, name.rfind('.')) + ".weight");
+    if (weight == kNoValue) return 0;
+    const Shape& shape = plan_.graph.value(weight).shape;
+    return shape.rank() < 2 ? 0 : shape.elements() / shape[0];
+  }
+
+  OptimizerSpec optimizer_;
+  std::unique_ptr<Communicator> communicator_;
+  BatchStorage storage_;
+  Plan plan_;
+  std::unique_ptr<Executable> executable_;
+};
+
+}  // namespace athanor::testing
