@@ -13,7 +13,7 @@ const char* const kText = "data: {name: glyphs}\ntrain: {epochs: 1, batch: 64}\n
 TEST(ProgramRecipe, NeedsNoModel) {
   const Recipe recipe = parse_recipe_without_model(kText, "program");
   EXPECT_EQ(recipe.train.batch, 64);
-  EXPECT_THAT(resolved_text(recipe), ::testing::HasSubstr("model: of a C++ program"));
+  EXPECT_THAT(resolved_text(recipe), ::testing::HasSubstr("of a C++ program"));
 }
 
 TEST(ProgramRecipe, RefusesAModelThatWouldBeIgnored) {
