@@ -22,7 +22,7 @@ struct StepResult {
   double correct = 0;       ///< samples whose label is the largest logit
   double correct_top5 = 0;  ///< … is among the five largest
   double grad_norm = 0;     ///< L2 norm of the whole gradient, before clipping
-  bool finite = true;       ///< loss and gradient are; where not, nothing was updated
+  bool finite = true;       ///< loss, gradient and batch statistics are; where not, nothing was updated
 };
 
 /// Where the first number that is not finite came up.

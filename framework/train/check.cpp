@@ -15,6 +15,7 @@
 #include "train/run_folder.h"
 #include "train/run_screen.h"
 #include "train/session.h"
+#include "train/summary.h"
 #include "train/units_text.h"
 
 namespace athanor {

@@ -100,28 +100,27 @@ class Bench {
   std::int64_t steps_ = 0;
 };
 
-/// Seconds of every node, summed over the profiles taken.
+/// Seconds of every node, of every profile taken.
 class Profile {
  public:
   void add(const std::vector<NodeTime>& times) {
-    if (sums_.empty()) sums_.resize(times.size());
-    for (std::size_t i = 0; i < times.size(); ++i) {
-      sums_[i].op = times[i].op;
-      sums_[i].flops = times[i].flops;
-      sums_[i].seconds += times[i].seconds;
+    if (nodes_.empty()) {
+      nodes_ = times;
+      seconds_.resize(times.size());
     }
-    ++taken_;
+    for (std::size_t i = 0; i < times.size(); ++i) seconds_[i].push_back(times[i].seconds);
   }
 
   /// A step runs `waves` shards one after another on each lane. What the nodes do not account for is "other": input
   /// copies, the sums over shards, the optimizer, waiting for each other.
   std::vector<OpShare> shares(double step_s, std::int64_t waves, std::int64_t shards) const {
     std::map<std::string, OpShare> kinds;
-    for (const NodeTime& node : sums_) {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const NodeTime& node = nodes_[i];
       OpShare& kind = kinds[node.op];
       kind.op = node.op;
       ++kind.nodes;
-      kind.seconds += node.seconds / taken_ * static_cast<double>(waves);
+      kind.seconds += spread_of(seconds_[i]).median * static_cast<double>(waves);
       kind.gflop_per_s += node.flops * static_cast<double>(shards) * 1e-9;
     }
     std::vector<OpShare> shares;
@@ -139,13 +138,9 @@ class Profile {
   }
 
  private:
-  std::vector<NodeTime> sums_;
-  int taken_ = 0;
+  std::vector<NodeTime> nodes_;
+  std::vector<std::vector<double>> seconds_;  // per node
 };
-
-double median_of(const std::vector<double>& values) {
-  return spread_of(values).median;
-}
 
 /// What is timed, in the order in which it was.
 struct Times {
@@ -221,7 +216,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   result.gflop_per_s = result.flops_per_step * 1e-9 / result.step_s.median;
   const std::int64_t waves = (sizing.shards + sizing.lanes - 1) / sizing.lanes;
   result.ops = times.profile.shares(result.step_s.median, waves, sizing.shards);
-  result.ceiling_s = median_of(times.ceilings);
+  result.ceiling_s = spread_of(times.ceilings).median;
   result.ceiling_share = result.ceiling_s / result.step_s.median;
   result.products = ceiling.products();
   result.memory_plan_bytes = bench.executable().memory().total();

@@ -139,7 +139,9 @@ void TrainingRun::note_rate(double images_per_s) {
 }
 
 void TrainingRun::handle_non_finite(std::int64_t step, const Batch& batch, double lr, const StepResult& result) {
-  const char* what = std::isfinite(result.loss) ? "the gradient" : "the loss";
+  const char* what = !std::isfinite(result.loss)        ? "the loss"
+                     : !std::isfinite(result.grad_norm) ? "the gradient"
+                                                        : "a batch statistic";
   if (parts_.recipe.train.on_nonfinite == "skip") {
     const std::int64_t skipped = ++parts_.summary.skipped_steps;
     if (is_power_of_two(skipped)) {

@@ -1,12 +1,14 @@
 #include "train/progress.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -108,16 +110,22 @@ class TerminalProgress : public ::testing::Test {
     ASSERT_EQ(openpty(&master_, &slave_, nullptr, nullptr, &size), 0);
     file_ = fdopen(slave_, "w");
   }
-  /// Everything printed since the last call.
+  /// Everything printed since the last call. The kernel hands bytes over when it has time, so an end mark follows them.
   std::string printed() {
+    constexpr char kEnd = '\x01';
+    std::fputc(kEnd, file_);
     std::fflush(file_);
     std::string text;
-    for (int waiting = 0; ioctl(master_, FIONREAD, &waiting) == 0 && waiting > 0;) {
-      std::string part(static_cast<std::size_t>(waiting), '\0');
+    for (pollfd ready{.fd = master_, .events = POLLIN, .revents = 0}; poll(&ready, 1, 10000) == 1;) {
+      std::array<char, 4096> part;
       const ssize_t length = read(master_, part.data(), part.size());
       if (length <= 0) break;
-      text.append(part, 0, static_cast<std::size_t>(length));
+      text.append(part.data(), static_cast<std::size_t>(length));
+      if (text.back() != kEnd) continue;
+      text.pop_back();
+      return text;
     }
+    ADD_FAILURE() << "the terminal gave no end mark";
     return text;
   }
   void TearDown() override {

@@ -114,8 +114,6 @@ struct Ceiling::State {
   std::vector<LaneMemory> memory;  // per lane
   std::vector<CeilingProduct> products;
   std::vector<std::vector<Step>> steps;  // per product, per lane
-  std::vector<double> seconds;           // per product, of lane 0 in all runs
-  int runs = 0;
 };
 
 void Ceiling::State::allocate(const std::vector<Found>& found) {
@@ -167,6 +165,7 @@ void Ceiling::State::choose(Found& found, double trial_s) {
     found.product.implementation = candidate.implementation;
     found.product.layouts = candidate.layouts;
   }
+  found.product.seconds = best_s;
   found.product.planned_slowdown = planned_s / best_s;
   steps.push_back(std::move(best));
   products.push_back(found.product);
@@ -176,14 +175,12 @@ Ceiling::Ceiling(const Plan& plan, int lanes, double trial_s) : state_(std::make
   std::vector<Found> found = find_products(plan);
   state_->allocate(found);
   for (Found& each : found) state_->choose(each, trial_s / static_cast<double>(found.size()));
-  state_->seconds.assign(found.size(), 0);
 }
 
 Ceiling::~Ceiling() = default;
 
 double Ceiling::run() {
   State& state = *state_;
-  ++state.runs;
   const Clock::time_point start = Clock::now();
   state.pool.run([&](int lane) {
     const int shards = shards_of(lane, state.pool.lanes(), state.shards);
@@ -192,14 +189,11 @@ double Ceiling::run() {
       const int times = state.products[i].nodes * shards;
       const Clock::time_point begin = Clock::now();
       for (int n = 0; n < times; ++n) step();
-      if (lane == 0) state.seconds[i] += seconds_since(begin) / times;
+      CeilingProduct& product = state.products[i];
+      if (lane == 0) product.seconds = std::min(product.seconds, seconds_since(begin) / times);
     }
   });
-  const double seconds = seconds_since(start);
-  for (std::size_t i = 0; i < state.products.size(); ++i) {
-    state.products[i].seconds = state.seconds[i] / state.runs;
-  }
-  return seconds;
+  return seconds_since(start);
 }
 
 const std::vector<CeilingProduct>& Ceiling::products() const {

@@ -19,7 +19,7 @@ struct CeilingProduct {
   double flops = 0;             ///< of one
   std::string implementation;   ///< the fastest
   std::string layouts;          ///< of the fastest
-  double seconds = 0;           ///< of one by the fastest, mean over all run()
+  double seconds = 0;           ///< of one by the fastest, the fastest of all run()
   double planned_slowdown = 0;  ///< time of what the planner takes where it is free, over the fastest's, when chosen
 };
 

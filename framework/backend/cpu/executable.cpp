@@ -232,7 +232,10 @@ void CpuExecutable::decide(const StepInputs& inputs) {
   step_result_.loss = metric("loss", 0) / main_.shards;
   step_result_.correct = metric("correct", 0);
   step_result_.correct_top5 = metric("correct", 1);
-  step_result_.finite = std::isfinite(squares) && std::isfinite(step_result_.loss);
+  // A variance may overflow while loss and gradient do not; it must not enter the running statistics either.
+  const auto statistics = static_cast<std::int64_t>(main_.state_elements - main_.parameter_elements);
+  step_result_.finite = std::isfinite(squares) && std::isfinite(step_result_.loss) &&
+                        kernels::reduce_kernels().is_finite(result() + main_.parameter_elements, statistics, 1);
   StepInputs scaled = inputs;
   scaled.grad_scale = clip_factor(step_result_.grad_norm, options_.optimizer.clip_norm);
   scalars_ = step_scalars(options_.optimizer, scaled);
