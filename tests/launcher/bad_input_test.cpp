@@ -24,7 +24,7 @@ Outcome refused(int code, const std::string& recipe, std::vector<std::string> ar
 
 TEST(BadRecipe, UnknownKeyGivesThePlaceAndTheNearestName) {
   EXPECT_THAT(refused(2, tiny_with("epochs: 2", "epoch: 2")).err,
-              AllOf(HasSubstr("r.yaml:4:9"), HasSubstr("'epoch'"), HasSubstr("'epochs'")));
+              AllOf(HasSubstr("r.yaml:4:9"), HasSubstr("train.epoch"), HasSubstr("'epochs'")));
 }
 
 TEST(BadRecipe, WrongTypeGivesThePlaceAndWhatIsWanted) {
