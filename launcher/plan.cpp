@@ -36,9 +36,9 @@ PlannedData look_at_data(const Recipe& recipe) {
     const RunData data = open_data(recipe);
     return {data.train->info(), data.train_size(), ""};
   } catch (const DataError& error) {
-    DatasetInfo info = describe_dataset(recipe.data.set.name, recipe.data.set.attributes);
-    const std::int64_t samples = std::max<std::int64_t>(1, info.train_size - recipe.data.validation);
-    return {std::move(info), samples, error.what()};
+    const std::optional<DatasetInfo> info = describe_dataset(recipe.data.set.name, recipe.data.set.attributes);
+    if (!info) throw;
+    return {*info, std::max<std::int64_t>(1, info->train_size - recipe.data.validation), error.what()};
   }
 }
 

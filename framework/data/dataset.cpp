@@ -64,8 +64,9 @@ std::unique_ptr<Dataset> open_dataset(std::string_view name, const Attributes& s
   return dataset.open(with_defaults(name, settings), split);
 }
 
-DatasetInfo describe_dataset(std::string_view name, const Attributes& settings) {
+std::optional<DatasetInfo> describe_dataset(std::string_view name, const Attributes& settings) {
   const Registered& dataset = dataset_named(name);
+  if (dataset.describe == nullptr) return std::nullopt;
   return dataset.describe(with_defaults(name, settings));
 }
 

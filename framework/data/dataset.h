@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,9 +67,10 @@ using DatasetFactory = std::unique_ptr<Dataset> (*)(const Attributes& settings, 
 /// UsageError.
 using DatasetDescription = DatasetInfo (*)(const Attributes& settings);
 
-/// Registers a data set, from a namespace-scope object: its schema (kind "data"), how to open it, and what it is.
+/// Registers a data set, from a namespace-scope object: its schema (kind "data"), how to open it and, where that is
+/// known without its files, what it is.
 struct RegisterDataset {
-  RegisterDataset(Schema schema, DatasetFactory factory, DatasetDescription description);
+  RegisterDataset(Schema schema, DatasetFactory factory, DatasetDescription description = nullptr);
 };
 
 /// Opens a split of the data set `name`. `settings` are keys of its schema; missing ones take their defaults.
@@ -76,8 +78,8 @@ struct RegisterDataset {
 /// files.
 std::unique_ptr<Dataset> open_dataset(std::string_view name, const Attributes& settings, Split split);
 
-/// What `athanor plan` plans with where the files are missing. Opens nothing; the sizes are those of the whole
-/// published set. Throws UsageError as open_dataset does.
-DatasetInfo describe_dataset(std::string_view name, const Attributes& settings);
+/// What `athanor plan` plans with where the files are missing; none where only the files tell. Opens nothing; the sizes
+/// are those of the whole published set. Throws UsageError as open_dataset does.
+std::optional<DatasetInfo> describe_dataset(std::string_view name, const Attributes& settings);
 
 }  // namespace athanor

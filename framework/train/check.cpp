@@ -170,13 +170,8 @@ class Preflight {
       return Finding{fmt::format("{}: name {}", path, recipe_->name)};
     });
     check_data();
+    check_device();
     check_network();
-    check("device", recipe_.has_value(), [&] {
-      want_device(*recipe_);
-      const Backend& backend = backend_for(recipe_->device);
-      return Finding{fmt::format("{} ({}), {}, {}, own kernels for {}", backend.name(), backend.versions(),
-                                 recipe_->train.precision, hardware_.cpu_model, hardware_.isa)};
-    });
     check("threads", sizing_.has_value(), [&] { return check_threads(*sizing_, hardware_); });
     check("disk", recipe_.has_value(), [&] {
       const fs::path run = options_.run.empty() ? default_run_folder(recipe_->name) : options_.run;
@@ -214,11 +209,24 @@ class Preflight {
     } else if (recipe_) {
       try {
         info_ = describe_dataset(recipe_->data.set.name, recipe_->data.set.attributes);
-        samples_ = std::max<std::int64_t>(1, info_->train_size - recipe_->data.validation);
+        if (info_) samples_ = std::max<std::int64_t>(1, info_->train_size - recipe_->data.validation);
       } catch (const Error&) {
         info_.reset();
       }
     }
+  }
+
+  void check_device() {
+    check("device", recipe_.has_value(), [&] {
+      want_device(*recipe_);
+      const Backend& backend = backend_for(recipe_->device);
+      return Finding{fmt::format("{} ({}), {}, {}, own kernels for {}", backend.name(), backend.versions(),
+                                 recipe_->train.precision, hardware_.cpu_model, hardware_.isa)};
+    });
+    // The other checks are still worth something on the device that is always there.
+    if (lines_.back().status != CheckStatus::failed) return;
+    recipe_->device = "cpu";
+    recipe_->train.precision = "fp32";
   }
 
   void check_network() {

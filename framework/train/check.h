@@ -2,6 +2,7 @@
 // without writing anything. A failing check does not keep the later ones from being made.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -20,7 +21,7 @@ enum class CheckStatus : std::uint8_t {
 
 struct CheckLine {
   CheckStatus status = CheckStatus::ok;
-  std::string what;  ///< "recipe", "data", "model", "memory", "device", "threads", "disk", "ranks"
+  std::string what;  ///< "recipe", "data", "images", "device", "batch", "model", "memory", "threads", "disk", "ranks"
   std::string text;  ///< what was found; of a failure what is wrong, where, and what to do
   ExitCode code = ExitCode::done;
 };

@@ -50,6 +50,7 @@ class TableMaker {
       const bool forward = plan_.graph.node(step.node).phase == Phase::forward;
       add_step(step, forward ? "forward" : "backward");
     }
+    put_fused_behind_hosts();
     for (const LayerRow& row : table_.layers) {
       table_.total.parameters += row.parameters;
       table_.total.forward_flops += row.forward_flops;
@@ -77,7 +78,40 @@ class TableMaker {
     row.is_reference = row.is_reference || is_reference;
     const double flops = node.op->flops ? node.op->flops(plan_.graph, node) / static_cast<double>(rows_) : 0;
     (node.phase == Phase::forward ? row.forward_flops : row.backward_flops) += flops;
-    if (node.phase == Phase::forward) add_forward(row, node, step.implementation);
+    if (node.phase == Phase::forward) {
+      add_forward(row, node, step.implementation);
+    } else {
+      find_host(row, node);
+    }
+  }
+
+  /// A layer without forward steps was fused into the one whose output its backward step reads.
+  void find_host(LayerRow& row, const Node& node) {
+    if (!row.op.empty()) return;
+    for (const ValueId input : node.inputs) {
+      const NodeId producer = input == kNoValue ? -1 : plan_.graph.value(input).producer;
+      if (producer < 0 || plan_.graph.node(producer).phase != Phase::forward) continue;
+      row.op = "fused into " + plan_.graph.node(producer).layer;
+      hosts_[row.layer] = plan_.graph.node(producer).layer;
+      return;
+    }
+  }
+
+  void put_fused_behind_hosts() {
+    std::map<std::string, std::vector<LayerRow>, std::less<>> fused;
+    std::vector<LayerRow> rows;
+    for (LayerRow& row : table_.layers) {
+      const auto host = hosts_.find(row.layer);
+      const bool moves = host != hosts_.end() && hosts_.count(host->second) == 0;
+      (moves ? fused[host->second] : rows).push_back(std::move(row));
+    }
+    table_.layers.clear();
+    for (LayerRow& row : rows) {
+      const std::string layer = row.layer;
+      table_.layers.push_back(std::move(row));
+      std::vector<LayerRow>& behind = fused[layer];
+      std::move(behind.begin(), behind.end(), std::back_inserter(table_.layers));
+    }
   }
 
   void add_forward(LayerRow& row, const Node& node, const std::string& implementation) {
@@ -119,7 +153,8 @@ class TableMaker {
   std::int64_t rows_;
   PlanTable table_;
   std::map<std::string, std::size_t, std::less<>> rows_by_layer_;
-  std::vector<bool> taken_;  // per value: a parameter that is counted already
+  std::map<std::string, std::string, std::less<>> hosts_;  // by fused layer
+  std::vector<bool> taken_;                                // per value: a parameter that is counted already
 };
 
 std::string parameters_text(const LayerRow& row) {

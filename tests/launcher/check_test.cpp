@@ -47,7 +47,7 @@ TEST(Check, ReportsTheFirstFailuresCodeAndTheOthersToo) {
   for (const auto& line : json.at("checks")) {
     if (line.at("status") == "failed") failed.push_back(line.at("what"));
   }
-  EXPECT_THAT(failed, ::testing::IsSupersetOf({"device", "disk"}));
+  EXPECT_THAT(failed, ::testing::IsSupersetOf({"device", "model", "disk"}));
 }
 
 TEST(Check, OfARecipeThatDoesNotReadSaysSo) {
