@@ -41,7 +41,6 @@ inline const RegisterDataset kTripwire{
      .shorthand = ""},
     [](const Attributes& settings, Split split) -> std::unique_ptr<Dataset> {
       return std::make_unique<TripwireDataset>(open_dataset("glyphs", settings, split), split);
-    },
-    [](const Attributes& settings) { return describe_dataset("glyphs", settings); }};
+    }};
 
 }  // namespace athanor::testing
