@@ -6,7 +6,7 @@
 #include "data/loader_benchmark.h"
 #include "launcher/bench.h"
 #include "launcher/command.h"
-#include "train/session.h"
+#include "train/run_data.h"
 #include "train/units_text.h"
 
 namespace athanor {

@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <map>
 
+#include "backend/backend.h"
 #include "backend/cpu/ceiling_candidates.h"
-#include "backend/cpu/executable.h"
 #include "base/random.h"
 #include "graph/op.h"
 #include "train/session.h"
@@ -50,21 +50,24 @@ void fill_synthetic(Batch& batch, const DatasetInfo& info, const Augmentations& 
 class Bench {
  public:
   Bench(Recipe& recipe, const StepBenchmarkOptions& options)
-      : hardware_(hardware_for(options.threads)),
+      : backend_(backend_for(recipe.device)),
+        hardware_(hardware_for(options.threads)),
         communicator_(make_self_communicator()),
-        data_(open_data(recipe)),
-        sizing_(size_run(recipe, data_, hardware_, *communicator_)),
+        info_(describe_dataset(recipe.data.set.name, recipe.data.set.attributes)),
+        sizing_(size_run(recipe, std::max<std::int64_t>(1, info_.train_size - recipe.data.validation), hardware_,
+                         *communicator_)),
         model_(model_of(recipe)),
-        plans_(make_plans(recipe, model_, data_.train->info(), sizing_)),
-        storage_(recipe.train.batch, data_.train->info(), host_batch_memory()) {
-    check_memory(recipe, model_, data_.train->info(), sizing_, plans_, hardware_, *communicator_);
+        plans_(make_plans(recipe, model_, info_, sizing_)),
+        storage_(recipe.train.batch, info_, host_batch_memory()) {
+    check_memory(recipe, model_, info_, sizing_, plans_, hardware_, *communicator_);
     ExecutableOptions wanted = executable_options(recipe, sizing_, plans_, *communicator_);
     wanted.evaluation = nullptr;
-    executable_ = cpu::make_executable(wanted);
+    executable_ = backend_.make_executable(wanted);
     initialize_state(*executable_, plans_.training, recipe.train.seed);
-    fill_synthetic(storage_.batch(), data_.train->info(), data_.augmentations);
+    fill_synthetic(storage_.batch(), info_, augmentations_from(recipe.data.augment));
   }
 
+  const Backend& backend() const { return backend_; }
   const Hardware& hardware() const { return hardware_; }
   const Sizing& sizing() const { return sizing_; }
   const Plan& plan() const { return plans_.training; }
@@ -89,9 +92,10 @@ class Bench {
     return hardware;
   }
 
+  const Backend& backend_;
   Hardware hardware_;
   std::unique_ptr<Communicator> communicator_;
-  RunData data_;
+  DatasetInfo info_;
   Sizing sizing_;
   ModelSpec model_;
   Plans plans_;
@@ -149,7 +153,7 @@ struct Times {
 };
 
 /// Rounds of steps, products alone, profile, steps: each kind sees the same machine.
-Times measure(Bench& bench, cpu::Ceiling& ceiling, double seconds) {
+Times measure(Bench& bench, cpu::Ceiling* ceiling, double seconds) {
   constexpr double kRoundSeconds = 1;
   const int rounds = static_cast<int>(std::ceil(std::max(seconds, kRoundSeconds) / kRoundSeconds));
   const double round_s = seconds / rounds;
@@ -163,7 +167,7 @@ Times measure(Bench& bench, cpu::Ceiling& ceiling, double seconds) {
   const auto take_step = [&] { times.steps.push_back(bench.step_s()); };
   for (int round = 0; round < rounds; ++round) {
     repeat_for(0.3 * round_s, take_step);
-    repeat_for(0.3 * round_s, [&] { times.ceilings.push_back(ceiling.run()); });
+    if (ceiling != nullptr) repeat_for(0.3 * round_s, [&] { times.ceilings.push_back(ceiling->run()); });
     repeat_for(0.1 * round_s, [&] { times.profile.add(bench.profile()); });
     repeat_for(0.3 * round_s, take_step);
   }
@@ -189,14 +193,18 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   Bench bench(recipe, options);
   for (int i = 0; i < kWarmUpSteps; ++i) bench.step_s();
   result.peak_bytes = peak_resident_bytes();
-  cpu::Ceiling ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
-  ceiling.run();
-  const Times times = measure(bench, ceiling, (1 - kSearchShare) * options.seconds);
+  std::unique_ptr<cpu::Ceiling> ceiling;
+  if (bench.backend().name() == "cpu") {
+    ceiling = std::make_unique<cpu::Ceiling>(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
+    ceiling->run();
+  }
+  const Times times = measure(bench, ceiling.get(), (1 - kSearchShare) * options.seconds);
 
   const Sizing& sizing = bench.sizing();
   result.recipe = recipe.name;
   result.cpu_model = bench.hardware().cpu_model;
   result.isa = bench.hardware().isa;
+  result.backend = bench.backend().name();
   result.precision = recipe.train.precision;
   result.batch = recipe.train.batch;
   result.shards = sizing.shards;
@@ -216,9 +224,11 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   result.gflop_per_s = result.flops_per_step * 1e-9 / result.step_s.median;
   const std::int64_t waves = (sizing.shards + sizing.lanes - 1) / sizing.lanes;
   result.ops = times.profile.shares(result.step_s.median, waves, sizing.shards);
-  result.ceiling_s = spread_of(times.ceilings).median;
-  result.ceiling_share = result.ceiling_s / result.step_s.median;
-  result.products = ceiling.products();
+  if (ceiling != nullptr) {
+    result.ceiling_s = spread_of(times.ceilings).median;
+    result.ceiling_share = result.ceiling_s / result.step_s.median;
+    result.products = ceiling->products();
+  }
   result.memory_plan_bytes = bench.executable().memory().total();
   result.load_after = load_average();
   return result;

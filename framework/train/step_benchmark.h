@@ -35,7 +35,7 @@ struct OpShare {
 
 struct StepBenchmark {
   std::string recipe;
-  std::string cpu_model, isa, precision;
+  std::string cpu_model, isa, backend, precision;
   std::int64_t batch = 0;
   std::int64_t shards = 0;
   std::int64_t shard_threads = 0;
@@ -50,7 +50,7 @@ struct StepBenchmark {
   double products_flops_per_step = 0;  ///< of the convolutions and matrix products alone
   std::vector<OpShare> ops;            ///< the largest first; what is no node ("other") last; shares add up to 1
 
-  double ceiling_s = 0;      ///< median time of the products alone
+  double ceiling_s = 0;      ///< median time of the products alone; 0 on a back end without a known ceiling
   double ceiling_share = 0;  ///< ceiling_s ÷ median step time
   std::vector<cpu::CeilingProduct> products;
 

@@ -53,6 +53,7 @@ std::string to_json(const StepBenchmark& b) {
   json["recipe"] = b.recipe;
   json["cpu"] = b.cpu_model;
   json["isa"] = b.isa;
+  json["backend"] = b.backend;
   json["precision"] = b.precision;
   json["batch"] = b.batch;
   json["shards"] = b.shards;
@@ -64,9 +65,10 @@ std::string to_json(const StepBenchmark& b) {
   json["step_ms"] = spread_json(b.step_s, kMs);
   json["flops_per_step"] = b.flops_per_step;
   json["gflop_per_s"] = b.gflop_per_s;
-  json["ceiling_ms"] = b.ceiling_s * kMs;
-  json["ceiling_share"] = b.ceiling_share;
-  json["ceiling_gflop_per_s"] = b.ceiling_s > 0 ? b.products_flops_per_step * 1e-9 / b.ceiling_s : 0;
+  const auto if_known = [&](double value) { return b.ceiling_s > 0 ? Json(value) : Json(nullptr); };
+  json["ceiling_ms"] = if_known(b.ceiling_s * kMs);
+  json["ceiling_share"] = if_known(b.ceiling_share);
+  json["ceiling_gflop_per_s"] = if_known(b.products_flops_per_step * 1e-9 / b.ceiling_s);
   json["memory_plan_bytes"] = b.memory_plan_bytes;
   json["peak_bytes"] = b.peak_bytes;
   json["load_before"] = b.load_before;
@@ -88,13 +90,16 @@ void print_step_benchmark(std::FILE* out, const StepBenchmark& b) {
              flops_text(b.flops_per_step));
   fmt::print(out, "  memory     {} planned, {} peak of the process\n", bytes_text(b.memory_plan_bytes),
              bytes_text(b.peak_bytes));
-  fmt::print(out, "  ceiling    {:.2f} ms: its convolutions and matrix products alone, {:.1f} % of the step\n\n",
-             b.ceiling_s * kMs, b.ceiling_share * 100);
-  fmt::print(out, "  {:<28} {:>5} {:>9} {:>7} {:>9}\n", "op", "nodes", "ms", "share", "GFLOP/s");
+  if (b.ceiling_s > 0) {
+    fmt::print(out, "  ceiling    {:.2f} ms: its convolutions and matrix products alone, {:.1f} % of the step\n",
+               b.ceiling_s * kMs, b.ceiling_share * 100);
+  }
+  fmt::print(out, "\n  {:<28} {:>5} {:>9} {:>7} {:>9}\n", "op", "nodes", "ms", "share", "GFLOP/s");
   for (const OpShare& op : b.ops) {
     fmt::print(out, "  {:<28} {:>5} {:>9.3f} {:>6.1f}% {:>9.1f}\n", op.op, op.nodes, op.seconds * kMs, op.share * 100,
                op.gflop_per_s);
   }
+  if (b.products.empty()) return;
   fmt::print(out, "\n  Fastest of each product (time of one; plan: time of the planner's free choice over it)\n");
   fmt::print(out, "  {:<24} {:<34} {:>5} {:>9} {:>8} {:>6}  {}\n", "op", "shapes", "nodes", "us", "GFLOP/s", "plan",
              "implementation, layouts");
