@@ -46,6 +46,13 @@ void fill_synthetic(Batch& batch, const DatasetInfo& info, const Augmentations& 
   batch.valid = batch.rows;
 }
 
+/// The data set's shape; its files are opened only where nothing else tells.
+DatasetInfo described(const Recipe& recipe) {
+  const NamedSettings& set = recipe.data.set;
+  const std::optional<DatasetInfo> info = describe_dataset(set.name, set.attributes);
+  return info ? *info : open_dataset(set.name, set.attributes, Split::train)->info();
+}
+
 /// The step under measurement and its memory.
 class Bench {
  public:
@@ -53,7 +60,7 @@ class Bench {
       : backend_(backend_for(recipe.device)),
         hardware_(hardware_for(options.threads)),
         communicator_(make_self_communicator()),
-        info_(describe_dataset(recipe.data.set.name, recipe.data.set.attributes)),
+        info_(described(recipe)),
         sizing_(size_run(recipe, std::max<std::int64_t>(1, info_.train_size - recipe.data.validation), hardware_,
                          *communicator_)),
         model_(model_of(recipe)),
