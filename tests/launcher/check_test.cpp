@@ -60,8 +60,7 @@ TEST(Check, OfARecipeThatDoesNotReadSaysSo) {
 
 TEST(Check, NamesMemoryModelAndRunFolder) {
   const Folders folders;
-  const Outcome memory =
-      check(folders, tiny_with("train_size: 640", "train_size: 900000000"), {"train.batch=800000000"});
+  const Outcome memory = check(folders, tiny_with("train_size: 640", "train_size: 9000000"), {"train.batch=8000000"});
   EXPECT_EQ(memory.code, 5) << memory.out;
   EXPECT_THAT(memory.out, AllOf(ContainsRegex("FAIL +memory"), HasSubstr("the largest batch that fits")));
   const Outcome model = check(folders, tiny_with("classes: 10", "classes: 7"));
