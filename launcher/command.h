@@ -25,6 +25,8 @@ struct RecipeArguments {
   std::vector<std::string> overrides;
 
   void add_to(CLI::App& command);
+  /// As a shell would take them again: words with other than plain characters in single quotes.
+  std::string text() const;
 };
 
 }  // namespace athanor

@@ -22,7 +22,7 @@ void add_train(CLI::App& program, int& exit_code) {
   command->callback([arguments, &exit_code] {
     TrainOptions options;
     options.run = arguments->run;
-    options.recipe_argument = arguments->recipe.recipe;
+    options.recipe_argument = arguments->recipe.text();
     options.text_to_stderr = arguments->json;
     const Summary summary = train(read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), options);
     if (arguments->json) fmt::print("{}\n", to_json(summary));

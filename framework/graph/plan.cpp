@@ -191,7 +191,9 @@ class Planning {
       for (const ValueId input : node.inputs) {
         if (input != kNoValue && block_of(input) >= 0) lifetimes_[static_cast<std::size_t>(block_of(input))].last = at;
       }
-      if (node.op->is_view && block_of(node.inputs[0]) >= 0) {
+      if (node.op->is_view) {
+        ATHANOR_CHECK(block_of(node.inputs[0]) >= 0 && buffer(node.outputs[0]).arena == Arena::none,
+                      "layer {}: a view must lie between two activations of a shard", node.layer);
         blocks_[static_cast<std::size_t>(node.outputs[0])] = block_of(node.inputs[0]);
         continue;
       }

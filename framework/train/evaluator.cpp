@@ -1,17 +1,23 @@
 #include "train/evaluator.h"
 
+#include <vector>
+
 #include "base/error.h"
 #include "kernels/reduce.h"
 
 namespace athanor {
 
-Evaluation evaluate(Executable& executable, Loader& loader, bool averaged) {
+Evaluation evaluate(Executable& executable, Loader& loader, bool averaged, const std::function<bool()>& stop) {
   const auto rows = static_cast<std::size_t>(loader.source().rows());
   std::vector<float> losses, batch_losses(rows);
   std::vector<std::int32_t> batch_ranks(rows);
   losses.reserve(static_cast<std::size_t>(loader.source().samples()));
   std::int64_t correct = 0, correct_top5 = 0;
   while (loader.remaining() > 0) {
+    if (stop && stop()) {
+      loader.restart();
+      return {};
+    }
     const Batch& batch = loader.next();
     executable.evaluate(batch, batch_losses, batch_ranks, averaged);
     for (std::size_t row = 0; row < static_cast<std::size_t>(batch.valid); ++row) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <functional>
 
 #include "backend/executable.h"
 #include "data/loader.h"
@@ -17,7 +17,8 @@ struct Evaluation {
 };
 
 /// Goes through `loader` (evaluate mode) from the front and restarts it at the end, for the next time.
-/// `averaged`: with the averaged weights. Throws what the loader throws.
-Evaluation evaluate(Executable& executable, Loader& loader, bool averaged);
+/// `averaged`: with the averaged weights. `stop`: asked before every batch; where it says yes, the evaluation ends
+/// there and `samples` is 0. Throws what the loader throws.
+Evaluation evaluate(Executable& executable, Loader& loader, bool averaged, const std::function<bool()>& stop = {});
 
 }  // namespace athanor

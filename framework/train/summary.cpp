@@ -84,9 +84,11 @@ void print_summary(std::FILE* out, const Summary& summary, const std::filesystem
     fmt::print(out, "  speed      {} images/s\n", count_text(std::llround(summary.images_per_s)));
   if (!summary.weights_sha256.empty()) fmt::print(out, "  weights    sha256 {}\n", summary.weights_sha256);
   fmt::print(out, "  files      {0}/summary.json, {0}/metrics.jsonl\n", folder);
+  if (recipe.empty() && summary.status != "failed") return static_cast<void>(std::fflush(out));
   fmt::print(out, "Next:\n");
   if (summary.status == "done") {
-    fmt::print(out, "  athanor plan {}\n  athanor train {} train.seed=1 --run {}-seed1\n", recipe, recipe, folder);
+    fmt::print(out, "  athanor eval {2}\n  athanor plan {0}\n  athanor train {1} train.seed=1 --run {2}-seed1\n",
+               recipe, recipe, folder);
   } else if (summary.status == "failed") {
     fmt::print(out, "  less {}/log.txt\n", folder);
   } else {

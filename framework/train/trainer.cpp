@@ -71,7 +71,9 @@ void save_weights(const Executable& executable, const Recipe& recipe, const RunF
   contents.samples = summary.samples;
   contents.attributes["plan_fingerprint"] = plan.fingerprint();
   contents.attributes["weights_sha256"] = summary.weights_sha256;
-  std::filesystem::create_directories(folder.checkpoints_path());
+  std::error_code error;
+  std::filesystem::create_directories(folder.checkpoints_path(), error);
+  if (error) throw StorageError("cannot make {}: {}", folder.checkpoints_path().string(), error.message());
   write_checkpoint(folder.checkpoints_path() / fmt::format("step-{:09d}.h5", summary.steps), contents);
 }
 
@@ -82,15 +84,27 @@ std::optional<std::string> recipe_difference(const std::string& old_recipe, cons
   return fmt::format("{} is {} there and {} here", difference->path, difference->a, difference->b);
 }
 
+/// Several processes that each believe to be alone would all train the same and fight over the run folder.
+void want_one_process() {
+  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    const char* value = std::getenv(variable);
+    if (value == nullptr || std::atoi(value) <= 1) continue;
+    throw UsageError("{} is {}: this version trains in one process; start it without mpirun and srun -n", variable,
+                     value);
+  }
+}
+
 /// Opens the folder for a run from step 0. A finished run whose recipe now asks for more steps is started over: the
 /// schedule of the longer run is another one from its first step on. Earlier files are kept in previous-N/.
-RunFolder open_folder(const std::filesystem::path& path, const Recipe& recipe, const std::string& provenance,
-                      std::int64_t total_steps) {
+/// `as_asked`: the recipe before the machine filled in shards and threads, which may differ from the folder's machine.
+RunFolder open_folder(const std::filesystem::path& path, const Recipe& recipe, const std::string& as_asked,
+                      const std::string& provenance, std::int64_t total_steps) {
   const auto asks_for_more = [&](const std::string&, const std::string&) {
     return total_steps > read_summary(path).steps;
   };
-  RunFolder folder = RunFolder::open(path, resolved_text(recipe), recipe_difference,
-                                     {.provenance = provenance, .asks_for_more = asks_for_more});
+  const auto differs = [&](const std::string& held, const std::string&) { return recipe_difference(held, as_asked); };
+  RunFolder folder =
+      RunFolder::open(path, resolved_text(recipe), differs, {.provenance = provenance, .asks_for_more = asks_for_more});
   if (folder.resumable()) folder.start_over();
   return folder;
 }
@@ -169,6 +183,7 @@ void record_failure(const RunFolder& folder, Summary& summary, const std::string
 }  // namespace
 
 Summary train(Recipe recipe, const TrainOptions& options) {
+  want_one_process();
   const StopSignals stop;
   std::FILE* text = options.text_to_stderr ? stderr : stdout;
   const Backend& backend = backend_for(recipe.device);
@@ -176,16 +191,20 @@ Summary train(Recipe recipe, const TrainOptions& options) {
   const Hardware hardware = probe_hardware();
   const ModelSpec model = options.model ? *options.model : model_of(recipe);
 
+  Recipe asked = recipe;
   OpeningData opening(recipe);
   const Sizing sizing = size_run(recipe, opening.train_size(), hardware, *communicator);
   const Plans plans = make_plans(recipe, model, opening.info(), sizing);
-  if (options.model) recipe.resolved.set("model", scalar_node(program_model_text(plans.training.graph)));
+  if (options.model) {
+    for (Recipe* held : {&recipe, &asked})
+      held->resolved.set("model", scalar_node(program_model_text(plans.training.graph)));
+  }
   check_memory(recipe, model, opening.info(), sizing, plans, hardware, *communicator);
   const RunData data = opening.finish();
 
   const std::string provenance = provenance_text(backend, hardware);
   const RunFolder folder = open_folder(options.run.empty() ? default_run_folder(recipe.name) : options.run, recipe,
-                                       provenance, sizing.total_steps);
+                                       resolved_text(asked), provenance, sizing.total_steps);
   if (folder.already_done()) {
     if (!options.quiet) {
       fmt::print(text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n",
@@ -210,6 +229,9 @@ Summary train(Recipe recipe, const TrainOptions& options) {
     throw;
   } catch (const std::bad_alloc&) {
     record_failure(folder, summary, "out of memory; use a smaller batch");
+    throw;
+  } catch (const std::exception& error) {
+    record_failure(folder, summary, error.what());
     throw;
   }
   log_to_file_only(LogLevel::info, to_json(summary));

@@ -14,7 +14,7 @@ namespace athanor {
 
 struct TrainOptions {
   std::filesystem::path run;       ///< run folder; empty: runs/NAME
-  std::string recipe_argument;     ///< what the user typed after `train`, for "type next"
+  std::string recipe_argument;     ///< what the user typed after `train`, for "type next"; empty: that is left out
   std::optional<ModelSpec> model;  ///< instead of the recipe's
   bool text_to_stderr = false;     ///< keep standard output free for one JSON object
   bool quiet = false;              ///< no first screen and no progress

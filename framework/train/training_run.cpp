@@ -82,14 +82,14 @@ void TrainingRun::run(const StopSignals& stop) {
     take_step(step++);
     summary.epochs = step / sizing.steps_per_epoch;
     summary.train_seconds = seconds_between(start, Clock::now());
-    if (evaluation_is_due(step)) evaluate_now(step);
+    if (evaluation_is_due(step)) evaluate_now(step, [&] { return stop.requested(); });
     summary.train_seconds = seconds_between(start, Clock::now());
   }
   // A request that comes after the last step finds nothing left to stop.
   const bool complete = step == sizing.total_steps;
   if (complete) {
-    evaluate_now(step);
-    if (validation_) report(step, "test", test_);
+    evaluate_now(step, {});
+    if (validation_) report(step, "test", test_, {});
   } else {
     log_info("{} received: stopped after step {} of {}", stop.signal_name(), step, sizing.total_steps);
   }
@@ -166,16 +166,20 @@ bool TrainingRun::evaluation_is_due(std::int64_t steps) const {
 }
 
 /// While training, the hold-out drives "best" and the plateau; without one, the test split does.
-void TrainingRun::evaluate_now(std::int64_t step) {
-  const Evaluation result = validation_ ? report(step, "validation", *validation_) : report(step, "test", test_);
+void TrainingRun::evaluate_now(std::int64_t step, const StopRequest& stop) {
+  const Evaluation result =
+      validation_ ? report(step, "validation", *validation_, stop) : report(step, "test", test_, stop);
+  if (result.samples == 0) return;
   parts_.summary.best_accuracy = std::fmax(parts_.summary.best_accuracy, result.accuracy);
   if (!schedule_.metric().empty()) {
     plateau_ = schedule_.observe(plateau_, schedule_.metric() == "loss" ? result.loss : result.accuracy);
   }
 }
 
-Evaluation TrainingRun::report(std::int64_t step, std::string_view split, Loader& loader) {
-  const Evaluation result = evaluate(parts_.executable, loader, parts_.optimizer.ema.enabled());
+/// An evaluation that a stop request cut short is not reported; its `samples` is 0.
+Evaluation TrainingRun::report(std::int64_t step, std::string_view split, Loader& loader, const StopRequest& stop) {
+  const Evaluation result = evaluate(parts_.executable, loader, parts_.optimizer.ema.enabled(), stop);
+  if (result.samples == 0) return result;
   const EvalLine line{.step = step,
                       .epoch = (step + parts_.sizing.steps_per_epoch - 1) / parts_.sizing.steps_per_epoch,
                       .split = split,

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -49,8 +50,9 @@ class TrainingRun {
   void take_step(std::int64_t step);
   void handle_non_finite(std::int64_t step, const Batch& batch, double lr, const StepResult& result);
   bool evaluation_is_due(std::int64_t steps) const;
-  void evaluate_now(std::int64_t step);
-  Evaluation report(std::int64_t step, std::string_view split, Loader& loader);
+  using StopRequest = std::function<bool()>;
+  void evaluate_now(std::int64_t step, const StopRequest& stop);
+  Evaluation report(std::int64_t step, std::string_view split, Loader& loader, const StopRequest& stop);
   void note_rate(double images_per_s);
 
   RunParts parts_;

@@ -5,6 +5,8 @@
 #include <limits>
 #include <thread>
 
+#include "base/error.h"
+
 namespace athanor::cpu {
 namespace {
 
@@ -71,6 +73,28 @@ TEST_P(LanePoolOf, ManyPoolsStartAndStop) {
     std::atomic<int> runs{0};
     if (i % 2 == 0) pool.run([&](int) { ++runs; });
     EXPECT_EQ(runs, i % 2 == 0 ? GetParam() : 0);
+  }
+}
+
+TEST_P(LanePoolOf, WhatOneLaneThrowsEndsTheOthersAndReachesTheCaller) {
+  const int lanes = GetParam();
+  LanePool pool(lanes, 1);
+  for (int failing = 0; failing < lanes; ++failing) {
+    std::atomic<int> beyond{0};
+    const auto work = [&](int lane) {
+      pool.sync();
+      if (lane == failing) throw DeviceError("lane {}", lane);
+      pool.sync();
+      ++beyond;
+    };
+    EXPECT_THROW(pool.run(work), DeviceError);
+    EXPECT_EQ(beyond, 0);
+    std::atomic<int> runs{0};
+    pool.run([&](int) {
+      pool.sync();
+      ++runs;
+    });
+    EXPECT_EQ(runs, lanes) << "the pool works again";
   }
 }
 

@@ -46,7 +46,8 @@ TEST(InterruptedRun, EndsAfterTheWorkInHandAndStartsOverNextTime) {
   }
   EXPECT_EQ(nlohmann::json::parse(read_file(folder.path() / "summary.json")).at("status"), "interrupted");
   EXPECT_EQ(metrics_of(folder.path(), "train").size(), kTinySteps);
-  EXPECT_EQ(metrics_of(folder.path(), "eval").size(), 1u);
+  // The loader reads ahead, so the request may come while the evaluation runs (it is then cut short) or just after it.
+  EXPECT_LE(metrics_of(folder.path(), "eval").size(), 1u);
   EXPECT_THAT(read_file(folder.path() / "log.txt"), HasSubstr("SIGINT received: stopped after step 6 of 12"));
 
   EXPECT_EQ(train_tiny(folder.path(), {"data.name=tripwire"}).status, "done");

@@ -274,6 +274,15 @@ TEST(Trainer, GivesTheSameBitsOnOneCoreAndOnTwo) {
   EXPECT_THAT(read_file(wide.path() / "log.txt"), ::testing::Not(HasSubstr("1 shard side by side")));
 }
 
+TEST(Trainer, AFinishedRunIsDoneOnAMachineWithOtherCores) {
+  if (allowed_cpu_ids().size() < 2) GTEST_SKIP() << "this process may use one core only";
+  const TemporaryFolder folder;
+  const std::vector<std::string> machine_decides{"train.shards=1", "train.shard_threads=0"};
+  const Summary wide = train_tiny(folder.path(), machine_decides);
+  const CpuLimit limit(1);
+  EXPECT_EQ(train_tiny(folder.path(), machine_decides).weights_sha256, wide.weights_sha256);
+}
+
 TEST(Trainer, SeedsDecideTheWeights) {
   const TemporaryFolder one, same, other;
   const std::string hash = train_tiny(one.path()).weights_sha256;

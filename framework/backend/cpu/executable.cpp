@@ -85,7 +85,7 @@ class CpuExecutable : public Executable {
   void update(int lane);
   void update_statistics();
   float* result() const { return outputs_[static_cast<std::size_t>(schedule_.result)].floats(); }
-  double metric(std::string_view name, std::size_t element) const;
+  const float* find_metric(std::string_view name) const;
 
   ExecutableOptions options_;
   const Plan& main_;
@@ -96,6 +96,9 @@ class CpuExecutable : public Executable {
   std::vector<ArenaMemory> lane_memory_;
   std::vector<ArenaMemory> outputs_;
   Pass training_, evaluation_;
+
+  const float* loss_ = nullptr;     // in the result
+  const float* correct_ = nullptr;  // in the result: top 1, top 5
 
   // Of the step in hand.
   std::vector<double> block_sums_;
@@ -151,6 +154,8 @@ void CpuExecutable::bind() {
   bind_pass(evaluation_, options_.evaluation);
   if (options_.training == nullptr) return;
   optimizer_ = kernels::optimizer_kernel(options_.optimizer.rule, options_.optimizer.ema.enabled());
+  loss_ = find_metric("loss");
+  correct_ = find_metric("correct");
   optimizer_arenas_.weights = store_.state();
   optimizer_arenas_.gradients = result();
   optimizer_arenas_.ema = store_.average();
@@ -219,19 +224,19 @@ void CpuExecutable::measure_gradient(int lane) {
                                            1);
 }
 
-double CpuExecutable::metric(std::string_view name, std::size_t element) const {
+const float* CpuExecutable::find_metric(std::string_view name) const {
   for (const MetricSlot& slot : main_.metrics) {
-    if (slot.name == name && element < slot.elements) return static_cast<double>(result()[slot.offset + element]);
+    if (slot.name == name) return result() + slot.offset;
   }
-  return 0;
+  ATHANOR_CHECK(false, "the plan has no metric '{}'", name);
 }
 
 void CpuExecutable::decide(const StepInputs& inputs) {
   const double squares = kernels::tree_sum(block_sums_.data(), static_cast<std::int64_t>(block_sums_.size()));
   step_result_.grad_norm = std::sqrt(squares);
-  step_result_.loss = metric("loss", 0) / main_.shards;
-  step_result_.correct = metric("correct", 0);
-  step_result_.correct_top5 = metric("correct", 1);
+  step_result_.loss = static_cast<double>(loss_[0]) / main_.shards;
+  step_result_.correct = static_cast<double>(correct_[0]);
+  step_result_.correct_top5 = static_cast<double>(correct_[1]);
   // A variance may overflow while loss and gradient do not; it must not enter the running statistics either.
   const auto statistics = static_cast<std::int64_t>(main_.state_elements - main_.parameter_elements);
   step_result_.finite = std::isfinite(squares) && std::isfinite(step_result_.loss) &&

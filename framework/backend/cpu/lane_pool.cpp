@@ -4,6 +4,8 @@
 #include <omp.h>
 #include <pmmintrin.h>
 
+#include <utility>
+
 #include "backend/cpu/onednn.h"
 
 namespace athanor::cpu {
@@ -28,19 +30,32 @@ void wait_for_change(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-void LaneBarrier::arrive_and_wait() {
+bool LaneBarrier::arrive_and_wait() {
   const std::uint32_t generation = generation_.load(std::memory_order_acquire);
+  if (broken_.load(std::memory_order_acquire)) return false;
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == lanes_) {
     arrived_.store(0, std::memory_order_relaxed);
     generation_.store(generation + 1, std::memory_order_release);
     generation_.notify_all();
-    return;
+    return !broken_.load(std::memory_order_acquire);
   }
   wait_for_change(generation_, generation);
+  return !broken_.load(std::memory_order_acquire);
+}
+
+void LaneBarrier::break_open() {
+  broken_.store(true, std::memory_order_release);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+}
+
+void LaneBarrier::mend() {
+  arrived_.store(0, std::memory_order_relaxed);
+  broken_.store(false, std::memory_order_release);
 }
 
 LanePool::LanePool(int lanes, int threads_per_lane)
-    : lanes_(lanes), threads_per_lane_(threads_per_lane), barrier_(lanes) {
+    : lanes_(lanes), threads_per_lane_(threads_per_lane), barrier_(lanes), end_(lanes) {
   for (int lane = 1; lane < lanes; ++lane) threads_.emplace_back([this, lane] { lead(lane); });
 }
 
@@ -59,8 +74,19 @@ void LanePool::lead(int lane) {
     wait_for_change(ticket_, seen);
     ++seen;
     if (stopping_.load()) return;
+    work_guarded(lane);
+    end_.arrive_and_wait();
+  }
+}
+
+void LanePool::work_guarded(int lane) noexcept {
+  try {
     (*work_)(lane);
-    barrier_.arrive_and_wait();
+  } catch (const Abandoned&) {
+  } catch (...) {
+    const std::lock_guard lock(failure_mutex_);
+    if (!failure_) failure_ = std::current_exception();
+    barrier_.break_open();
   }
 }
 
@@ -71,9 +97,13 @@ void LanePool::run_all(const std::function<void(int)>& work) {
   work_ = &work;
   ticket_.fetch_add(1, std::memory_order_release);
   ticket_.notify_all();
-  work(0);
-  barrier_.arrive_and_wait();
+  work_guarded(0);
+  end_.arrive_and_wait();
   _mm_setcsr(control);
+  if (failure_) {
+    barrier_.mend();
+    std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
 }
 
 }  // namespace athanor::cpu

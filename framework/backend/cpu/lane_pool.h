@@ -4,8 +4,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <functional>
-#include <string>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -15,12 +16,18 @@ namespace athanor::cpu {
 class LaneBarrier {
  public:
   explicit LaneBarrier(int lanes) : lanes_(lanes) {}
-  void arrive_and_wait();
+  /// False where the barrier was broken before all came.
+  bool arrive_and_wait();
+  /// Lets everybody through, now and at every later arrival, until mend(). For a lane that cannot come.
+  void break_open();
+  /// Whole again. Only while no lane is at the barrier.
+  void mend();
 
  private:
   int lanes_;
   std::atomic<int> arrived_{0};
   std::atomic<std::uint32_t> generation_{0};
+  std::atomic<bool> broken_{false};
 };
 
 class LanePool {
@@ -32,21 +39,31 @@ class LanePool {
 
   int lanes() const { return lanes_; }
   /// Runs `work(lane)` on every lane and returns when all are done. Not to be called from inside `work`. Keeps only a
-  /// reference to `work`, so that nothing is allocated however much it captures.
+  /// reference to `work`, so that nothing is allocated however much it captures. What `work` throws on any lane ends
+  /// the others at their next sync() and is rethrown here.
   template <typename Work>
   void run(const Work& work) {
     run_all(std::cref(work));
   }
   /// Inside `work`: waits for the other lanes.
-  void sync() { barrier_.arrive_and_wait(); }
+  void sync() {
+    if (!barrier_.arrive_and_wait()) throw Abandoned{};
+  }
 
  private:
+  /// Unwinds a lane whose fellow has failed.
+  struct Abandoned {};
+
   void run_all(const std::function<void(int)>& work);
   void lead(int lane);
+  void work_guarded(int lane) noexcept;
 
   int lanes_;
   int threads_per_lane_;
   LaneBarrier barrier_;
+  LaneBarrier end_;  ///< of run(); never broken
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;
   const std::function<void(int)>* work_ = nullptr;
   std::atomic<std::uint32_t> ticket_{0};
   std::atomic<bool> stopping_{false};

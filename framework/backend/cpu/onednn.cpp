@@ -1,6 +1,7 @@
 #include "backend/cpu/onednn.h"
 
 #include <omp.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -61,10 +62,11 @@ Tag plain_tag(std::size_t rank) {
   return kTags[rank];
 }
 
-/// Descriptors without a public name, by the name that we gave them.
+/// Descriptors without a public name, by the name that we gave them: a hash of what they say, so that a plan has the
+/// same names, and with them the same fingerprint, in every process.
 struct Opaque {
   std::mutex mutex;
-  std::vector<memory::desc> descs;
+  std::map<std::string, memory::desc, std::less<>> descs;
 };
 Opaque& opaque() {
   static Opaque table;
@@ -129,7 +131,7 @@ memory::desc describe(const Shape& shape, DType dtype, const Layout& full_name, 
   const Layout layout = bare(full_name);
   if (layout.starts_with(kOpaquePrefix)) {
     const std::lock_guard lock(opaque().mutex);
-    return opaque().descs.at(std::stoul(layout.substr(kOpaquePrefix.size())));
+    return opaque().descs.at(layout);
   }
   const Tag* tag = nullptr;
   if (layout != kPlain) {
@@ -154,12 +156,10 @@ Layout name_layout(const memory::desc& desc, const Shape& shape, DType dtype, st
   if (name == nullptr && dims.size() == 4) name = find_name(kActivationTags, desc, dims);
   if (name != nullptr) return prefix + name;
   const std::lock_guard lock(opaque().mutex);
-  std::vector<memory::desc>& descs = opaque().descs;
-  for (std::size_t i = 0; i < descs.size(); ++i) {
-    if (descs[i] == desc) return prefix + std::string(kOpaquePrefix) + std::to_string(i);
-  }
-  descs.push_back(desc);
-  return prefix + std::string(kOpaquePrefix) + std::to_string(descs.size() - 1);
+  const Layout hashed = fmt::format("{}{:016x}", kOpaquePrefix, XXH3_64bits(&desc.data, sizeof(desc.data)));
+  const auto [held, is_new] = opaque().descs.emplace(hashed, desc);
+  ATHANOR_CHECK(is_new || held->second == desc, "two layouts hash to {}", hashed);
+  return prefix + hashed;
 }
 
 std::size_t layout_bytes(const Value& value, const Layout& layout) {

@@ -103,8 +103,10 @@ std::vector<std::vector<Step>> bind_prologue(const Plan& plan, const Arenas& are
     const Node& node = plan.graph.node(planned.node);
     int lane = -1;
     for (const ValueId input : node.inputs) {
-      if (input != kNoValue && lane_of[static_cast<std::size_t>(input)] >= 0)
-        lane = lane_of[static_cast<std::size_t>(input)];
+      const int made_on = input == kNoValue ? -1 : lane_of[static_cast<std::size_t>(input)];
+      if (made_on < 0) continue;
+      ATHANOR_CHECK(lane < 0 || lane == made_on, "layer {}: {} reads what two lanes make", node.layer, node.op->name);
+      lane = made_on;
     }
     if (lane < 0) lane = next++ % lanes;
     for (const ValueId output : node.outputs) {
