@@ -8,7 +8,7 @@
 #include "backend/cpu/planner.h"
 #include "graph/plan.h"
 #include "models/build.h"
-#include "train/recipe.h"
+#include "train/session.h"
 
 namespace athanor::models_test {
 namespace {
@@ -24,15 +24,6 @@ std::vector<std::string> recipes() {
   }
   std::sort(paths.begin(), paths.end());
   return paths;
-}
-
-ModelSpec model_of(const Recipe& recipe) {
-  ModelSpec model;
-  model.name = recipe.model.named.name;
-  model.attributes = recipe.model.named.attributes;
-  model.layers = recipe.model.layers;
-  model.input = Shape(recipe.model.input);
-  return model;
 }
 
 GraphOptions options_of(const Recipe& recipe) {
