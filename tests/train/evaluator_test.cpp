@@ -87,7 +87,7 @@ TEST(Evaluator, WeighsClassesAsPyTorchDoes) {
     total += weights[k] * counts[k];
   }
 
-  TinySession session({"loss.class_weights=[0.25, 1, 2, 0.5, 3, 1, 1, 0, 4, 1]"});
+  TinySession session({"loss.name=cross_entropy", "loss.class_weights=[0.25, 1, 2, 0.5, 3, 1, 1, 0, 4, 1]"});
   const auto loader = session.test_loader();
   const Evaluation result = evaluate(*session.executable, *loader, weights, false);
   EXPECT_EQ(result.samples, kTinyTest);
