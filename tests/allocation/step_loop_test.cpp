@@ -1,6 +1,8 @@
 // The step loop allocates nothing of ours, and the libraries' own allocations do not grow with the steps.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "allocation/counter.h"
 #include "graph/layer.h"
 #include "support/training_rig.h"
@@ -27,6 +29,7 @@ void expect_none_of_ours(const ModelSpec& model) {
                    .shards = 4,
                    .lanes = 2});
   const std::vector<AllocationCount> counts = allocations_by_step(rig, 4);
+  std::printf("the libraries' own allocations: %ld for each step\n", counts.front().libraries);
   for (const AllocationCount& count : counts) {
     EXPECT_EQ(count.ours, 0);
     EXPECT_EQ(count.libraries, counts.front().libraries) << "the libraries' allocations differ from step to step";

@@ -117,7 +117,7 @@ const std::string kMnist =
     "optimizer: {name: sgd, lr: 0.1}\n";
 
 std::string refused_mnist(const std::map<std::string, Bytes>& files) {
-  const test::TempFolder data;
+  const test::TemporaryFolder data;
   fs::create_directories(data / "mnist");
   for (const auto& [name, bytes] : files) test::write_file(data / ("mnist/" + name), bytes);
   return refused(3, kMnist, {}, data.text()).err;
@@ -152,7 +152,7 @@ TEST(DamagedIdx, IsNamedWithOffsetFoundAndWanted) {
 }
 
 TEST(DamagedCifar, ThatIsNoMultipleOfTheRecordIsNamed) {
-  const test::TempFolder data;
+  const test::TemporaryFolder data;
   fs::create_directories(data / "cifar10");
   test::write_file(data / "cifar10/data_batch_1.bin", Bytes(3073 * 50 + 7));
   test::write_file(data / "cifar10/test_batch.bin", Bytes(3073 * 10));
