@@ -150,7 +150,6 @@ class Planning {
       plan_.metrics.push_back({metric.name, plan_.output_elements, elements});
       plan_.output_elements += align_up(elements, kSlotElements);
     }
-    if (plan_.output_elements > 0) plan_.buckets.push_back({0, plan_.output_elements});
   }
 
   /// Nothing of the shared arena is reused inside a step.
@@ -291,7 +290,14 @@ std::string Plan::fingerprint() const {
     }
   }
   for (const StateTensor& slot : state) text += fmt::format("{} {} {}\n", slot.name, slot.offset, slot.elements);
-  for (const Bucket& bucket : buckets) text += fmt::format("bucket {} {}\n", bucket.begin, bucket.end);
+  for (const ReduceStep& step : reduce) text += fmt::format("reduce {} {}\n", step.range.begin, step.range.end);
+  for (const OptimizeStep& step : optimize) {
+    text += fmt::format("optimize {} {}\n", step.bucket.begin, step.bucket.end);
+    for (const OptimizeSegment& segment : step.segments) {
+      text += fmt::format("  {} {} {} {} {}\n", segment.range.begin, segment.range.end, segment.lr_scale,
+                          segment.l2_decay, segment.decoupled_decay);
+    }
+  }
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
