@@ -57,7 +57,8 @@ class Planning {
         if (hoisted && output != kNoValue) is_shared[static_cast<std::size_t>(output)] = true;
       }
       (hoisted ? plan_.prologue : plan_.shard)
-          .push_back({static_cast<NodeId>(id), choices_[id].implementation, 0, choices_[id].scratch_bytes});
+          .push_back({static_cast<NodeId>(id), choices_[id].implementation, 0, choices_[id].scratch_bytes,
+                      choices_[id].algorithm});
     }
   }
 
@@ -278,7 +279,7 @@ std::string Plan::fingerprint() const {
   for (const auto* section : {&prologue, &shard}) {
     for (const PlannedStep& step : *section) {
       const Node& node = graph.node(step.node);
-      text += fmt::format("{} {} {}", node.op->name, node.layer, step.implementation);
+      text += fmt::format("{} {} {} {}", node.op->name, node.layer, step.algorithm, step.implementation);
       for (const auto& [key, value] : node.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
       for (const ValueId output : node.outputs) {
         if (output == kNoValue) continue;

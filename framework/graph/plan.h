@@ -37,6 +37,7 @@ struct PlannedStep {
   std::string implementation;
   std::size_t scratch_offset = 0;  ///< in the lane arena (shared arena for prologue steps)
   std::size_t scratch_bytes = 0;
+  std::string algorithm = "";  ///< NodeChoice::algorithm
 };
 
 /// A tensor of the state arena. Offsets and counts are in elements.
