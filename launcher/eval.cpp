@@ -153,7 +153,7 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   loading.subset = data.subset;
   loading.depth = 2;
   Loader loader(*data.set, loading);
-  return evaluate(*executable, loader, false);
+  return evaluate(*executable, loader, class_weights_of(recipe.loss.attributes), false);
 }
 
 std::string json_of(const OpenedCheckpoint& checkpoint, const std::string& split, bool averaged,

@@ -14,10 +14,9 @@ std::string at(const Recipe& recipe, std::string_view key) {
   return place.empty() ? std::string(key) : fmt::format("{}: {}", place, key);
 }
 
-std::vector<double> per_channel(const std::vector<double>& values, std::int64_t channels, double fallback) {
-  if (values.empty()) return std::vector<double>(static_cast<std::size_t>(channels), fallback);
-  if (values.size() == 1) return std::vector<double>(static_cast<std::size_t>(channels), values[0]);
-  return values;
+/// Per channel, or one for all.
+std::vector<double> given_or(const std::vector<double>& values, double otherwise) {
+  return values.empty() ? std::vector<double>{otherwise} : values;
 }
 
 DType compute_type(const Recipe& recipe) {
@@ -30,8 +29,8 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .height = info.height,
           .width = info.width,
           .classes = info.classes,
-          .mean = per_channel(recipe.data.mean, info.channels, 0),
-          .std = per_channel(recipe.data.stddev, info.channels, 1),
+          .mean = given_or(recipe.data.mean, 0),
+          .std = given_or(recipe.data.stddev, 1),
           .loss = {recipe.loss.name, recipe.loss.attributes},
           .compute_dtype = compute_type(recipe),
           .loss_scale = 1.0 / static_cast<double>(shards)};
