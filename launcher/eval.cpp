@@ -140,6 +140,7 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   const std::unique_ptr<Communicator> communicator = make_self_communicator();
   const ExecutableOptions options{.training = nullptr,
                                   .evaluation = &plans.evaluation,
+                                  .local_shards = static_cast<int>(sizing.shards),
                                   .lanes = sizing.lanes,
                                   .seed = recipe.train.seed,
                                   .communicator = communicator.get()};

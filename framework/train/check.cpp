@@ -6,11 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <optional>
 
 #include "backend/backend.h"
+#include "base/text_file.h"
 #include "config/document.h"
 #include "train/run_folder.h"
 #include "train/run_screen.h"
@@ -91,11 +90,6 @@ fs::path existing_part(fs::path path) {
   path = fs::absolute(path, ignored);
   while (!fs::exists(path, ignored) && path.has_parent_path() && path != path.parent_path()) path = path.parent_path();
   return path;
-}
-
-std::string read_text(const fs::path& file) {
-  std::ifstream in(file);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 /// Throws UsageError where the run folder holds a run of another recipe.

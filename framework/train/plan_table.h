@@ -45,9 +45,6 @@ struct PlanTable {
 /// `rows` is the images of one shard.
 PlanTable make_plan_table(const Plan& plan, std::int64_t rows);
 
-/// Whether an implementation is one of oneDNN's reference kernels ("ref:any"), which are many times slower.
-bool is_reference_kernel(std::string_view implementation);
-
 /// Lines, each ended, columns aligned.
 std::string layer_table_text(const PlanTable& table);
 std::string step_table_text(const PlanTable& table);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "comm/buckets.h"
 #include "models/initialize.h"
+#include "optim/optimize_plan.h"
 
 namespace athanor {
 namespace {
@@ -55,7 +57,7 @@ Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, 
                      largest > 0 ? fmt::format("the largest that works is {}", largest)
                                  : fmt::format("and they cannot fill {} shards: set train.shards=1", shards));
   }
-  Sizing sizing{.shards = shards, .shard_threads = threads};
+  Sizing sizing{.shards = shards, .shard_threads = threads, .local_shards = local_shards};
   sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / threads, 1, local_shards));
   sizing.steps_per_epoch = samples / recipe.train.batch;
   sizing.total_steps = recipe.train.epochs * sizing.steps_per_epoch;
@@ -98,14 +100,8 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
                                *planner, shards, threads, &plans.training);
   plans.optimizer = make_optimizer(recipe.optimizer.named.name, recipe.optimizer.named.attributes);
   plans.optimizer.ema = recipe.ema;
-  std::vector<ArenaParameter> parameters;
-  for (const StateTensor& tensor : plans.training.state) {
-    if (tensor.is_statistic) continue;
-    parameters.push_back(
-        {tensor.name, static_cast<std::int64_t>(tensor.offset), static_cast<std::int64_t>(tensor.elements)});
-  }
-  const ArenaRange all{0, static_cast<std::int64_t>(plans.training.parameter_elements)};
-  plans.optimize_steps = plan_optimize_steps(plans.optimizer, recipe.optimizer.groups, parameters, {all});
+  plans.training.reduce = plan_reduce_steps(plans.training, bucket_sizes(recipe.comm.bucket_mb));
+  plans.training.optimize = plan_optimize_steps(plans.optimizer, recipe.optimizer.groups, plans.training);
   return plans;
 }
 
@@ -152,7 +148,7 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
   return {.training = &plans.training,
           .evaluation = &plans.evaluation,
           .optimizer = plans.optimizer,
-          .optimize_steps = plans.optimize_steps,
+          .local_shards = static_cast<int>(sizing.local_shards),
           .lanes = sizing.lanes,
           .seed = recipe.train.seed,
           .communicator = &communicator};

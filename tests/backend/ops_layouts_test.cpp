@@ -92,7 +92,8 @@ std::vector<Bytes> outputs_of(const OpCase& test, const Layout& layout, bool& us
   }
   Bytes scratch(choice.scratch_bytes + 64);
   void* aligned = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
-  op.prepare({graph, node, in, out, choice.inputs, choice.outputs, aligned, 2, 42})();
+  op.prepare(
+      {graph, node, in, out, choice.inputs, choice.outputs, aligned, 2, 42, choice.implementation, choice.algorithm})();
   std::vector<Bytes> results;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     results.push_back(moved(graph.value(outputs[i]), memory[inputs.size() + i], choice.outputs[i], kPlain));
