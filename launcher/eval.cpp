@@ -133,6 +133,7 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   const Plans plans = make_plans(recipe, model_of(recipe), data.set->info(), sizing);
   const ExecutableOptions options{.training = nullptr,
                                   .evaluation = &plans.evaluation,
+                                  .local_shards = static_cast<int>(sizing.local_shards),
                                   .lanes = sizing.lanes,
                                   .seed = recipe.train.seed,
                                   .communicator = communicator.get()};
@@ -145,7 +146,7 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   loading.subset = data.subset;
   loading.depth = 2;
   Loader loader(*data.set, loading);
-  return evaluate(*executable, loader, false);
+  return evaluate(*executable, loader, class_weights_of(recipe.loss.attributes), false);
 }
 
 std::string json_of(const OpenedCheckpoint& checkpoint, const std::string& split, bool averaged,

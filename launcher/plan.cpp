@@ -71,17 +71,17 @@ std::string memory_text(const MemoryPlan& memory, const Sizing& sizing, std::siz
 
 std::string buckets_text(const Plans& plans) {
   std::string text = "gradient buckets, in the order in which backward finishes them\n";
-  for (std::size_t i = 0; i < plans.training.buckets.size(); ++i) {
-    const Bucket& bucket = plans.training.buckets[i];
-    text += fmt::format("  {:<12} {:>10}  {} values\n", i, bytes_text((bucket.end - bucket.begin) * sizeof(float)),
-                        count_text(static_cast<std::int64_t>(bucket.end - bucket.begin)));
+  for (std::size_t i = 0; i < plans.training.reduce.size(); ++i) {
+    const std::int64_t elements = plans.training.reduce[i].range.elements();
+    text += fmt::format("  {:<12} {:>10}  {} values\n", i,
+                        bytes_text(static_cast<std::size_t>(elements) * sizeof(float)), count_text(elements));
   }
   return text;
 }
 
 std::string optimize_text(const Recipe& recipe, const Plans& plans) {
   std::string text = fmt::format("updates by {}\n", recipe.optimizer.named.name);
-  for (const OptimizeStep& step : plans.optimize_steps) {
+  for (const OptimizeStep& step : plans.training.optimize) {
     for (const OptimizeSegment& segment : step.segments) {
       const double decay = static_cast<double>(std::max(segment.l2_decay, segment.decoupled_decay));
       text += fmt::format("  {:<12} {:>10}  values from {}, lr × {:g}, weight decay {:g}\n", "range",
@@ -131,8 +131,8 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
   json["layers"] = Json::array();
   for (const LayerRow& row : table.layers) json["layers"].push_back(row_json(row));
   json["buckets"] = Json::array();
-  for (const Bucket& bucket : plans.training.buckets) {
-    json["buckets"].push_back({{"begin", bucket.begin}, {"end", bucket.end}});
+  for (const ReduceStep& step : plans.training.reduce) {
+    json["buckets"].push_back({{"begin", step.range.begin}, {"end", step.range.end}});
   }
   json["steps"] = Json::array();
   for (const StepRow& step : table.steps) {

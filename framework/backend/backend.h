@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "backend/ceiling.h"
 #include "backend/executable.h"
 #include "base/dtype.h"
 #include "graph/planner.h"
@@ -34,6 +35,10 @@ class Backend {
   /// Allocates every arena and binds every step. The plans must outlive the executable. Throws DeviceError when there
   /// is no memory.
   virtual std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const = 0;
+  /// Finds the fastest implementation of each product of `plan` on `lanes` shards side by side, in about `trial_s`
+  /// seconds in all. `plan` must outlive the ceiling. nullptr where a back end has no choice to try. Throws DeviceError
+  /// when there is no memory.
+  virtual std::unique_ptr<Ceiling> make_ceiling(const Plan& plan, int lanes, double trial_s) const = 0;
 };
 
 /// The back end of a recipe's `device`: auto, cpu or cuda. Throws DeviceError, with what to install, where it is not

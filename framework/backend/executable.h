@@ -11,7 +11,6 @@
 #include "comm/communicator.h"
 #include "data/batch.h"
 #include "graph/plan.h"
-#include "optim/optimize_plan.h"
 #include "optim/optimizer.h"
 
 namespace athanor {
@@ -65,8 +64,8 @@ struct ExecutableOptions {
   const Plan* training = nullptr;    ///< or nullptr: evaluates only
   const Plan* evaluation = nullptr;  ///< or nullptr: trains only
   OptimizerSpec optimizer;
-  std::vector<OptimizeStep> optimize_steps;
-  int lanes = 1;  ///< shards that run side by side
+  int local_shards = 1;  ///< of the plan's, those that this rank runs
+  int lanes = 1;         ///< shards that run side by side
   std::uint64_t seed = 0;
   Communicator* communicator = nullptr;
 };

@@ -17,12 +17,6 @@ std::string_view without_plus(std::string_view text) {
   return plus ? text.substr(1) : text;
 }
 
-bool in_range(double value, const Field& field) {
-  const bool high_enough = field.open_minimum ? value > field.minimum : value >= field.minimum;
-  const bool low_enough = field.open_maximum ? value < field.maximum : value <= field.maximum;
-  return high_enough && low_enough;
-}
-
 /// A bound as a person would write it: "1", not "1.0".
 std::string bound_text(double bound) {
   return fmt::format("{}", bound);
@@ -65,7 +59,7 @@ struct Reader {
   }
 
   std::optional<double> checked(const YamlNode& node, std::optional<double> number, std::string_view path) const {
-    if (node.quoted || !number || !in_range(*number, field)) return refuse(node, path), std::nullopt;
+    if (node.quoted || !number || !field.in_range(*number)) return refuse(node, path), std::nullopt;
     return number;
   }
 

@@ -1,5 +1,7 @@
 #include "config/registry.h"
 
+#include <fmt/ranges.h>
+
 #include <map>
 
 namespace athanor {
@@ -33,6 +35,21 @@ std::vector<const Schema*> schemas_of(std::string_view kind) {
     for (const auto& [name, schema] : of_kind->second) found.push_back(&schema);
   }
   return found;
+}
+
+Attributes complete(std::string_view kind, std::string_view name, const Attributes& given) {
+  const Schema* schema = find_schema(kind, name);
+  if (schema == nullptr) {
+    std::vector<std::string> names;
+    for (const Schema* known : schemas_of(kind)) names.push_back(known->name);
+    throw UsageError("unknown {} '{}'; choose one of {}", kind, name, fmt::join(names, ", "));
+  }
+  Attributes values = schema->defaults();
+  for (const auto& [key, value] : given.entries()) values.set(key, value);
+  for (const Field& field : schema->fields) {
+    if (values.find(field.name) == nullptr) throw UsageError("{} {} needs {}: {}", kind, name, field.name, field.doc);
+  }
+  return values;
 }
 
 }  // namespace athanor

@@ -38,6 +38,11 @@ struct Field {
   std::vector<std::size_t> lengths;  ///< allowed list lengths; empty: any
   bool must_hold_layers = false;     ///< of a `layers` field: left out or empty is an error
 
+  /// Whether a number lies within the bounds; NaN does not.
+  bool in_range(double value) const {
+    return (open_minimum ? value > minimum : value >= minimum) && (open_maximum ? value < maximum : value <= maximum);
+  }
+
   Field&& at_least(double bound) && { return minimum = bound, std::move(*this); }
   Field&& at_most(double bound) && { return maximum = bound, std::move(*this); }
   Field&& above(double bound) && { return minimum = bound, open_minimum = true, std::move(*this); }

@@ -26,13 +26,13 @@ constexpr GlyphStroke kEight[] = {{{{{-.5f, -1.f}, {.5f, -1.f}, {.5f, -.04f}, {-
 constexpr GlyphStroke kNine[] = {{{{{-.62f, -1.f}, {.6f, -1.f}, {.6f, .1f}, {-.62f, .1f}}}, 4, kRounded, kClosed},
                                  {{{{.6f, -.5f}, {.6f, .1f}, {.45f, .6f}, {.05f, 1.f}}}, 4, kRounded}};
 
-constexpr std::array<std::span<const GlyphStroke>, kGlyphClasses> kGlyphs = {kZero, kOne, kTwo,   kThree, kFour,
+constexpr std::array<std::span<const GlyphStroke>, kGlyphClasses> kStrokesOfGlyph = {kZero, kOne, kTwo,   kThree, kFour,
                                                                              kFive, kSix, kSeven, kEight, kNine};
 
 }  // namespace
 
 std::span<const GlyphStroke> glyph_strokes(int glyph) {
-  return kGlyphs[static_cast<std::size_t>(glyph)];
+  return kStrokesOfGlyph[static_cast<std::size_t>(glyph)];
 }
 
 }  // namespace athanor

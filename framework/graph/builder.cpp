@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/complete_attributes.h"
+
 namespace athanor {
 
 std::string Builder::qualified(std::string_view name) const {
@@ -43,6 +45,8 @@ ValueId Builder::constant(std::string_view name, const Shape& shape, std::vector
 
 std::vector<ValueId> Builder::add(std::string_view op_name, std::vector<ValueId> inputs, Attributes attributes) {
   const OpDef& op = op_named(op_name);
+  const std::string problem = complete_attributes(op.attributes, attributes);
+  if (!problem.empty()) fail(fmt::format("op {}: {}", op.name, problem));
   std::vector<const Value*> input_values;
   for (const ValueId id : inputs) input_values.push_back(id == kNoValue ? nullptr : &graph_.value(id));
 

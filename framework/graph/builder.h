@@ -36,7 +36,8 @@ class Builder {
   ValueId statistic(std::string_view name, const Shape& shape, double start);
   ValueId constant(std::string_view name, const Shape& shape, std::vector<float> values);
 
-  /// Adds a node of an op and returns its outputs. Throws UsageError when the shapes do not fit.
+  /// Adds a node of an op and returns its outputs; attributes that are not given take the op's defaults. Throws
+  /// UsageError when the shapes do not fit, or an attribute is not one that the op has.
   std::vector<ValueId> add(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
   /// The same for ops with one output, or whose first output is the one wanted.
   ValueId add1(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {

@@ -5,7 +5,7 @@
 namespace athanor {
 namespace {
 
-std::map<std::string, OpDef, std::less<>>& table() {
+std::map<std::string, OpDef, std::less<>>& ops_by_name() {
   static std::map<std::string, OpDef, std::less<>> ops;
   return ops;
 }
@@ -14,18 +14,18 @@ std::map<std::string, OpDef, std::less<>>& table() {
 
 RegisterOp::RegisterOp(OpDef op) {
   const std::string name = op.name;
-  ATHANOR_CHECK(table().emplace(name, std::move(op)).second, "op '{}' is registered twice", name);
+  ATHANOR_CHECK(ops_by_name().emplace(name, std::move(op)).second, "op '{}' is registered twice", name);
 }
 
 const OpDef& op_named(std::string_view name) {
-  const auto found = table().find(name);
-  ATHANOR_CHECK(found != table().end(), "no op '{}'", name);
+  const auto found = ops_by_name().find(name);
+  ATHANOR_CHECK(found != ops_by_name().end(), "no op '{}'", name);
   return found->second;
 }
 
 std::vector<const OpDef*> registered_ops() {
   std::vector<const OpDef*> ops;
-  for (const auto& [name, op] : table()) ops.push_back(&op);
+  for (const auto& [name, op] : ops_by_name()) ops.push_back(&op);
   return ops;
 }
 

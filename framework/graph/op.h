@@ -1,6 +1,6 @@
-// What an op is to the graph: its shape rule, its cost and its gradient as further nodes. Ops register themselves, each
-// in a file of its own under graph/ops/, together with the recipe layers that make them; back ends register how they
-// run.
+// What an op is to the graph: its attributes, its shape rule, its cost, and its gradient as further nodes. Ops register
+// themselves, each in a file of its own under graph/ops/, together with the recipe layers that make them; back ends
+// register how they run.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/schema.h"
 #include "graph/graph.h"
 
 namespace athanor {
@@ -49,13 +50,26 @@ struct GradientContext {
 /// Multiply-adds count as 2, everything else as 1 per element.
 using FlopsRule = std::function<double(const Graph&, const Node&)>;
 
+/// Positions of the node's inputs and outputs that its gradient rule reads, beside the gradients of the outputs: what
+/// must be kept from forward to backward. Optional ones that are absent are not read. Fusion may add to it: a batch
+/// norm with a residual and an activation also reads its output.
+struct BackwardNeeds {
+  std::vector<std::size_t> inputs = {};
+  std::vector<std::size_t> outputs = {};
+
+  friend bool operator==(const BackwardNeeds&, const BackwardNeeds&) = default;
+};
+
 struct OpDef {
   std::string name;
+  /// What a node may say: Builder::add refuses everything else and fills in the defaults.
+  std::vector<Field> attributes = {};
   std::function<std::vector<TensorType>(const InferContext&)> infer;
   FlopsRule flops = {};
   /// Empty for ops that are backward ops themselves or have no gradient; then `no_gradient` says why.
   std::function<std::vector<ValueId>(GradientContext&)> gradient = {};
   std::string no_gradient = {};
+  BackwardNeeds backward_needs = {};
   /// (input, output) pairs that may share memory when that input is not needed afterwards.
   std::vector<std::pair<int, int>> in_place = {};
   /// The output is the input's memory under another shape: nothing runs.

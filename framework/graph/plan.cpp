@@ -57,7 +57,8 @@ class Planning {
         if (hoisted && output != kNoValue) is_shared[static_cast<std::size_t>(output)] = true;
       }
       (hoisted ? plan_.prologue : plan_.shard)
-          .push_back({static_cast<NodeId>(id), choices_[id].implementation, 0, choices_[id].scratch_bytes});
+          .push_back({static_cast<NodeId>(id), choices_[id].implementation, 0, choices_[id].scratch_bytes,
+                      choices_[id].algorithm});
     }
   }
 
@@ -150,7 +151,6 @@ class Planning {
       plan_.metrics.push_back({metric.name, plan_.output_elements, elements});
       plan_.output_elements += align_up(elements, kSlotElements);
     }
-    if (plan_.output_elements > 0) plan_.buckets.push_back({0, plan_.output_elements});
   }
 
   /// Nothing of the shared arena is reused inside a step.
@@ -279,7 +279,7 @@ std::string Plan::fingerprint() const {
   for (const auto* section : {&prologue, &shard}) {
     for (const PlannedStep& step : *section) {
       const Node& node = graph.node(step.node);
-      text += fmt::format("{} {} {}", node.op->name, node.layer, step.implementation);
+      text += fmt::format("{} {} {} {}", node.op->name, node.layer, step.algorithm, step.implementation);
       for (const auto& [key, value] : node.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
       for (const ValueId output : node.outputs) {
         if (output == kNoValue) continue;
@@ -291,7 +291,14 @@ std::string Plan::fingerprint() const {
     }
   }
   for (const StateTensor& slot : state) text += fmt::format("{} {} {}\n", slot.name, slot.offset, slot.elements);
-  for (const Bucket& bucket : buckets) text += fmt::format("bucket {} {}\n", bucket.begin, bucket.end);
+  for (const ReduceStep& step : reduce) text += fmt::format("reduce {} {}\n", step.range.begin, step.range.end);
+  for (const OptimizeStep& step : optimize) {
+    text += fmt::format("optimize {} {}\n", step.bucket.begin, step.bucket.end);
+    for (const OptimizeSegment& segment : step.segments) {
+      text += fmt::format("  {} {} {} {} {}\n", segment.range.begin, segment.range.end, segment.lr_scale,
+                          segment.l2_decay, segment.decoupled_decay);
+    }
+  }
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }

@@ -11,6 +11,7 @@
 
 #include "graph/graph.h"
 #include "graph/planner.h"
+#include "graph/update_plan.h"
 
 namespace athanor {
 
@@ -36,6 +37,7 @@ struct PlannedStep {
   std::string implementation;
   std::size_t scratch_offset = 0;  ///< in the lane arena (shared arena for prologue steps)
   std::size_t scratch_bytes = 0;
+  std::string algorithm = "";  ///< NodeChoice::algorithm
 };
 
 /// A tensor of the state arena. Offsets and counts are in elements.
@@ -47,12 +49,6 @@ struct StateTensor {
   bool is_statistic = false;
   double momentum = 0;      ///< of a running statistic
   std::int64_t groups = 1;  ///< of the convolution whose weights these are: layouts see [g, O/g, I/g, KH, KW]
-};
-
-/// A range of the outputs arena (elements) that is reduced as one; in the order in which backward finishes.
-struct Bucket {
-  std::size_t begin = 0;
-  std::size_t end = 0;
 };
 
 struct MetricSlot {
@@ -68,7 +64,8 @@ struct Plan {
   std::vector<PlannedStep> shard;     ///< once per shard
   std::vector<StateTensor> state;     ///< parameters in the order backward finishes them, then statistics
   std::vector<MetricSlot> metrics;
-  std::vector<Bucket> buckets;
+  std::vector<ReduceStep> reduce;      ///< covers the outputs arena; none: evaluation
+  std::vector<OptimizeStep> optimize;  ///< in the order of `reduce`
 
   std::size_t lane_bytes = 0;
   std::size_t shared_bytes = 0;
@@ -86,8 +83,9 @@ struct Plan {
   std::string fingerprint() const;
 };
 
-/// Layout, hoisting, liveness: from a graph (differentiated, without dead code, fused) to a plan. `state_of` is a plan
-/// whose state arena this one shares (an evaluation plan beside a training plan), or nullptr.
+/// Layout, hoisting, liveness: from a graph (differentiated, without dead code, fused) to a plan whose reduce and
+/// optimize steps their providers still have to add. `state_of` is a plan whose state arena this one shares (an
+/// evaluation plan beside a training plan), or nullptr.
 Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of = nullptr);
 
 }  // namespace athanor

@@ -17,7 +17,10 @@ const RegisterSchema kCrossEntropy{
                      "Share of the target that goes to all classes alike (Szegedy et al. 2016).")
                     .at_least(0)
                     .at_most(1),
-                reals("class_weights", std::vector<double>{}, "One factor per class; none: all 1.").at_least(0)},
+                reals("class_weights", std::vector<double>{},
+                      "One factor per class; none: all 1. The mean is the sum over the samples by the sum of their "
+                      "labels' factors: of each shard in training, of the whole split in evaluation.")
+                    .at_least(0)},
      .shorthand = {}}};
 const RegisterSchema kMeanSquaredError{
     "loss", {.name = "mse", .doc = "Mean squared error against the one-hot label.", .fields = {}, .shorthand = {}}};
@@ -49,7 +52,7 @@ Attributes with_defaults(const LossSpec& loss) {
 }
 
 ValueId class_weights(Builder& builder, const LossSpec& loss, const Attributes& attributes, std::int64_t classes) {
-  const auto& weights = attributes.get<std::vector<double>>("class_weights");
+  const std::vector<double> weights = class_weights_of(attributes);
   if (weights.empty()) return kNoValue;
   if (static_cast<std::int64_t>(weights.size()) != classes) {
     refuse(loss.place,
@@ -62,6 +65,11 @@ ValueId class_weights(Builder& builder, const LossSpec& loss, const Attributes& 
 }
 
 }  // namespace
+
+std::vector<double> class_weights_of(const Attributes& loss) {
+  const AttributeValue* weights = loss.find("class_weights");
+  return weights == nullptr ? std::vector<double>{} : std::get<std::vector<double>>(*weights);
+}
 
 LossValues build_loss(Builder& builder, ValueId logits, ValueId labels, const LossSpec& loss) {
   const Attributes attributes = with_defaults(loss);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/location.h"
 #include "config/attributes.h"
@@ -18,9 +19,12 @@ struct LossSpec {
 };
 
 struct LossValues {
-  ValueId mean;        ///< float32 [1], over the shard
-  ValueId per_sample;  ///< float32 [N]
+  ValueId mean;  ///< float32 [1], over the shard: with class weights, Σ of per_sample / Σ of the labels' weights
+  ValueId per_sample;  ///< float32 [N], times the label's class weight
 };
+
+/// One factor per class, as the recipe gives them; empty: all 1. `loss`: the attributes of any loss.
+std::vector<double> class_weights_of(const Attributes& loss);
 
 /// Adds the loss of float32 logits [N, classes] against int32 labels [N] (−1: masked out). Losses other than
 /// cross-entropy compare with the one-hot label. Throws UsageError for an unknown name, or class weights that are not

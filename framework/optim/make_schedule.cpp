@@ -73,21 +73,6 @@ const RegisterSchema kPlateau{
             real("min_lr", 0.0, "Lowest rate.").at_least(0),
             real("eps", 1e-8, "Smaller reductions are left out.").at_least(0)})};
 
-Attributes with_defaults(std::string_view name, const Attributes& given) {
-  const Schema* schema = find_schema("schedule", name);
-  if (schema == nullptr) {
-    std::vector<std::string> names;
-    for (const Schema* known : schemas_of("schedule")) names.push_back(known->name);
-    throw UsageError("unknown schedule '{}'; choose one of {}", name, fmt::join(names, ", "));
-  }
-  Attributes values = schema->defaults();
-  for (const auto& [key, value] : given.entries()) values.set(key, value);
-  for (const Field& field : schema->fields) {
-    if (values.find(field.name) == nullptr) throw UsageError("schedule {} needs {}: {}", name, field.name, field.doc);
-  }
-  return values;
-}
-
 std::int64_t warmup_steps(const Attributes& values, const ScheduleContext& context) {
   const std::int64_t steps = values.integer("warmup_steps");
   const double epochs = values.real("warmup_epochs");
@@ -164,7 +149,7 @@ ScheduleShape shape_of(std::string_view name, const Attributes& values, std::int
 
 Schedule make_schedule(std::string_view name, const Attributes& attributes, const ScheduleContext& context) {
   ATHANOR_CHECK(context.steps_per_epoch > 0 && context.total_steps > 0, "a run without steps");
-  const Attributes values = with_defaults(name, attributes);
+  const Attributes values = complete("schedule", name, attributes);
   const AttributeValue* unit = values.find("per");
   const bool per_epoch = unit != nullptr && std::get<std::string>(*unit) == "epoch";
   const std::int64_t warmup = warmup_steps(values, context);

@@ -68,4 +68,20 @@ std::vector<OptimizeStep> plan_optimize_steps(const OptimizerSpec& spec, const s
   return steps;
 }
 
+std::vector<OptimizeStep> plan_optimize_steps(const OptimizerSpec& spec, const std::vector<ParameterGroup>& groups,
+                                              const Plan& plan) {
+  std::vector<ArenaParameter> parameters;
+  for (const StateTensor& tensor : plan.state) {
+    if (tensor.is_statistic) continue;
+    parameters.push_back(
+        {tensor.name, static_cast<std::int64_t>(tensor.offset), static_cast<std::int64_t>(tensor.elements)});
+  }
+  const auto end = static_cast<std::int64_t>(plan.parameter_elements);
+  std::vector<ArenaRange> buckets;
+  for (const ReduceStep& step : plan.reduce) {
+    if (step.range.begin < end) buckets.push_back({step.range.begin, std::min(step.range.end, end)});
+  }
+  return plan_optimize_steps(spec, groups, std::move(parameters), buckets);
+}
+
 }  // namespace athanor

@@ -12,18 +12,6 @@ namespace {
 
 using kernels::OptimizerRule;
 
-Attributes with_defaults(std::string_view name, const Attributes& given) {
-  const Schema* schema = find_schema("optimizer", name);
-  if (schema == nullptr) {
-    std::vector<std::string> names;
-    for (const Schema* known : schemas_of("optimizer")) names.push_back(known->name);
-    throw UsageError("unknown optimizer '{}'; choose one of {}", name, fmt::join(names, ", "));
-  }
-  Attributes values = schema->defaults();
-  for (const auto& [key, value] : given.entries()) values.set(key, value);
-  return values;
-}
-
 void set_sgd(OptimizerSpec& spec, const Attributes& values) {
   spec.momentum = values.real("momentum");
   spec.dampening = values.real("dampening");
@@ -88,7 +76,7 @@ void set_adam_scalars(kernels::StepScalars& scalars, const OptimizerSpec& spec, 
 }  // namespace
 
 OptimizerSpec make_optimizer(std::string_view name, const Attributes& attributes) {
-  const Attributes values = with_defaults(name, attributes);
+  const Attributes values = complete("optimizer", name, attributes);
   OptimizerSpec spec;
   spec.name = name;
   spec.lr = values.real("lr");

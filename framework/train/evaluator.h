@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "backend/executable.h"
 #include "data/loader.h"
@@ -10,15 +11,18 @@
 namespace athanor {
 
 struct Evaluation {
-  double loss = 0;      ///< mean over the samples
+  double loss = 0;      ///< mean over the samples; with class weights, their sum by the sum of the labels' weights
   double accuracy = 0;  ///< 0–1
   double top5 = 0;      ///< 0–1
   std::int64_t samples = 0;
 };
 
 /// Goes through `loader` (evaluate mode) from the front and restarts it at the end, for the next time.
+/// `class_weights`: those of the loss (class_weights_of), or none; the mean is PyTorch's, over the whole split.
 /// `averaged`: with the averaged weights. `stop`: asked before every batch; where it says yes, the evaluation ends
 /// there and `samples` is 0. Throws what the loader throws.
-Evaluation evaluate(Executable& executable, Loader& loader, bool averaged, const std::function<bool()>& stop = {});
+/// Allocates when it begins and when it ends, nothing for each batch.
+Evaluation evaluate(Executable& executable, Loader& loader, std::span<const double> class_weights, bool averaged,
+                    const std::function<bool()>& stop = {});
 
 }  // namespace athanor

@@ -8,12 +8,12 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <optional>
 #include <string_view>
 
 #include "base/host_name.h"
+#include "base/text_file.h"
 #include "kernels/isa.h"
 
 namespace athanor {
@@ -22,11 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
-std::string read_text(const fs::path& file) {
-  std::ifstream in(file);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 /// The first number in `text`; nothing for "max" and for what cannot be read.
 std::optional<std::uint64_t> leading_number(std::string_view text) {

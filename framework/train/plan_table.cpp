@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <map>
 
+#include "backend/reference_implementation.h"
 #include "graph/op.h"
 
 namespace athanor {
@@ -67,7 +67,7 @@ class TableMaker {
 
   void add_step(const PlannedStep& step, std::string_view section) {
     const Node& node = plan_.graph.node(step.node);
-    const bool is_reference = is_reference_kernel(step.implementation);
+    const bool is_reference = is_reference_implementation(step.implementation);
     table_.steps.push_back({section, node.layer, node.op->name, step.implementation, is_reference});
     table_.reference_steps += is_reference ? 1 : 0;
     // What runs once per update (casts, reordered weights) is no layer's work on an image.
@@ -163,17 +163,6 @@ class TableMaker {
 
 PlanTable make_plan_table(const Plan& plan, std::int64_t rows) {
   return TableMaker(plan, rows).make();
-}
-
-bool is_reference_kernel(std::string_view implementation) {
-  const auto is_word = [&](std::size_t at) {
-    return at < implementation.size() && std::isalnum(static_cast<unsigned char>(implementation[at])) != 0;
-  };
-  for (std::size_t at = implementation.find("ref"); at != std::string_view::npos;
-       at = implementation.find("ref", at + 1)) {
-    if ((at == 0 || !is_word(at - 1)) && !is_word(at + 3)) return true;
-  }
-  return false;
 }
 
 }  // namespace athanor

@@ -46,9 +46,6 @@ struct PlanTable {
 /// `rows` is the images of one shard.
 PlanTable make_plan_table(const Plan& plan, std::int64_t rows);
 
-/// Whether an implementation is one of oneDNN's reference kernels ("ref:any"), which are many times slower.
-bool is_reference_kernel(std::string_view implementation);
-
 /// "onednn:jit_1x1:avx512_core" as "onednn:jit_1x1", "onednn:x64:gemm:jit" as "onednn:gemm", our own kernels as
 /// "athanor"; several after one another, the common first word once: "onednn:jit, jit_1x1".
 std::vector<std::string> short_implementations(const std::vector<std::string>& implementations);

@@ -37,7 +37,7 @@ void put(Piece& piece, fmt::format_string<Args...> format, Args&&... args) {
   fmt::format_to(std::back_inserter(piece), format, std::forward<Args>(args)...);
 }
 
-void append(fmt::memory_buffer& line, std::string_view text) {
+void append_text(fmt::memory_buffer& line, std::string_view text) {
   line.append(text.data(), text.data() + text.size());
 }
 
@@ -161,23 +161,23 @@ void Progress::draw(Clock::time_point now) {
     if (fits[i]) used += needed;
   }
   line_.clear();
-  append(line_, "\r");
+  append_text(line_, "\r");
   if (used + kNarrowestBar + 4 <= width) {
     const std::size_t bar = std::min(kBarWidth, width - used - 4);
     const double done = total_steps_ > 0 ? static_cast<double>(last_.step) / static_cast<double>(total_steps_) : 0;
     const auto full = static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * static_cast<double>(bar));
     fmt::format_to(std::back_inserter(line_), "[{}{:=<{}}{}{:.<{}}]", colour_ ? "\x1b[36m" : "", "", full,
                    colour_ ? "\x1b[0m" : "", "", bar - full);
-    if (used > 0) append(line_, "  ");
+    if (used > 0) append_text(line_, "  ");
   }
   bool first = true;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     if (!fits[i]) continue;
-    if (!first) append(line_, "  ");
-    append(line_, {pieces[i].data(), pieces[i].size()});
+    if (!first) append_text(line_, "  ");
+    append_text(line_, {pieces[i].data(), pieces[i].size()});
     first = false;
   }
-  append(line_, "\x1b[K");
+  append_text(line_, "\x1b[K");
   std::fwrite(line_.data(), 1, line_.size(), out_);
   std::fflush(out_);
   drawn_ = true;

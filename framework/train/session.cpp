@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "comm/buckets.h"
 #include "models/initialize.h"
+#include "optim/optimize_plan.h"
 
 namespace athanor {
 namespace {
@@ -12,10 +14,9 @@ std::string at(const Recipe& recipe, std::string_view key) {
   return place.empty() ? std::string(key) : fmt::format("{}: {}", place, key);
 }
 
-std::vector<double> per_channel(const std::vector<double>& values, std::int64_t channels, double fallback) {
-  if (values.empty()) return std::vector<double>(static_cast<std::size_t>(channels), fallback);
-  if (values.size() == 1) return std::vector<double>(static_cast<std::size_t>(channels), values[0]);
-  return values;
+/// Per channel, or one for all.
+std::vector<double> given_or(const std::vector<double>& values, double otherwise) {
+  return values.empty() ? std::vector<double>{otherwise} : values;
 }
 
 DType compute_type(const Recipe& recipe) {
@@ -28,8 +29,8 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .height = info.height,
           .width = info.width,
           .classes = info.classes,
-          .mean = per_channel(recipe.data.mean, info.channels, 0),
-          .std = per_channel(recipe.data.stddev, info.channels, 1),
+          .mean = given_or(recipe.data.mean, 0),
+          .std = given_or(recipe.data.stddev, 1),
           .loss = {recipe.loss.name, recipe.loss.attributes},
           .compute_dtype = compute_type(recipe),
           .loss_scale = 1.0 / static_cast<double>(shards)};
@@ -44,10 +45,10 @@ Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, c
 Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator) {
   const int cpus = std::max(1, hardware.allowed_cpus / communicator.local_size());
   Sizing sizing{.shards = recipe.train.shards > 0 ? recipe.train.shards : communicator.size()};
-  const std::int64_t local_shards = (sizing.shards + communicator.size() - 1) / communicator.size();
+  sizing.local_shards = (sizing.shards + communicator.size() - 1) / communicator.size();
   sizing.shard_threads = recipe.train.shard_threads;
-  if (sizing.shard_threads == 0) sizing.shard_threads = std::max<std::int64_t>(1, cpus / local_shards);
-  sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / sizing.shard_threads, 1, local_shards));
+  if (sizing.shard_threads == 0) sizing.shard_threads = std::max<std::int64_t>(1, cpus / sizing.local_shards);
+  sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / sizing.shard_threads, 1, sizing.local_shards));
   sizing.evaluation_rows = (recipe.eval.batch + sizing.shards - 1) / sizing.shards * sizing.shards;
   return sizing;
 }
@@ -103,14 +104,8 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
                                *planner, shards, threads, &plans.training);
   plans.optimizer = make_optimizer(recipe.optimizer.named.name, recipe.optimizer.named.attributes);
   plans.optimizer.ema = recipe.ema;
-  std::vector<ArenaParameter> parameters;
-  for (const StateTensor& tensor : plans.training.state) {
-    if (tensor.is_statistic) continue;
-    parameters.push_back(
-        {tensor.name, static_cast<std::int64_t>(tensor.offset), static_cast<std::int64_t>(tensor.elements)});
-  }
-  const ArenaRange all{0, static_cast<std::int64_t>(plans.training.parameter_elements)};
-  plans.optimize_steps = plan_optimize_steps(plans.optimizer, recipe.optimizer.groups, parameters, {all});
+  plans.training.reduce = plan_reduce_steps(plans.training, bucket_sizes(recipe.comm.bucket_mb));
+  plans.training.optimize = plan_optimize_steps(plans.optimizer, recipe.optimizer.groups, plans.training);
   return plans;
 }
 
@@ -161,7 +156,7 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
   return {.training = &plans.training,
           .evaluation = &plans.evaluation,
           .optimizer = plans.optimizer,
-          .optimize_steps = plans.optimize_steps,
+          .local_shards = static_cast<int>(sizing.local_shards),
           .lanes = sizing.lanes,
           .seed = recipe.train.seed,
           .communicator = &communicator};

@@ -26,7 +26,8 @@ namespace athanor {
 struct Sizing {
   std::int64_t shards = 1;
   std::int64_t shard_threads = 1;
-  int lanes = 1;  ///< shards side by side
+  std::int64_t local_shards = 1;  ///< of this rank
+  int lanes = 1;                  ///< shards side by side
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;
   std::int64_t evaluation_rows = 0;  ///< rows of an evaluation batch: shards × rows of a shard
@@ -47,7 +48,6 @@ struct Plans {
   Plan training;
   Plan evaluation;
   OptimizerSpec optimizer;
-  std::vector<OptimizeStep> optimize_steps;
 };
 
 /// The model of a recipe, or the one that a C++ program gives instead.

@@ -9,7 +9,6 @@
 #include <map>
 
 #include "backend/backend.h"
-#include "backend/cpu/ceiling_candidates.h"
 #include "base/random.h"
 #include "graph/op.h"
 #include "train/session.h"
@@ -160,7 +159,7 @@ struct Times {
 };
 
 /// Rounds of steps, products alone, profile, steps: each kind sees the same machine.
-Times measure(Bench& bench, cpu::Ceiling* ceiling, double seconds) {
+Times measure(Bench& bench, Ceiling* ceiling, double seconds) {
   constexpr double kRoundSeconds = 1;
   const int rounds = static_cast<int>(std::ceil(std::max(seconds, kRoundSeconds) / kRoundSeconds));
   const double round_s = seconds / rounds;
@@ -200,11 +199,9 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   Bench bench(recipe, options);
   for (int i = 0; i < kWarmUpSteps; ++i) bench.step_s();
   result.peak_bytes = peak_resident_bytes();
-  std::unique_ptr<cpu::Ceiling> ceiling;
-  if (bench.backend().name() == "cpu") {
-    ceiling = std::make_unique<cpu::Ceiling>(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
-    ceiling->run();
-  }
+  const std::unique_ptr<Ceiling> ceiling =
+      bench.backend().make_ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
+  if (ceiling != nullptr) ceiling->run();
   const Times times = measure(bench, ceiling.get(), (1 - kSearchShare) * options.seconds);
 
   const Sizing& sizing = bench.sizing();
@@ -226,7 +223,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
     if (!node.op->flops) continue;
     const double flops = node.op->flops(bench.plan().graph, node) * static_cast<double>(sizing.shards);
     result.flops_per_step += flops;
-    if (cpu::is_product(node)) result.products_flops_per_step += flops;
+    if (is_product(node)) result.products_flops_per_step += flops;
   }
   result.gflop_per_s = result.flops_per_step * 1e-9 / result.step_s.median;
   const std::int64_t waves = (sizing.shards + sizing.lanes - 1) / sizing.lanes;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/ceiling.h"
+#include "backend/ceiling.h"
 #include "train/recipe.h"
 
 namespace athanor {
@@ -52,7 +52,7 @@ struct StepBenchmark {
 
   double ceiling_s = 0;      ///< median time of the products alone; 0 on a back end without a known ceiling
   double ceiling_share = 0;  ///< ceiling_s ÷ median step time
-  std::vector<cpu::CeilingProduct> products;
+  std::vector<CeilingProduct> products;
 
   std::size_t memory_plan_bytes = 0;       ///< what the executable allocates
   std::size_t peak_bytes = 0;              ///< of the process, before the ceiling took memory of its own

@@ -29,9 +29,9 @@ Json ops_json(const std::vector<OpShare>& ops) {
   return list;
 }
 
-Json products_json(const std::vector<cpu::CeilingProduct>& products) {
+Json products_json(const std::vector<CeilingProduct>& products) {
   Json list = Json::array();
-  for (const cpu::CeilingProduct& product : products) {
+  for (const CeilingProduct& product : products) {
     list.push_back({{"op", product.op},
                     {"layer", product.layer},
                     {"shapes", product.shapes},
@@ -103,7 +103,7 @@ void print_step_benchmark(std::FILE* out, const StepBenchmark& b) {
   fmt::print(out, "\n  Fastest of each product (time of one; plan: time of the planner's free choice over it)\n");
   fmt::print(out, "  {:<24} {:<34} {:>5} {:>9} {:>8} {:>6}  {}\n", "op", "shapes", "nodes", "us", "GFLOP/s", "plan",
              "implementation, layouts");
-  for (const cpu::CeilingProduct& p : b.products) {
+  for (const CeilingProduct& p : b.products) {
     fmt::print(out, "  {:<24} {:<34} {:>5} {:>9.1f} {:>8.1f} {:>6.2f}  {}, {}\n", p.op, p.shapes, p.nodes,
                p.seconds * 1e6, p.seconds > 0 ? p.flops * 1e-9 / p.seconds : 0, p.planned_slowdown, p.implementation,
                p.layouts);

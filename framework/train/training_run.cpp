@@ -190,7 +190,8 @@ void TrainingRun::evaluate_now(std::int64_t step, const StopRequest& stop) {
 
 /// An evaluation that a stop request cut short is not reported; its `samples` is 0.
 Evaluation TrainingRun::report(std::int64_t step, std::string_view split, Loader& loader, const StopRequest& stop) {
-  const Evaluation result = evaluate(parts_.executable, loader, parts_.optimizer.ema.enabled(), stop);
+  const Evaluation result = evaluate(parts_.executable, loader, class_weights_of(parts_.recipe.loss.attributes),
+                                     parts_.optimizer.ema.enabled(), stop);
   if (result.samples == 0) return result;
   const EvalLine line{.step = step,
                       .epoch = (step + parts_.sizing.steps_per_epoch - 1) / parts_.sizing.steps_per_epoch,

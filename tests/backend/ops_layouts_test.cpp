@@ -92,7 +92,8 @@ std::vector<Bytes> outputs_of(const OpCase& test, const Layout& layout, bool& us
   }
   Bytes scratch(choice.scratch_bytes + 64);
   void* aligned = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
-  op.prepare({graph, node, in, out, choice.inputs, choice.outputs, aligned, 2, 42})();
+  op.prepare(
+      {graph, node, in, out, choice.inputs, choice.outputs, aligned, 2, 42, choice.implementation, choice.algorithm})();
   std::vector<Bytes> results;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     results.push_back(moved(graph.value(outputs[i]), memory[inputs.size() + i], choice.outputs[i], kPlain));
@@ -124,11 +125,9 @@ std::vector<OpCase> cases() {
   const Attributes norm{{"eps", 1e-5}, {"momentum", 0.1}, {"activation", std::string("relu")}, {"residual", false}};
   Attributes residual = norm;
   residual.set("residual", true);
-  const Attributes window{{"kernel", List{2, 2}},
-                          {"stride", List{2, 2}},
-                          {"padding", List{0, 0}},
-                          {"count_include_pad", true},
-                          {"input_size", List{4, 6}}};
+  const Attributes window{{"kernel", List{2, 2}}, {"stride", List{2, 2}}};
+  Attributes window_backward = window;
+  window_backward.set("input_size", List{4, 6});
   const Attributes random{{"rate", 0.4}, {"key", std::int64_t{99}}};
   std::vector<OpCase> all{
       {"batch_norm", {x, channel, channel, kAbsent}, norm},
@@ -149,17 +148,16 @@ std::vector<OpCase> cases() {
       {"shortcut_a", {x}, {{"stride", std::int64_t{1}}, {"channels", std::int64_t{37}}}},
       {"shortcut_a_backward", {half}, {{"stride", std::int64_t{2}}, {"input_shape", List{16, 4, 6}}}},
       {"max_pool2d", {x}, window},
-      {"max_pool2d_backward", {half, index}, window, 1},
+      {"max_pool2d_backward", {half, index}, window_backward, 1},
       {"avg_pool2d", {x}, window},
-      {"avg_pool2d_backward", {half}, window},
+      {"avg_pool2d_backward", {half}, window_backward},
       {"global_avg_pool", {x}, {}},
       {"dropout", {x, samples, epoch}, random},
       {"stochastic_depth", {x, samples, epoch}, random},
   };
   for (const char* name : {"relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu"}) {
-    const Attributes attributes{{"slope", 0.01}, {"approximate", std::string("none")}};
-    all.push_back({name, {x}, attributes});
-    all.push_back({std::string(name) + "_backward", {x, x}, attributes, 1});
+    all.push_back({name, {x}, {}});
+    all.push_back({std::string(name) + "_backward", {x, x}, {}, 1});
   }
   return all;
 }

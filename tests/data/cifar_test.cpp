@@ -24,7 +24,7 @@ Bytes records(int first, int count, std::size_t label_bytes = 1) {
   return bytes;
 }
 
-std::unique_ptr<Dataset> open(const test::TempFolder& folder, Split split, std::int64_t test_from_train = 0) {
+std::unique_ptr<Dataset> open(const test::TemporaryFolder& folder, Split split, std::int64_t test_from_train = 0) {
   return open_dataset("cifar10", {{"path", folder.text()}, {"test_from_train", test_from_train}}, split);
 }
 
@@ -39,7 +39,7 @@ std::vector<int> first_bytes(const Dataset& dataset) {
 }
 
 TEST(Cifar, TakesTheBatchesThatExistInOrder) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   write_file(folder / "data_batch_4.bin", records(20, 2));
   write_file(folder / "data_batch_1.bin", records(10, 3));
   write_file(folder / "test_batch.bin", records(30, 4));
@@ -51,7 +51,7 @@ TEST(Cifar, TakesTheBatchesThatExistInOrder) {
 }
 
 TEST(Cifar, HoldsOutTheLastTrainingRecordsWhenAsked) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   write_file(folder / "data_batch_1.bin", records(10, 3));
   write_file(folder / "data_batch_2.bin", records(20, 2));
   EXPECT_THAT(data_error_of([&] { open(folder, Split::test); }),
@@ -65,7 +65,7 @@ TEST(Cifar, HoldsOutTheLastTrainingRecordsWhenAsked) {
 }
 
 TEST(Cifar, SizeThatIsNoMultipleOfTheRecordIsRefused) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   Bytes bytes = records(0, 3);
   bytes.resize(bytes.size() - 73);
   write_file(folder / "data_batch_1.bin", bytes);
@@ -77,7 +77,7 @@ TEST(Cifar, SizeThatIsNoMultipleOfTheRecordIsRefused) {
 }
 
 TEST(Cifar, LabelOutOfRangeNamesItsOffset) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   Bytes bytes = records(0, 3);
   bytes[3073] = 10;
   write_file(folder / "data_batch_1.bin", bytes);
@@ -86,12 +86,12 @@ TEST(Cifar, LabelOutOfRangeNamesItsOffset) {
 }
 
 TEST(Cifar, MissingFolderIsADataError) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   EXPECT_THAT(data_error_of([&] { open(folder, Split::train); }), HasSubstr("data_batch_1.bin"));
 }
 
 TEST(Cifar100, ReadsFineAndCoarseLabels) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   write_file(folder / "train.bin", records(30, 5, 2));
   write_file(folder / "test.bin", records(0, 2, 2));
   const auto fine = open_dataset("cifar100", {{"path", folder.text()}}, Split::train);

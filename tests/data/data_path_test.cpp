@@ -8,7 +8,7 @@ namespace athanor {
 namespace {
 
 TEST(DataPath, TakesTheVariableOrTheFolderBesideOrSaysWhatToSet) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   const std::string template_path = "${ATHANOR_DATA}/mnist";
   ASSERT_EQ(setenv("ATHANOR_DATA", "/data sets", 1), 0);
   EXPECT_EQ(resolve_data_path(template_path), "/data sets/mnist");

@@ -21,7 +21,7 @@ Bytes some_images(std::uint32_t count) {
 }
 
 TEST(Idx, ReadsRawAndGzipByEitherName) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   const Bytes images = some_images(3);
   write_file(folder / "raw", images);
   write_file(folder / "packed.gz", gzipped(images));
@@ -35,7 +35,7 @@ TEST(Idx, ReadsRawAndGzipByEitherName) {
 }
 
 TEST(Idx, WrongMagicNamesBothKinds) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   write_file(folder / "labels", some_images(3));
   EXPECT_THAT(data_error_of([&] { read_idx_labels(folder / "labels", 10); }),
               AllOf(HasSubstr((folder / "labels").string()), HasSubstr("offset 0"),
@@ -45,7 +45,7 @@ TEST(Idx, WrongMagicNamesBothKinds) {
 }
 
 TEST(Idx, TruncatedFilesSayWhatIsThere) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   Bytes images = some_images(3);
   images.resize(images.size() - 7);
   write_file(folder / "raw", images);
@@ -61,7 +61,7 @@ TEST(Idx, TruncatedFilesSayWhatIsThere) {
 }
 
 TEST(Idx, DamagedGzipIsFound) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   Bytes packed = gzipped(some_images(30));
   packed[packed.size() - 6] ^= 0x40;  // in the checksum
   write_file(folder / "checksum.gz", packed);
@@ -76,7 +76,7 @@ TEST(Idx, DamagedGzipIsFound) {
 }
 
 TEST(Idx, TrailingBytesAreFound) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   Bytes images = some_images(3);
   images.push_back(1);
   write_file(folder / "raw", images);
@@ -91,7 +91,7 @@ TEST(Idx, TrailingBytesAreFound) {
 }
 
 TEST(Idx, HugeCountsAreRefusedBeforeAllocation) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   write_file(folder / "raw", idx_file(kImages, {0xffffffffu, 4096, 4096}, pattern(100)));
   EXPECT_THAT(data_error_of([&] { read_idx_images(folder / "raw"); }), HasSubstr("truncated"));
   write_file(folder / "packed.gz", gzipped(idx_file(kImages, {0xffffffffu, 4096, 4096}, pattern(100))));
@@ -102,13 +102,13 @@ TEST(Idx, HugeCountsAreRefusedBeforeAllocation) {
 }
 
 TEST(Idx, LabelsOutOfRangeNameTheSample) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   write_file(folder / "labels", idx_file(kLabels, {4}, {3, 9, 10, 0}));
   EXPECT_THAT(data_error_of([&] { read_idx_labels(folder / "labels", 10); }),
               AllOf(HasSubstr("offset 10"), HasSubstr("label 10 of sample 2"), HasSubstr("want 0 to 9")));
 }
 
-void write_mnist(const test::TempFolder& folder, std::uint32_t images, std::uint32_t labels) {
+void write_mnist(const test::TemporaryFolder& folder, std::uint32_t images, std::uint32_t labels) {
   for (const char* prefix : {"train", "t10k"}) {
     write_file(folder / (std::string(prefix) + "-images-idx3-ubyte"), some_images(images));
     write_file(folder / (std::string(prefix) + "-labels-idx1-ubyte.gz"),
@@ -117,7 +117,7 @@ void write_mnist(const test::TempFolder& folder, std::uint32_t images, std::uint
 }
 
 TEST(Mnist, CountsMustAgree) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   write_mnist(folder, 3, 5);
   EXPECT_THAT(data_error_of([&] {
                 open_dataset("mnist", {{"path", folder.text()}}, Split::train);
@@ -126,9 +126,9 @@ TEST(Mnist, CountsMustAgree) {
 }
 
 TEST(Mnist, FingerprintIgnoresPackingAndSeesLabels) {
-  const test::TempFolder folder, other;
+  const test::TemporaryFolder folder, other;
   write_mnist(folder, 5, 5);
-  const auto fingerprint = [](const test::TempFolder& of, Split split) {
+  const auto fingerprint = [](const test::TemporaryFolder& of, Split split) {
     return open_dataset("mnist", {{"path", of.text()}}, split)->info().fingerprint;
   };
   const std::string before = fingerprint(folder, Split::train);
@@ -143,7 +143,7 @@ TEST(Mnist, FingerprintIgnoresPackingAndSeesLabels) {
 }
 
 TEST(Mnist, MissingFilesSayWhatToSet) {
-  const test::TempFolder folder;
+  const test::TemporaryFolder folder;
   EXPECT_THAT(data_error_of([&] {
                 open_dataset("mnist", {{"path", folder.text()}}, Split::train);
               }),

@@ -44,7 +44,7 @@ std::string output_of(const std::string& command) {
 }
 
 TEST(CheckpointFile, RoundTripKeepsEveryBit) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   CheckpointContents contents = sample_contents();
   const float odd[] = {-0.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::denorm_min(),
                        -std::numeric_limits<float>::infinity()};
@@ -56,7 +56,7 @@ TEST(CheckpointFile, RoundTripKeepsEveryBit) {
 }
 
 TEST(CheckpointFile, TensorsLargerThanASlabKeepEveryBit) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   CheckpointContents contents;
   contents.tensors = {sample_tensor("parameters", "long", {2500001}),
                       sample_tensor("parameters", "nested", {1, 3, 1200007}),
@@ -66,14 +66,14 @@ TEST(CheckpointFile, TensorsLargerThanASlabKeepEveryBit) {
 }
 
 TEST(CheckpointFile, EqualContentsAreEqualBytes) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   write_checkpoint(folder / "a.h5", sample_contents());
   write_checkpoint(folder / "b.h5", sample_contents());
   EXPECT_EQ(file_bytes(folder / "a.h5"), file_bytes(folder / "b.h5"));
 }
 
 TEST(CheckpointFile, ReplacesTheFileThatStoodThere) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   CheckpointContents contents = sample_contents();
   write_checkpoint(folder / "a.h5", contents);
   contents.step += 1;
@@ -83,7 +83,7 @@ TEST(CheckpointFile, ReplacesTheFileThatStoodThere) {
 }
 
 TEST(CheckpointFile, OtherProgramsReadIt) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   write_checkpoint(folder / "a.h5", sample_contents());
   const std::string path = (folder / "a.h5").string();
   if (!output_of("h5dump --version").empty()) {
@@ -99,7 +99,7 @@ TEST(CheckpointFile, OtherProgramsReadIt) {
 }
 
 TEST(CheckpointFile, MissingFolderIsNamed) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const std::filesystem::path path = folder / "missing" / "a.h5";
   EXPECT_THAT(storage_error_of([&] { write_checkpoint(path, sample_contents()); }),
               AllOf(HasSubstr(path.string()), HasSubstr("create the folder")));
@@ -107,14 +107,14 @@ TEST(CheckpointFile, MissingFolderIsNamed) {
 }
 
 TEST(CheckpointFile, AFailedWriteLeavesNothingBehind) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "a.h5" / "full");
   EXPECT_THAT(storage_error_of([&] { write_checkpoint(folder / "a.h5", sample_contents()); }), HasSubstr("rename"));
   EXPECT_EQ(files_in(folder.path()), 1u);
 }
 
 TEST(CheckpointFile, NamesThatHdf5CannotHoldAreRefused) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   for (const std::string& name : {std::string("a/b"), std::string(), std::string("."), std::string("a\0b", 3)}) {
     CheckpointContents contents;
     contents.tensors = {sample_tensor("parameters", name, {1})};

@@ -30,7 +30,7 @@ class DamagedCheckpoint : public ::testing::Test {
     return verified;
   }
 
-  TempFolder folder_;
+  TemporaryFolder folder_;
   std::filesystem::path path_ = folder_ / "a.h5";
   std::vector<std::byte> good_;
 };

@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+#include "support/temporary_folder.h"
+
 namespace athanor::launcher_test {
 
 namespace fs = std::filesystem;
@@ -26,25 +28,14 @@ namespace fs = std::filesystem;
 /// Two folders that go away with the test: `home`, where the program runs, and another for what it prints.
 class Folders {
  public:
-  Folders() {
-    std::string name = (fs::temp_directory_path() / "athanor-launcher-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    root_ = name;
-    fs::create_directories(home());
-  }
-  ~Folders() {
-    std::error_code ignored;
-    fs::remove_all(root_, ignored);
-  }
-  Folders(const Folders&) = delete;
-  Folders& operator=(const Folders&) = delete;
+  Folders() { fs::create_directories(home()); }
 
   fs::path home() const { return root_ / "home"; }
   fs::path out() const { return root_ / "out"; }
   fs::path err() const { return root_ / "err"; }
 
  private:
-  fs::path root_;
+  testing::TemporaryFolder root_;
 };
 
 inline std::string read_file(const fs::path& file) {

@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <map>
 
-#include "backend/cpu/planner.h"
-#include "graph/plan.h"
+#include "backend/reference_implementation.h"
+#include "base/error.h"
 #include "models/build.h"
-#include "train/recipe.h"
+#include "train/session.h"
 
 namespace athanor::models_test {
 namespace {
@@ -26,15 +26,6 @@ std::vector<std::string> recipes() {
   return paths;
 }
 
-ModelSpec model_of(const Recipe& recipe) {
-  ModelSpec model;
-  model.name = recipe.model.named.name;
-  model.attributes = recipe.model.named.attributes;
-  model.layers = recipe.model.layers;
-  model.input = Shape(recipe.model.input);
-  return model;
-}
-
 GraphOptions options_of(const Recipe& recipe) {
   const std::map<std::string, Shape> shapes{{"mnist", {1, 28, 28}},
                                             {"fashion_mnist", {1, 28, 28}},
@@ -49,15 +40,17 @@ GraphOptions options_of(const Recipe& recipe) {
   return options;
 }
 
-/// Names of oneDNN's reference kernels are "ref", "ref:any", "simple:any", …; as a part of a longer word it is another.
-bool is_reference(const std::string& implementation) {
-  for (std::size_t at = implementation.find("ref"); at != std::string::npos; at = implementation.find("ref", at + 1)) {
-    const bool begins = at == 0 || std::isalnum(static_cast<unsigned char>(implementation[at - 1])) == 0;
-    const bool ends =
-        at + 3 == implementation.size() || std::isalnum(static_cast<unsigned char>(implementation[at + 3])) == 0;
-    if (begins && ends) return true;
-  }
-  return false;
+/// The plans that `athanor train` makes of it where `cpus` processors are to be had.
+Plans shipped_plans(const std::string& path, int cpus) {
+  Recipe recipe = read_recipe(path);
+  recipe.device = "cpu";
+  Hardware hardware;
+  hardware.allowed_cpus = cpus;
+  const std::optional<DatasetInfo> info = describe_dataset(recipe.data.set.name, recipe.data.set.attributes);
+  if (!info) throw DataError("{}: the shape of {} is not known without its files", path, recipe.data.set.name);
+  const Sizing sizing =
+      size_run(recipe, info->train_size - recipe.data.validation, hardware, *make_self_communicator());
+  return make_plans(recipe, model_of(recipe), *info, sizing);
 }
 
 class ShippedRecipe : public ::testing::TestWithParam<std::string> {};
@@ -70,19 +63,16 @@ TEST_P(ShippedRecipe, StatesItsShardsAndFitsItsData) {
 }
 
 TEST_P(ShippedRecipe, RunsNoReferenceKernel) {
-  const Recipe recipe = read_recipe((kFolder / GetParam()).string());
-  cpu::CpuPlanner planner(1);
-  const Plan training = make_plan(training_graph(model_of(recipe), options_of(recipe)), planner,
-                                  static_cast<int>(recipe.train.shards), 1);
-  GraphOptions options = options_of(recipe);
-  options.batch = 100;
-  const Plan evaluation = make_plan(evaluation_graph(model_of(recipe), options), planner, 1, 1, &training);
-  for (const Plan* plan : {&training, &evaluation}) {
-    for (const auto* section : {&plan->prologue, &plan->shard}) {
-      for (const PlannedStep& step : *section) {
-        EXPECT_FALSE(is_reference(step.implementation))
-            << plan->graph.node(step.node).layer << " " << plan->graph.node(step.node).op->name << ": "
-            << step.implementation;
+  // Two processors, and so many that shards get teams of several threads where the recipe leaves that open.
+  for (const int cpus : {2, 32}) {
+    const Plans plans = shipped_plans((kFolder / GetParam()).string(), cpus);
+    for (const Plan* plan : {&plans.training, &plans.evaluation}) {
+      for (const auto* section : {&plan->prologue, &plan->shard}) {
+        for (const PlannedStep& step : *section) {
+          EXPECT_FALSE(is_reference_implementation(step.implementation))
+              << plan->graph.node(step.node).layer << " " << plan->graph.node(step.node).op->name << ": "
+              << step.implementation << ", " << plan->shard_threads << " threads a shard";
+        }
       }
     }
   }

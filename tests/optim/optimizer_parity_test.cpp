@@ -13,14 +13,14 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<ArenaParameter> kParameters{{"conv.weight", 0, 21}, {"conv.bias", 32, 16}};
+const std::vector<ArenaParameter> kParityParameters{{"conv.weight", 0, 21}, {"conv.bias", 32, 16}};
 const std::vector<ParameterGroup> kGroups{{.match = {"*.bias"}, .weight_decay = 0.02, .lr_scale = 0.5}};
 constexpr std::int64_t kArena = 48;
 
 std::vector<float> to_arena(const std::vector<double>& packed) {
   std::vector<float> arena(kArena, 0.0f);
   std::size_t next = 0;
-  for (const ArenaParameter& parameter : kParameters) {
+  for (const ArenaParameter& parameter : kParityParameters) {
     for (std::int64_t i = 0; i < parameter.elements; ++i) {
       arena[static_cast<std::size_t>(parameter.offset + i)] = static_cast<float>(packed[next++]);
     }
@@ -35,7 +35,7 @@ void expect_close(const std::vector<float>& arena, const json& wanted, const std
   double largest = 0;
   for (const double value : values) largest = std::max(largest, std::abs(value));
   std::size_t next = 0;
-  for (const ArenaParameter& parameter : kParameters) {
+  for (const ArenaParameter& parameter : kParityParameters) {
     for (std::int64_t i = 0; i < parameter.elements; ++i, ++next) {
       const double got = arena[static_cast<std::size_t>(parameter.offset + i)];
       EXPECT_NEAR(got, values[next], 1e-6 * largest) << what << ", " << parameter.name << '[' << i << ']';
@@ -54,7 +54,7 @@ struct CaseRun {
     const std::string name = c["name"];
     spec = make_optimizer(name, test::attributes_of("optimizer", name, c["attributes"]));
     if (c.contains("ema_decay")) spec.ema.decay = c["ema_decay"];
-    plan = plan_optimize_steps(spec, kGroups, kParameters, {{0, 13}, {13, kArena}});
+    plan = plan_optimize_steps(spec, kGroups, kParityParameters, {{0, 13}, {13, kArena}});
     weights = to_arena(test::fixture()["weights"]);
     ema = weights;
     for (const StateSlot& slot : spec.slots) slots.emplace_back(kArena, slot.initial);

@@ -3,41 +3,31 @@
 #include <set>
 #include <utility>
 
+#include "config/complete_attributes.h"
+#include "graph/op.h"
+
 namespace athanor::testing {
 namespace {
 
 using reference::Tensor;
 
-void set_default(Attributes& attributes, std::string_view name, AttributeValue value) {
-  if (attributes.find(name) == nullptr) attributes.set(name, std::move(value));
-}
-
-void fill_attributes(const std::string& op, Attributes& attributes) {
-  using List = std::vector<std::int64_t>;
-  if (op.starts_with("conv2d")) {
-    set_default(attributes, "stride", List{1, 1});
-    set_default(attributes, "padding", List{0, 0});
-    set_default(attributes, "dilation", List{1, 1});
-    set_default(attributes, "groups", std::int64_t{1});
+/// What the node says, complete: the reference's cases also hold what the graph has elsewhere, the run's seed and the
+/// incoming gradient of a loss.
+Attributes node_attributes(const std::string& op, const Attributes& given) {
+  Attributes attributes;
+  for (const auto& [name, value] : given.entries()) {
+    if (name != "seed" && name != "scale") attributes.set(name, value);
   }
-  if (op == "conv2d" || op == "linear" || op.starts_with("batch_norm")) {
-    set_default(attributes, "activation", std::string("none"));
-  }
-  if (op.ends_with("_norm") || op.starts_with("batch_norm")) set_default(attributes, "eps", 1e-5);
-  if (op.ends_with("_backward_weights")) set_default(attributes, "bias", false);
-  if (op.starts_with("max_pool2d") || op.starts_with("avg_pool2d")) {
-    set_default(attributes, "stride", attributes.integers("kernel"));
-    set_default(attributes, "padding", List{0, 0});
-  }
-  if (op.starts_with("avg_pool2d")) set_default(attributes, "count_include_pad", true);
-  if (op.starts_with("gelu")) set_default(attributes, "approximate", std::string("none"));
-  if (op.starts_with("leaky_relu")) set_default(attributes, "slope", 0.01);
-  if (op.starts_with("cross_entropy")) set_default(attributes, "label_smoothing", 0.0);
+  const bool is_window = op.starts_with("max_pool2d") || op.starts_with("avg_pool2d");
+  if (is_window && attributes.find("stride") == nullptr) attributes.set("stride", attributes.integers("kernel"));
+  const std::string problem = complete_attributes(op_named(op).attributes, attributes);
+  ATHANOR_CHECK(problem.empty(), "the reference's case of {}: {}", op, problem);
+  return attributes;
 }
 
 /// The reference's cross_entropy_backward takes the incoming gradient as an attribute, the graph's as an input.
-void lead_with_scale(OpCall& call) {
-  const double scale = reference::attribute_or<double>(call.attributes, "scale", 1.0);
+void lead_with_scale(OpCall& call, const Attributes& given) {
+  const double scale = reference::attribute_or<double>(given, "scale", 1.0);
   call.inputs.insert(call.inputs.begin(), Tensor({1}, {scale}));
 }
 
@@ -50,11 +40,10 @@ void place_residual(OpCall& call) {
 }  // namespace
 
 OpCall op_call(const std::string& op, const reference::Case& given) {
-  OpCall call{op, given.attributes, {given.inputs.begin(), given.inputs.end()}, 0};
-  fill_attributes(op, call.attributes);
+  OpCall call{op, node_attributes(op, given.attributes), {given.inputs.begin(), given.inputs.end()}, 0};
   if (op == "conv2d" || op == "linear" || op == "cross_entropy") call.inputs.resize(3);
   if (op == "cross_entropy_backward") {
-    lead_with_scale(call);
+    lead_with_scale(call, given.attributes);
     call.inputs.resize(4);
   }
   if (op.starts_with("batch_norm")) place_residual(call);

@@ -24,9 +24,9 @@ class ForcedReorders : public cpu::CpuPlanner {
  public:
   using CpuPlanner::CpuPlanner;
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override {
-    const AttributeValue* to = node.op->name == "reorder" ? node.attributes.find("to") : nullptr;
-    if (to == nullptr) return CpuPlanner::choose(graph, node, inputs);
-    return {.inputs = {inputs[0]}, .outputs = {std::get<Layout>(*to)}, .implementation = "reorder", .scratch_bytes = 0};
+    const Layout to = node.op->name == "reorder" ? node.attributes.text("to") : "";
+    if (to.empty()) return CpuPlanner::choose(graph, node, inputs);
+    return {.inputs = {inputs[0]}, .outputs = {to}, .implementation = "reorder", .scratch_bytes = 0};
   }
 };
 

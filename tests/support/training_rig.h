@@ -8,9 +8,11 @@
 
 #include "backend/cpu/executable.h"
 #include "backend/cpu/planner.h"
+#include "comm/buckets.h"
 #include "comm/communicator.h"
 #include "models/initialize.h"
 #include "models/training_graph.h"
+#include "optim/optimize_plan.h"
 #include "support/parity_data.h"
 
 namespace athanor::testing {
@@ -39,10 +41,12 @@ class TrainingRig {
                              .loss_scale = 1.0 / options.shards};
     cpu::CpuPlanner planner(options.threads);
     plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads);
+    plan_.reduce = plan_reduce_steps(plan_, BucketSizes{});
+    plan_.optimize = plan_optimize_steps(optimizer_, {}, plan_);
     executable_ = cpu::make_executable({.training = &plan_,
                                         .evaluation = nullptr,
                                         .optimizer = optimizer_,
-                                        .optimize_steps = optimize_steps(),
+                                        .local_shards = options.shards,
                                         .lanes = options.lanes,
                                         .seed = kParitySeed,
                                         .communicator = communicator_.get()});
@@ -96,16 +100,6 @@ class TrainingRig {
     info.height = info.width = kParitySide;
     info.classes = kParityClasses;
     return info;
-  }
-
-  std::vector<OptimizeStep> optimize_steps() const {
-    std::vector<ArenaParameter> parameters;
-    for (const StateTensor& tensor : plan_.state) {
-      if (tensor.is_statistic) continue;
-      parameters.push_back(
-          {tensor.name, static_cast<std::int64_t>(tensor.offset), static_cast<std::int64_t>(tensor.elements)});
-    }
-    return plan_optimize_steps(optimizer_, {}, parameters, {{0, static_cast<std::int64_t>(plan_.parameter_elements)}});
   }
 
   /// Weights and biases of convolutions and linears from parity_data.h, everything else as the model starts it.

@@ -8,17 +8,17 @@
 namespace athanor {
 namespace {
 
-const char* const kText = "data: {name: glyphs}\ntrain: {epochs: 1, batch: 64}\noptimizer: {name: sgd, lr: 0.1}\n";
+const char* const kProgramText = "data: {name: glyphs}\ntrain: {epochs: 1, batch: 64}\noptimizer: {name: sgd, lr: 0.1}\n";
 
 TEST(ProgramRecipe, NeedsNoModel) {
-  const Recipe recipe = parse_recipe_without_model(kText, "program");
+  const Recipe recipe = parse_recipe_without_model(kProgramText, "program");
   EXPECT_EQ(recipe.train.batch, 64);
   EXPECT_THAT(resolved_text(recipe), ::testing::HasSubstr("of a C++ program"));
 }
 
 TEST(ProgramRecipe, RefusesAModelThatWouldBeIgnored) {
   try {
-    parse_recipe_without_model(std::string(kText) + "model: {name: alchemy_net}\n", "program");
+    parse_recipe_without_model(std::string(kProgramText) + "model: {name: alchemy_net}\n", "program");
     FAIL() << "it was taken";
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("program:4"));

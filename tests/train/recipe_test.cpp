@@ -51,7 +51,7 @@ void ensure(std::string_view kind, const char* name, std::vector<Field> fields) 
     RegisterSchema(kind, {.name = name, .doc = "", .fields = std::move(fields), .shorthand = {}});
 }
 
-class RecipeTest : public testing::Test {
+class RecipeTest : public ::testing::Test {
  protected:
   void SetUp() override { ensure("loss", "cross_entropy", {real("label_smoothing", 0.0, "").at_least(0).below(1)}); }
 };

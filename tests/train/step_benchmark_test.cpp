@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "backend/reference_implementation.h"
 #include "base/error.h"
 
 namespace athanor {
@@ -58,12 +59,12 @@ TEST(StepBenchmark, CeilingHoldsEveryProductOfTheStep) {
   const StepBenchmark& result = tiny_benchmark();
   int nodes = 0, planned = 0;
   double flops = 0;
-  for (const cpu::CeilingProduct& product : result.products) {
+  for (const CeilingProduct& product : result.products) {
     nodes += product.nodes;
     flops += product.flops * product.nodes * static_cast<double>(result.shards);
     EXPECT_GT(product.seconds, 0) << product.layer;
     EXPECT_GE(product.planned_slowdown, 1) << product.layer;
-    EXPECT_EQ(product.implementation.find("ref:"), std::string::npos) << product.layer;
+    EXPECT_FALSE(is_reference_implementation(product.implementation)) << product.layer;
   }
   for (const OpShare& op : result.ops) {
     if (op.op.starts_with("conv2d") || op.op.starts_with("linear")) planned += op.nodes;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <oneapi/dnnl/dnnl.h>
 
+#include "backend/cpu/ceiling.h"
 #include "backend/cpu/executable.h"
 #include "backend/cpu/planner.h"
 #include "kernels/isa.h"
@@ -29,6 +30,9 @@ class CpuBackend final : public Backend {
   MemoryPlan plan_memory(const ExecutableOptions& options) const override { return cpu::plan_memory(options); }
   std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const override {
     return cpu::make_executable(options);
+  }
+  std::unique_ptr<Ceiling> make_ceiling(const Plan& plan, int lanes, double trial_s) const override {
+    return cpu::make_ceiling(plan, lanes, trial_s);
   }
 };
 

@@ -100,23 +100,31 @@ std::vector<Found> find_products(const Plan& plan) {
   return found;
 }
 
-}  // namespace
+class CpuCeiling final : public Ceiling {
+ public:
+  CpuCeiling(const Plan& plan, int lanes, double trial_s) : shards_(plan.shards), pool_(lanes, plan.shard_threads) {
+    std::vector<Found> found = find_products(plan);
+    allocate(found);
+    for (Found& each : found) choose(each, trial_s / static_cast<double>(found.size()));
+  }
 
-struct Ceiling::State {
-  State(const Plan& plan, int lanes) : shards(plan.shards), pool(lanes, plan.shard_threads) {}
+  double run() override;
+  const std::vector<CeilingProduct>& products() const override { return products_; }
+  std::size_t bytes() const override;
 
+ private:
   void allocate(const std::vector<Found>& found);
   void choose(Found& found, double trial_s);
-  double time(const std::vector<Step>& steps, int repeats);
+  double time(const std::vector<Step>& lane_steps, int repeats);
 
-  int shards;
-  LanePool pool;
-  std::vector<LaneMemory> memory;  // per lane
-  std::vector<CeilingProduct> products;
-  std::vector<std::vector<Step>> steps;  // per product, per lane
+  int shards_;
+  LanePool pool_;
+  std::vector<LaneMemory> memory_;  // per lane
+  std::vector<CeilingProduct> products_;
+  std::vector<std::vector<Step>> steps_;  // per product, per lane
 };
 
-void Ceiling::State::allocate(const std::vector<Found>& found) {
+void CpuCeiling::allocate(const std::vector<Found>& found) {
   std::size_t inputs = 0, outputs = 0, scratch = 0;
   for (const Found& each : found) {
     for (const Candidate& candidate : each.candidates) {
@@ -125,9 +133,9 @@ void Ceiling::State::allocate(const std::vector<Found>& found) {
       scratch = std::max(scratch, candidate.scratch.get_size());
     }
   }
-  memory.resize(static_cast<std::size_t>(pool.lanes()));
-  pool.run([&](int lane) {
-    LaneMemory& mine = memory[static_cast<std::size_t>(lane)];
+  memory_.resize(static_cast<std::size_t>(pool_.lanes()));
+  pool_.run([&](int lane) {
+    LaneMemory& mine = memory_[static_cast<std::size_t>(lane)];
     mine = {ArenaMemory(inputs), ArenaMemory(outputs), ArenaMemory(scratch)};
     fill(mine.inputs);
     mine.outputs.touch();
@@ -135,23 +143,23 @@ void Ceiling::State::allocate(const std::vector<Found>& found) {
   });
 }
 
-double Ceiling::State::time(const std::vector<Step>& lane_steps, int repeats) {
+double CpuCeiling::time(const std::vector<Step>& lane_steps, int repeats) {
   const Clock::time_point start = Clock::now();
-  pool.run([&](int lane) {
+  pool_.run([&](int lane) {
     for (int i = 0; i < repeats; ++i) lane_steps[static_cast<std::size_t>(lane)]();
   });
   return seconds_since(start) / repeats;
 }
 
 /// The best of a few short blocks: what disturbs the machine makes a block longer, never shorter.
-void Ceiling::State::choose(Found& found, double trial_s) {
+void CpuCeiling::choose(Found& found, double trial_s) {
   constexpr int kBlocks = 3, kMostRepeats = 1000;
   const double block_s = trial_s / kBlocks / static_cast<double>(found.candidates.size());
   double best_s = std::numeric_limits<double>::infinity(), planned_s = 0;
   std::vector<Step> best;
   for (const Candidate& candidate : found.candidates) {
     std::vector<Step> bound;
-    for (const LaneMemory& lane : memory) bound.push_back(bind_candidate(candidate, lane));
+    for (const LaneMemory& lane : memory_) bound.push_back(bind_candidate(candidate, lane));
     time(bound, 1);
     double fastest_s = time(bound, 1);
     const int repeats = static_cast<int>(std::clamp(block_s / fastest_s, 1.0, static_cast<double>(kMostRepeats)));
@@ -167,45 +175,36 @@ void Ceiling::State::choose(Found& found, double trial_s) {
   }
   found.product.seconds = best_s;
   found.product.planned_slowdown = planned_s / best_s;
-  steps.push_back(std::move(best));
-  products.push_back(found.product);
+  steps_.push_back(std::move(best));
+  products_.push_back(found.product);
 }
 
-Ceiling::Ceiling(const Plan& plan, int lanes, double trial_s) : state_(std::make_unique<State>(plan, lanes)) {
-  std::vector<Found> found = find_products(plan);
-  state_->allocate(found);
-  for (Found& each : found) state_->choose(each, trial_s / static_cast<double>(found.size()));
-}
-
-Ceiling::~Ceiling() = default;
-
-double Ceiling::run() {
-  State& state = *state_;
+double CpuCeiling::run() {
   const Clock::time_point start = Clock::now();
-  state.pool.run([&](int lane) {
-    const int shards = shards_of(lane, state.pool.lanes(), state.shards);
-    for (std::size_t i = 0; i < state.steps.size(); ++i) {
-      const Step& step = state.steps[i][static_cast<std::size_t>(lane)];
-      const int times = state.products[i].nodes * shards;
+  pool_.run([&](int lane) {
+    const int shards = shards_of(lane, pool_.lanes(), shards_);
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      const Step& step = steps_[i][static_cast<std::size_t>(lane)];
+      const int times = products_[i].nodes * shards;
       const Clock::time_point begin = Clock::now();
       for (int n = 0; n < times; ++n) step();
-      CeilingProduct& product = state.products[i];
+      CeilingProduct& product = products_[i];
       if (lane == 0) product.seconds = std::min(product.seconds, seconds_since(begin) / times);
     }
   });
   return seconds_since(start);
 }
 
-const std::vector<CeilingProduct>& Ceiling::products() const {
-  return state_->products;
+std::size_t CpuCeiling::bytes() const {
+  std::size_t bytes = 0;
+  for (const LaneMemory& lane : memory_) bytes += lane.inputs.bytes() + lane.outputs.bytes() + lane.scratch.bytes();
+  return bytes;
 }
 
-std::size_t Ceiling::bytes() const {
-  std::size_t bytes = 0;
-  for (const LaneMemory& lane : state_->memory) {
-    bytes += lane.inputs.bytes() + lane.outputs.bytes() + lane.scratch.bytes();
-  }
-  return bytes;
+}  // namespace
+
+std::unique_ptr<Ceiling> make_ceiling(const Plan& plan, int lanes, double trial_s) {
+  return std::make_unique<CpuCeiling>(plan, lanes, trial_s);
 }
 
 }  // namespace athanor::cpu

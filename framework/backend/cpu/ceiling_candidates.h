@@ -23,8 +23,6 @@ struct Candidate {
   bool is_planned = false;     ///< what the planner takes where it is free to choose
 };
 
-/// Whether a node is a convolution or a matrix product, forward or backward.
-bool is_product(const Node& node);
 /// Names what a product computes: two nodes with the same key can be run by the same primitive.
 std::string product_key(const Graph& graph, const Node& node, int threads);
 /// For teams of `threads`. Reference code is left out unless there is nothing else.

@@ -9,149 +9,55 @@
 #include <vector>
 
 #include "backend/cpu/onednn.h"
+#include "backend/reference_implementation.h"
 #include "base/error.h"
 #include "graph/op.h"
 
 namespace athanor::cpu {
 namespace {
 
-using dnnl::algorithm;
 using dnnl::memory;
-
-algorithm onednn_algorithm(const Convolution& conv) {
-  return conv.algorithm == ConvolutionAlgorithm::winograd ? algorithm::convolution_winograd
-                                                          : algorithm::convolution_direct;
-}
 
 std::array<std::int64_t, 2> pair_of(const Attributes& attributes, std::string_view name) {
   const std::vector<std::int64_t>& values = attributes.integers(name);
   return {values[0], values[1]};
 }
 
-memory::dims dims_of(const std::array<std::int64_t, 2>& pair) {
-  return {pair[0], pair[1]};
-}
-
 /// oneDNN's dilation is the number of skipped taps; its right padding may be negative where the last window ends early.
-struct Window {
-  memory::dims stride, dilation, left, right;
-
-  explicit Window(const Convolution& conv)
-      : stride(dims_of(conv.stride)),
-        dilation{conv.dilation[0] - 1, conv.dilation[1] - 1},
-        left(dims_of(conv.padding)) {
-    for (std::size_t axis = 0; axis < 2; ++axis) {
-      const std::int64_t extent = conv.dilation[axis] * (conv.weight[2 + axis] - 1) + 1;
-      right.push_back((conv.y[2 + axis] - 1) * conv.stride[axis] + extent - conv.x[2 + axis] - conv.padding[axis]);
-    }
+Window window_of(const Convolution& conv) {
+  Window window{.stride = {conv.stride[0], conv.stride[1]},
+                .dilation = {conv.dilation[0] - 1, conv.dilation[1] - 1},
+                .left = {conv.padding[0], conv.padding[1]},
+                .right = {}};
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::int64_t extent = conv.dilation[axis] * (conv.weight[2 + axis] - 1) + 1;
+    window.right.push_back((conv.y[2 + axis] - 1) * conv.stride[axis] + extent - conv.x[2 + axis] - conv.padding[axis]);
   }
-};
-
-dnnl::primitive_attr attributes_of(const Convolution& conv) {
-  dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (conv.relu) {
-    dnnl::post_ops post_ops;
-    post_ops.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f);
-    attributes.set_post_ops(post_ops);
-  }
-  return attributes;
-}
-
-struct Descriptors {
-  memory::desc x, weight, bias, y;
-};
-
-dnnl::convolution_forward::primitive_desc forward_desc(const Convolution& conv, const Descriptors& d) {
-  const Window window(conv);
-  const auto kind = dnnl::prop_kind::forward_training;
-  const algorithm how = onednn_algorithm(conv);
-  const auto op = conv.has_bias ? dnnl::convolution_forward::desc(kind, how, d.x, d.weight, d.bias, d.y, window.stride,
-                                                                  window.dilation, window.left, window.right)
-                                : dnnl::convolution_forward::desc(kind, how, d.x, d.weight, d.y, window.stride,
-                                                                  window.dilation, window.left, window.right);
-  return {op, attributes_of(conv), engine(), true};
-}
-
-/// Backward primitives want a forward one as a hint; it must exist, whatever layouts it prefers.
-dnnl::convolution_forward::primitive_desc hint_desc(const Convolution& conv) {
-  Convolution plain = conv;
-  plain.relu = false;
-  plain.algorithm = ConvolutionAlgorithm::direct;
-  return forward_desc(plain, {describe_any(conv.x, conv.dtype), describe_any(conv.weight, conv.dtype, conv.groups),
-                              describe({conv.weight[0]}, DType::f32, kPlain), describe_any(conv.y, conv.dtype)});
-}
-
-template <typename PrimitiveDesc>
-ConvolutionPrimitive finish(const PrimitiveDesc& desc) {
-  ConvolutionPrimitive made;
-  made.scratch = desc.scratchpad_desc();
-  made.implementation = desc.impl_info_str();
-  return made;
-}
-
-std::optional<ConvolutionPrimitive> make_forward(const Convolution& conv, const Descriptors& d) {
-  const auto desc = forward_desc(conv, d);
-  if (!desc) return std::nullopt;
-  ConvolutionPrimitive made = finish(desc);
-  made.primitive = dnnl::convolution_forward(desc);
-  made.x = desc.src_desc();
-  made.weight = desc.weights_desc();
-  made.y = desc.dst_desc();
-  return made;
-}
-
-std::optional<ConvolutionPrimitive> make_backward_data(const Convolution& conv, const Descriptors& d) {
-  const Window window(conv);
-  const dnnl::convolution_backward_data::desc op(onednn_algorithm(conv), d.x, d.weight, d.y, window.stride,
-                                                 window.dilation, window.left, window.right);
-  const dnnl::convolution_backward_data::primitive_desc desc(op, attributes_of(conv), engine(), hint_desc(conv), true);
-  if (!desc) return std::nullopt;
-  ConvolutionPrimitive made = finish(desc);
-  made.primitive = dnnl::convolution_backward_data(desc);
-  made.x = desc.diff_src_desc();
-  made.weight = desc.weights_desc();
-  made.y = desc.diff_dst_desc();
-  return made;
-}
-
-std::optional<ConvolutionPrimitive> make_backward_weights(const Convolution& conv, const Descriptors& d) {
-  const Window window(conv);
-  using Primitive = dnnl::convolution_backward_weights;
-  const algorithm how = onednn_algorithm(conv);
-  const auto op =
-      conv.has_bias
-          ? Primitive::desc(how, d.x, d.weight, d.bias, d.y, window.stride, window.dilation, window.left, window.right)
-          : Primitive::desc(how, d.x, d.weight, d.y, window.stride, window.dilation, window.left, window.right);
-  const Primitive::primitive_desc desc(op, attributes_of(conv), engine(), hint_desc(conv), true);
-  if (!desc) return std::nullopt;
-  ConvolutionPrimitive made = finish(desc);
-  made.primitive = Primitive(desc);
-  made.x = desc.src_desc();
-  made.weight = desc.diff_weights_desc();
-  made.y = desc.diff_dst_desc();
-  return made;
+  return window;
 }
 
 std::shared_ptr<const ConvolutionPrimitive> make(const Convolution& conv, const Layout& x, const Layout& y) {
   // Weight gradients are float32 whatever the activations are.
   const DType weight_type = conv.direction == Direction::backward_weights ? DType::f32 : conv.dtype;
-  const Descriptors d{describe(conv.x, conv.dtype, x), describe_any(conv.weight, weight_type, conv.groups),
-                      describe({conv.weight[0]}, DType::f32, kPlain), describe(conv.y, conv.dtype, y)};
-  std::optional<ConvolutionPrimitive> made;
-  try {
-    made = conv.direction == Direction::forward         ? make_forward(conv, d)
-           : conv.direction == Direction::backward_data ? make_backward_data(conv, d)
-                                                        : make_backward_weights(conv, d);
-  } catch (const dnnl::error&) {
-    return nullptr;
-  }
-  if (!made) return nullptr;
-  made->bias = d.bias;
+  const memory::desc bias = conv.has_bias ? describe({conv.weight[0]}, DType::f32, kPlain) : memory::desc();
+  const ConvolutionRequest request{
+      .direction = conv.direction,
+      .algorithm = conv.algorithm,
+      .operands = {describe(conv.x, conv.dtype, x), describe_any(conv.weight, weight_type, conv.groups), bias,
+                   describe(conv.y, conv.dtype, y)},
+      .forward = {describe_any(conv.x, conv.dtype), describe_any(conv.weight, conv.dtype, conv.groups), bias,
+                  describe_any(conv.y, conv.dtype)},
+      .window = window_of(conv),
+      .relu = conv.relu};
+  std::optional<ProductPrimitive> primitive = make_primitive(request);
+  if (!primitive) return nullptr;
+  auto made = std::make_shared<ConvolutionPrimitive>();
+  static_cast<ProductPrimitive&>(*made) = std::move(*primitive);
+  made->algorithm = conv.algorithm;
   made->x_layout = x;
   made->y_layout = y;
   made->weight_layout = name_layout(made->weight, conv.weight, weight_type, conv.groups);
-  return std::make_shared<ConvolutionPrimitive>(std::move(*made));
+  return made;
 }
 
 template <typename Made>
@@ -160,11 +66,17 @@ struct Cache {
   std::map<std::string, Made> made;
 };
 
-/// Rank of an implementation: generated code before matrix products before reference code.
-int rank_of(const std::string& implementation) {
-  if (implementation.find("ref") != std::string::npos) return 2;
-  if (implementation.find("gemm") != std::string::npos && implementation.find("brgemm") == std::string::npos) return 1;
-  return 0;
+/// The first of the tried layouts that the algorithm has no reference code for; else the first that it has any for.
+std::shared_ptr<const ConvolutionPrimitive> first_fast(const Convolution& conv,
+                                                       const std::vector<std::pair<Layout, Layout>>& tries) {
+  std::shared_ptr<const ConvolutionPrimitive> slow;
+  for (const auto& [x, y] : tries) {
+    const auto made = make_convolution(conv, x, y);
+    if (made == nullptr) continue;
+    if (!is_reference_implementation(made->implementation)) return made;
+    if (slow == nullptr) slow = made;
+  }
+  return slow;
 }
 
 Layout preferred(std::int64_t channels) {
@@ -176,7 +88,7 @@ Layout preferred(std::int64_t channels) {
 std::string Convolution::key() const {
   return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} t{} a{}", static_cast<int>(direction), x.text(),
                      weight.text(), y.text(), name_of(dtype), stride[0], stride[1], padding[0], padding[1], dilation[0],
-                     dilation[1], groups, has_bias, relu, threads, static_cast<int>(algorithm));
+                     dilation[1], groups, has_bias, relu, threads, name_of(algorithm));
 }
 
 Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
@@ -237,8 +149,10 @@ std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& 
   return cache.made[key] = make(conv, x, y);
 }
 
-std::shared_ptr<const ConvolutionPrimitive> choose_convolution(const Convolution& conv) {
+std::shared_ptr<const ConvolutionPrimitive> choose_convolution(const Convolution& wanted) {
   static Cache<std::shared_ptr<const ConvolutionPrimitive>> cache;
+  Convolution conv = wanted;
+  conv.algorithm = ConvolutionAlgorithm::direct;
   const std::string key = conv.key();
   {
     const std::lock_guard lock(cache.mutex);
@@ -250,12 +164,10 @@ std::shared_ptr<const ConvolutionPrimitive> choose_convolution(const Convolution
   if (conv.dtype == DType::bf16 && dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_amx) {
     std::swap(tries[0], tries[1]);
   }
-  std::shared_ptr<const ConvolutionPrimitive> best;
-  for (const auto& [x, y] : tries) {
-    const auto made = make_convolution(conv, x, y);
-    if (made == nullptr) continue;
-    if (best == nullptr || rank_of(made->implementation) < rank_of(best->implementation)) best = made;
-    if (rank_of(best->implementation) == 0) break;
+  std::shared_ptr<const ConvolutionPrimitive> best = first_fast(conv, tries);
+  if (best == nullptr || is_reference_implementation(best->implementation)) {
+    conv.algorithm = ConvolutionAlgorithm::gemm;
+    if (const auto product = first_fast(conv, tries); product != nullptr) best = product;
   }
   const std::lock_guard lock(cache.mutex);
   return cache.made[key] = best;

@@ -1,7 +1,6 @@
-// Convolutions by oneDNN: what one is, and its primitives. Which layouts are tried, in which order, stands here alone.
+// Convolutions by oneDNN: what one is, and its primitives. Which algorithms and layouts are tried, in which order,
+// stands here alone.
 #pragma once
-
-#include <oneapi/dnnl/dnnl.hpp>
 
 #include <array>
 #include <cstdint>
@@ -9,17 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "backend/cpu/onednn_primitives.h"
 #include "base/dtype.h"
 #include "base/shape.h"
 #include "graph/graph.h"
 #include "graph/planner.h"
 
 namespace athanor::cpu {
-
-enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
-/// How the sums are formed. `direct` covers generated code and matrix products; `winograd` (Lavin and Gray 2016) rounds
-/// differently, so it is never chosen by the way.
-enum class ConvolutionAlgorithm : std::uint8_t { direct, winograd };
 
 /// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH,
 /// KW], y [N, O, H', W'].
@@ -43,20 +38,19 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads);
 /// the gradients of their weights are 0.
 std::vector<std::array<std::int64_t, 2>> blind_taps(const Convolution& convolution);
 
-/// A made primitive with the layouts that it reads and writes.
-struct ConvolutionPrimitive {
-  dnnl::primitive primitive;
-  dnnl::memory::desc x, weight, bias, y, scratch;
+/// A made primitive with the names of the layouts that it reads and writes.
+struct ConvolutionPrimitive : ProductPrimitive {
+  ConvolutionAlgorithm algorithm = ConvolutionAlgorithm::direct;
   Layout x_layout, weight_layout, y_layout;
-  std::string implementation;
 };
 
-/// The primitive for activations in the given layouts, or nullptr where oneDNN has none. Made once per process and
-/// shared.
+/// The primitive for the convolution's algorithm and activations in the given layouts, or nullptr where oneDNN has
+/// none. Made once per process and shared.
 std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& convolution, const Layout& x,
                                                              const Layout& y);
-/// The best of the layouts that this file tries: the first that oneDNN runs with generated code. Falls back to its
-/// matrix product and, last, its reference code.
+/// The best of the algorithms and layouts that the planner tries: the first that oneDNN runs with generated code. Falls
+/// back to its matrix product and, last, its reference code. The convolution's own algorithm plays no part; Winograd
+/// rounds so differently that it is never chosen by the way.
 std::shared_ptr<const ConvolutionPrimitive> choose_convolution(const Convolution& convolution);
 
 }  // namespace athanor::cpu

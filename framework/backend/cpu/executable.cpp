@@ -16,6 +16,7 @@
 #include "kernels/reduce.h"
 #include "optim/averaging.h"
 #include "optim/clipping.h"
+#include "optim/optimize_plan.h"
 
 namespace athanor::cpu {
 namespace {
@@ -48,7 +49,7 @@ class CpuExecutable : public Executable {
         main_(options.training != nullptr ? *options.training : *options.evaluation),
         memory_(plan_memory(options)),
         store_(main_, options.optimizer),
-        schedule_(make_tree_schedule(main_.shards, options.lanes)),
+        schedule_(make_tree_schedule(options.local_shards, options.lanes)),
         pool_(options.lanes, main_.shard_threads) {
     allocate();
     bind();
@@ -80,6 +81,7 @@ class CpuExecutable : public Executable {
   }
   void run_shards(const Batch& batch, int lane);
   void merge(const std::vector<Merge>& merges, int lane);
+  void reduce();
   void measure_gradient(int lane);
   void decide(const StepInputs& inputs);
   void update(int lane);
@@ -170,7 +172,7 @@ StepResult CpuExecutable::step(const Batch& batch, const StepInputs& inputs) {
     pool_.sync();
     run_shards(batch, lane);
     pool_.sync();
-    if (lane == 0) options_.communicator->all_reduce(result(), main_.output_elements, "gradients");
+    if (lane == 0) reduce();
     pool_.sync();
     measure_gradient(lane);
     pool_.sync();
@@ -186,7 +188,7 @@ void CpuExecutable::run_shards(const Batch& batch, int lane) {
   int first = 0;
   for (const std::vector<Merge>& merges : schedule_.waves) {
     const int shard = first + lane;
-    if (shard < main_.shards) {
+    if (shard < options_.local_shards) {
       program.load(batch, shard * program.rows());
       program.run();
     }
@@ -213,6 +215,13 @@ void CpuExecutable::merge(const std::vector<Merge>& merges, int lane) {
     } else {
       kernels.add(DType::f32, data(edge.left), data(edge.right), data(edge.target), count, 1);
     }
+  }
+}
+
+void CpuExecutable::reduce() {
+  for (const ReduceStep& step : main_.reduce) {
+    options_.communicator->all_reduce(result() + step.range.begin, static_cast<std::size_t>(step.range.elements()),
+                                      "gradients");
   }
 }
 
@@ -248,7 +257,7 @@ void CpuExecutable::decide(const StepInputs& inputs) {
 
 void CpuExecutable::update(int lane) {
   if (!step_result_.finite) return;
-  for (const OptimizeStep& bucket : options_.optimize_steps) {
+  for (const OptimizeStep& bucket : main_.optimize) {
     for (const OptimizeSegment& segment : bucket.segments) {
       const auto length = static_cast<std::size_t>(segment.range.end - segment.range.begin);
       const auto [begin, end] = slice(length, lane, options_.lanes);
@@ -288,7 +297,7 @@ void CpuExecutable::evaluate(const Batch& batch, std::span<float> losses, std::s
         static_cast<const float*>(address_of(plan, arenas_of(evaluation_, lane), plan.graph.outputs[0]));
     const auto* shard_ranks =
         static_cast<const std::int32_t*>(address_of(plan, arenas_of(evaluation_, lane), plan.graph.outputs[1]));
-    for (int shard = lane; shard < plan.shards; shard += options_.lanes) {
+    for (int shard = lane; shard < options_.local_shards; shard += options_.lanes) {
       const std::int64_t first = shard * program.rows();
       program.load(batch, first);
       program.run();
@@ -307,7 +316,7 @@ std::optional<BadValue> CpuExecutable::find_non_finite(const Batch& batch) {
     pool_.sync();
     if (lane != 0) return;
     ShardProgram& program = training_.lanes.front();
-    for (int shard = 0; shard < plan.shards && !found; ++shard) {
+    for (int shard = 0; shard < options_.local_shards && !found; ++shard) {
       program.load(batch, shard * program.rows());
       for (std::size_t i = 0; i < program.steps().size() && !found; ++i) {
         program.steps()[i]();
@@ -367,7 +376,7 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
   if (options.training != nullptr) {
     memory.optimizer = options.optimizer.slots.size() * main.parameter_elements * sizeof(float);
     if (options.optimizer.ema.enabled()) memory.optimizer += memory.state;
-    memory.gradients = static_cast<std::size_t>(make_tree_schedule(main.shards, options.lanes).buffers) *
+    memory.gradients = static_cast<std::size_t>(make_tree_schedule(options.local_shards, options.lanes).buffers) *
                        main.output_elements * sizeof(float);
   }
   return memory;

@@ -1,7 +1,6 @@
 #include "backend/cpu/onednn.h"
 
 #include <omp.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "backend/cpu/onednn_primitives.h"
 #include "base/error.h"
 
 namespace athanor::cpu {
@@ -92,7 +92,7 @@ template <std::size_t kCount>
 const char* find_name(const std::array<std::pair<const char*, Tag>, kCount>& tags, const memory::desc& desc,
                       const memory::dims& dims) {
   for (const auto& [name, tag] : tags) {
-    const memory::desc candidate(dims, desc.data_type(), tag, true);
+    const memory::desc candidate(dims, type_of(desc), tag, true);
     if (candidate && candidate == desc) return name;
   }
   return nullptr;
@@ -156,7 +156,7 @@ Layout name_layout(const memory::desc& desc, const Shape& shape, DType dtype, st
   if (name == nullptr && dims.size() == 4) name = find_name(kActivationTags, desc, dims);
   if (name != nullptr) return prefix + name;
   const std::lock_guard lock(opaque().mutex);
-  const Layout hashed = fmt::format("{}{:016x}", kOpaquePrefix, XXH3_64bits(&desc.data, sizeof(desc.data)));
+  const Layout hashed = fmt::format("{}{:016x}", kOpaquePrefix, hash_of(desc));
   const auto [held, is_new] = opaque().descs.emplace(hashed, desc);
   ATHANOR_CHECK(is_new || held->second == desc, "two layouts hash to {}", hashed);
   return prefix + hashed;

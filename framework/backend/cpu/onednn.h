@@ -1,5 +1,5 @@
-// The only door to oneDNN: layouts by name, primitives made once and shared, execution through bound handles. What
-// differs between oneDNN 2.6 and 3.x is in onednn.cpp and onednn_primitives.cpp.
+// The door to oneDNN: layouts by name, and execution through bound handles. What differs between oneDNN 2.6 and 3.x is
+// in onednn_primitives.cpp.
 #pragma once
 
 #include <oneapi/dnnl/dnnl.hpp>

@@ -31,6 +31,11 @@ const CpuOp* find_cpu_op(std::string_view name) {
   return found == table().end() ? nullptr : &found->second;
 }
 
+void check_planned(const Binding& binding, std::string_view what, std::string_view planned, std::string_view made) {
+  ATHANOR_CHECK(planned == made, "layer {}: the {} of {} is planned as {}, but {} was made", binding.node.layer, what,
+                binding.node.op->name, planned, made);
+}
+
 NodeChoice choose_plain(const ChooseContext& context) {
   return {.inputs = std::vector<Layout>(context.node.inputs.size(), kPlain),
           .outputs = std::vector<Layout>(context.node.outputs.size(), kPlain),

@@ -34,7 +34,9 @@ struct Binding {
   std::span<const Layout> output_layouts;
   void* scratch;
   int threads;
-  std::uint64_t seed;  ///< train.seed, for ops that draw random numbers
+  std::uint64_t seed;                    ///< train.seed, for ops that draw random numbers
+  std::string_view implementation = "";  ///< what the plan says that this step is
+  std::string_view algorithm = "";       ///< and how it forms its sums
 
   bool has_input(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
   const Value& input_value(std::size_t i) const { return graph.value(node.inputs[i]); }
@@ -48,6 +50,9 @@ struct Binding {
     return i < outputs.size() ? static_cast<T*>(outputs[i]) : nullptr;
   }
 };
+
+/// Fails where what was made for a step is not what the plan says: it would compute other bits.
+void check_planned(const Binding& binding, std::string_view what, std::string_view planned, std::string_view made);
 
 /// Runs one node. Allocates nothing of ours.
 using Step = std::function<void()>;

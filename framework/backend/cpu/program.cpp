@@ -55,7 +55,8 @@ Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, 
   std::byte* scratch = (is_shared ? arenas.shared : arenas.lane) + step.scratch_offset;
   const TeamSize team(plan.shard_threads);
   return op->prepare({plan.graph, node, inputs, outputs, input_layouts, output_layouts,
-                      step.scratch_bytes == 0 ? nullptr : scratch, plan.shard_threads, seed});
+                      step.scratch_bytes == 0 ? nullptr : scratch, plan.shard_threads, seed, step.implementation,
+                      step.algorithm});
 }
 
 ShardProgram::ShardProgram(const Plan& plan, const Arenas& arenas, std::uint64_t seed) {

@@ -23,12 +23,16 @@ struct RegisterActivation {
   explicit RegisterActivation(const Activation& activation) {
     const std::string name = activation.name;
     RegisterOp({.name = name,
+                .attributes = activation.fields,
                 .infer = ops::like_first,
                 .flops = ops::per_output_element(activation.flops),
                 .gradient = [reads_output = activation.gradient_reads_output](
                                 GradientContext& context) { return gradient(context, reads_output); },
+                .backward_needs =
+                    activation.gradient_reads_output ? BackwardNeeds{.outputs = {0}} : BackwardNeeds{.inputs = {0}},
                 .in_place = {{0, 0}}});
     RegisterOp({.name = name + "_backward",
+                .attributes = activation.fields,
                 .infer = ops::like_first,
                 .flops = ops::per_output_element(activation.flops + 1),
                 .no_gradient = "it is a gradient",

@@ -7,6 +7,17 @@
 namespace athanor {
 namespace {
 
+std::vector<Field> statistics_fields() {
+  return {real("eps", 1e-5, "Added to the variance.").above(0),
+          real("momentum", 0.1, "Weight of the new statistics in the running ones.").at_least(0).at_most(1)};
+}
+
+std::vector<Field> op_fields() {
+  return ops::joined(
+      {statistics_fields(),
+       {ops::activation_field(), boolean("residual", false, "Whether a residual is added before the activation.")}});
+}
+
 void want_channels(const InferContext& context) {
   if (context.shape(0).rank() != 4 && context.shape(0).rank() != 2)
     ops::want_rank(context, 0, 4, "input of batch_norm");
@@ -45,13 +56,16 @@ std::vector<ValueId> gradient(GradientContext& context) {
 
 const RegisterOp kForward{{
     .name = "batch_norm",
+    .attributes = op_fields(),
     .infer = infer_forward,
     .flops = ops::per_output_element(7),
     .gradient = gradient,
+    .backward_needs = {.inputs = {0, 1, 2}, .outputs = {1, 2}},
 }};
 
 const RegisterOp kBackward{{
     .name = "batch_norm_backward",
+    .attributes = op_fields(),
     .infer = infer_backward,
     .flops = ops::per_output_element(11),
     .no_gradient = "it is a gradient",
@@ -60,6 +74,7 @@ const RegisterOp kBackward{{
 
 const RegisterOp kInference{{
     .name = "batch_norm_inference",
+    .attributes = op_fields(),
     .infer =
         [](const InferContext& context) {
           want_channels(context);
@@ -81,8 +96,7 @@ ValueId build_batch_norm(Builder& builder, ValueId x, const LayerSpec& layer) {
   const ValueId running_mean = builder.statistic("running_mean", per_channel, 0);
   const ValueId running_var = builder.statistic("running_var", per_channel, 1);
   const double eps = layer.attributes.real("eps"), momentum = layer.attributes.real("momentum");
-  const Attributes attributes{
-      {"eps", eps}, {"momentum", momentum}, {"activation", std::string("none")}, {"residual", false}};
+  const Attributes attributes{{"eps", eps}, {"momentum", momentum}};
   if (!builder.training) {
     return builder.add1("batch_norm_inference", {x, gamma, beta, running_mean, running_var, kNoValue}, attributes);
   }
@@ -95,9 +109,8 @@ ValueId build_batch_norm(Builder& builder, ValueId x, const LayerSpec& layer) {
 const RegisterLayer kLayer{
     {.name = "batch_norm",
      .doc = "Batch normalisation per channel; statistics are those of the shard.",
-     .fields = {real("eps", 1e-5, "Added to the variance.").above(0),
-                real("momentum", 0.1, "Weight of the new statistics in the running ones.").at_least(0).at_most(1),
-                boolean("zero_init", false, "Whether gamma starts at 0 instead of 1.")}},
+     .fields =
+         ops::joined({statistics_fields(), {boolean("zero_init", false, "Whether gamma starts at 0 instead of 1.")}})},
     build_batch_norm};
 
 }  // namespace

@@ -9,6 +9,14 @@ using ops::list_of;
 using ops::Pair;
 using ops::pair_of;
 
+/// What the layer and the op in all its directions have in common.
+std::vector<Field> window_fields() {
+  return {integers("stride", {{1}}, "Step between windows.").at_least(1).of_length({1, 2}),
+          integers("padding", {{0}}, "Zeros added on each side.").at_least(0).of_length({1, 2}),
+          integers("dilation", {{1}}, "Distance between the taps of a window.").at_least(1).of_length({1, 2}),
+          integer("groups", 1, "Channel groups that do not see each other.").at_least(1)};
+}
+
 /// Output extent of one axis; 0 or less means that the window does not fit.
 std::int64_t output_extent(std::int64_t input, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
                            std::int64_t dilation) {
@@ -85,16 +93,19 @@ std::vector<ValueId> gradient(GradientContext& context) {
 
 const RegisterOp kForward{{
     .name = "conv2d",
+    .attributes = ops::joined({window_fields(), {ops::activation_field()}}),
     .infer = infer_forward,
     .flops =
         [](const Graph& graph, const Node& node) {
           return flops_of(graph.value(node.outputs[0]).shape, graph.value(node.inputs[1]).shape);
         },
     .gradient = gradient,
+    .backward_needs = {.inputs = {0, 1}},
 }};
 
 const RegisterOp kBackwardData{{
     .name = "conv2d_backward_data",
+    .attributes = ops::joined({window_fields(), {ops::activation_field(), ops::input_size_field()}}),
     .infer = infer_backward_data,
     .flops =
         [](const Graph& graph, const Node& node) {
@@ -105,6 +116,11 @@ const RegisterOp kBackwardData{{
 
 const RegisterOp kBackwardWeights{{
     .name = "conv2d_backward_weights",
+    .attributes =
+        ops::joined({window_fields(),
+                     {ops::activation_field(),
+                      integers("kernel", std::nullopt, "Window height and width.").at_least(1).of_length({1, 2}),
+                      boolean("bias", false, "Whether the bias has a gradient too.")}}),
     .infer = infer_backward_weights,
     .flops =
         [](const Graph& graph, const Node& node) {
@@ -134,21 +150,17 @@ ValueId build_conv(Builder& builder, ValueId x, const LayerSpec& layer) {
                       {{"stride", list_of(pair_of(attributes, "stride"))},
                        {"padding", list_of(pair_of(attributes, "padding"))},
                        {"dilation", list_of(pair_of(attributes, "dilation"))},
-                       {"groups", groups},
-                       {"activation", std::string("none")}});
+                       {"groups", groups}});
 }
 
 const RegisterLayer kLayer{
     {.name = "conv",
      .doc = "Two-dimensional convolution: [N, C, H, W] to [N, channels, H', W'].",
-     .fields = {integer("channels", std::nullopt, "Output channels.").at_least(1),
-                integers("kernel", {{3}}, "Window height and width.").at_least(1).of_length({1, 2}),
-                integers("stride", {{1}}, "Step between windows.").at_least(1).of_length({1, 2}),
-                integers("padding", {{0}}, "Zeros added on each side.").at_least(0).of_length({1, 2}),
-                integers("dilation", {{1}}, "Distance between the taps of a window.").at_least(1).of_length({1, 2}),
-                integer("groups", 1, "Channel groups that do not see each other.").at_least(1),
-                boolean("bias", true, "Whether to add a number per output channel."),
-                text("init", "torch", "How the weights start.").one_of(ops::kInitializerNames)},
+     .fields = ops::joined({{integer("channels", std::nullopt, "Output channels.").at_least(1),
+                             integers("kernel", {{3}}, "Window height and width.").at_least(1).of_length({1, 2})},
+                            window_fields(),
+                            {boolean("bias", true, "Whether to add a number per output channel."),
+                             text("init", "torch", "How the weights start.").one_of(ops::kInitializerNames)}}),
      .shorthand = "channels"},
     build_conv};
 

@@ -4,16 +4,26 @@
 namespace athanor {
 namespace {
 
+constexpr std::array kActivationTypes{DType::f32, DType::bf16, DType::f16};
+
 DType dtype_named(std::string_view name) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+  for (const DType dtype : kActivationTypes) {
     if (name_of(dtype) == name) return dtype;
   }
   ATHANOR_CHECK(false, "no activation type '{}'", name);
 }
 
+Field dtype_field() {
+  std::vector<std::string> names;
+  for (const DType dtype : kActivationTypes) names.emplace_back(name_of(dtype));
+  return text("dtype", std::nullopt, "Element type of the output.").one_of(std::move(names));
+}
+
 /// images uint8 [N, C, H, W], transforms [N, bytes of one] → (pixel / 255 − mean) / std, cropped, flipped and cut out.
 const RegisterOp kPrepareInput{{
     .name = "prepare_input",
+    .attributes = {reals("mean", std::nullopt, "Per channel, of pixels in 0–1."),
+                   reals("std", std::nullopt, "Per channel, of pixels in 0–1.").above(0), dtype_field()},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       const std::size_t channels = static_cast<std::size_t>(context.shape(0)[1]);
       for (const char* name : {"mean", "std"}) {
@@ -31,6 +41,7 @@ const RegisterOp kPrepareInput{{
 
 const RegisterOp kCast{{
     .name = "cast",
+    .attributes = {dtype_field()},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       return {{context.shape(0), dtype_named(context.attributes.text("dtype"))}};
     },
@@ -46,6 +57,8 @@ const RegisterOp kCast{{
 /// The same numbers in another layout; inserted by the layout pass, so it has no gradient rule.
 const RegisterOp kReorder{{
     .name = "reorder",
+    .attributes = {text("from", "", "Layout of the input; the layout pass knows it."),
+                   text("to", "", "Layout of the output; empty: the back end's choice.")},
     .infer = ops::like_first,
     .no_gradient = "it is inserted after differentiation",
 }};

@@ -49,9 +49,11 @@ std::vector<ValueId> gradient(GradientContext& context) {
 
 const RegisterOp kForward{{
     .name = "linear",
+    .attributes = {ops::activation_field()},
     .infer = infer_forward,
     .flops = [](const Graph& graph, const Node& node) { return product_flops(graph, node.inputs[0], node.inputs[1]); },
     .gradient = gradient,
+    .backward_needs = {.inputs = {0, 1}},
 }};
 
 const RegisterOp kBackwardData{{
@@ -63,6 +65,7 @@ const RegisterOp kBackwardData{{
 
 const RegisterOp kBackwardWeights{{
     .name = "linear_backward_weights",
+    .attributes = {boolean("bias", false, "Whether the bias has a gradient too.")},
     .infer = infer_backward_weights,
     .flops = [](const Graph& graph, const Node& node) { return product_flops(graph, node.inputs[0], node.outputs[0]); },
     .no_gradient = "it is a gradient",
@@ -78,7 +81,7 @@ ValueId build_linear(Builder& builder, ValueId x, const LayerSpec& layer) {
   const ValueId bias = layer.attributes.flag("bias")
                            ? builder.parameter("bias", {features}, ops::bias_initializer(init, shape[1]))
                            : kNoValue;
-  return builder.add1("linear", {x, builder.in_compute_dtype(weight), bias}, {{"activation", std::string("none")}});
+  return builder.add1("linear", {x, builder.in_compute_dtype(weight), bias});
 }
 
 const RegisterLayer kLayer{{.name = "linear",

@@ -23,6 +23,7 @@ const RegisterOp kSoftmax{{
     .gradient = [](GradientContext& context) -> std::vector<ValueId> {
       return {context.builder.add1("softmax_backward", {context.output_gradients[0], context.node.outputs[0]})};
     },
+    .backward_needs = {.outputs = {0}},
 }};
 const RegisterOp kSoftmaxBackward{{.name = "softmax_backward",
                                    .infer = ops::like_first,
@@ -32,9 +33,14 @@ const RegisterLayer kSoftmaxLayer{
     {.name = "softmax", .doc = "exp(x) / Σ exp(x) over the features.", .fields = {}},
     [](Builder& builder, ValueId x, const LayerSpec&) { return builder.add1("softmax", {x}); }};
 
+std::vector<Field> cross_entropy_fields() {
+  return {real("label_smoothing", 0.0, "Share of the target that goes to all classes alike.").at_least(0).at_most(1)};
+}
+
 /// logits [N, K], labels [N], (class weights [K]) → mean loss [1], loss of each sample [N] (0 where masked).
 const RegisterOp kCrossEntropy{{
     .name = "cross_entropy",
+    .attributes = cross_entropy_fields(),
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       want_labels(context);
       return {{{1}, DType::f32}, {{context.shape(0)[0]}, DType::f32}};
@@ -48,10 +54,12 @@ const RegisterOp kCrossEntropy{{
                                    node.attributes),
               kNoValue, kNoValue};
     },
+    .backward_needs = {.inputs = {0, 1, 2}},
 }};
 /// dloss [1], logits, labels, (class weights) → dlogits.
 const RegisterOp kCrossEntropyBackward{{
     .name = "cross_entropy_backward",
+    .attributes = cross_entropy_fields(),
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       return {{context.shape(1), context.dtype(1)}};
     },
@@ -61,6 +69,7 @@ const RegisterOp kCrossEntropyBackward{{
 
 const RegisterOp kOneHot{{
     .name = "one_hot",
+    .attributes = {integer("classes", std::nullopt, "Features of the output.").at_least(1)},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       return {{{context.shape(0)[0], context.attributes.integer("classes")}, DType::f32}};
     },
@@ -86,7 +95,8 @@ struct RegisterMeanLoss {
                   return {context.builder.add1(name + "_backward",
                                                {context.output_gradients[0], node.inputs[0], node.inputs[1]}),
                           kNoValue};
-                }});
+                },
+                .backward_needs = {.inputs = {0, 1}}});
     RegisterOp({.name = name + "_backward",
                 .infer = [](const InferContext& context) -> std::vector<TensorType> {
                   return {{context.shape(1), context.dtype(1)}};

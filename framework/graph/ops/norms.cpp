@@ -23,19 +23,30 @@ std::vector<ValueId> gradient(GradientContext& context) {
       {context.output_gradients[0], node.inputs[0], node.inputs[1], node.outputs[1], node.outputs[2]}, node.attributes);
 }
 
+Field eps_field() {
+  return real("eps", 1e-5, "Added to the variance.").above(0);
+}
+Field groups_field() {
+  return integer("groups", std::nullopt, "Number of groups; divides the channels.").at_least(1);
+}
+
 const RegisterOp kLayerNorm{{
     .name = "layer_norm",
+    .attributes = {eps_field()},
     .infer = [](const InferContext& context) { return infer_forward(context, 1); },
     .flops = ops::per_output_element(7),
     .gradient = gradient,
+    .backward_needs = {.inputs = {0, 1}, .outputs = {1, 2}},
 }};
 const RegisterOp kLayerNormBackward{{.name = "layer_norm_backward",
+                                     .attributes = {eps_field()},
                                      .infer = infer_backward,
                                      .flops = ops::per_output_element(11),
                                      .no_gradient = "it is a gradient"}};
 
 const RegisterOp kGroupNorm{{
     .name = "group_norm",
+    .attributes = {groups_field(), eps_field()},
     .infer =
         [](const InferContext& context) {
           ops::want_rank(context, 0, 4, "input of group_norm");
@@ -48,8 +59,10 @@ const RegisterOp kGroupNorm{{
         },
     .flops = ops::per_output_element(7),
     .gradient = gradient,
+    .backward_needs = {.inputs = {0, 1}, .outputs = {1, 2}},
 }};
 const RegisterOp kGroupNormBackward{{.name = "group_norm_backward",
+                                     .attributes = {groups_field(), eps_field()},
                                      .infer = infer_backward,
                                      .flops = ops::per_output_element(11),
                                      .no_gradient = "it is a gradient"}};
@@ -60,24 +73,20 @@ ValueId build(Builder& builder, ValueId x, std::string_view op, const Shape& aff
   return builder.add1(op, {x, gamma, beta}, attributes);
 }
 
-const RegisterLayer kLayerNormLayer{{.name = "layer_norm",
-                                     .doc = "Normalises each sample over everything but N.",
-                                     .fields = {real("eps", 1e-5, "Added to the variance.").above(0)}},
-                                    [](Builder& builder, ValueId x, const LayerSpec& layer) {
-                                      const Shape shape = builder.shape(x);
-                                      return build(builder, x, "layer_norm", Shape(shape.extents().subspan(1)),
-                                                   layer.attributes);
-                                    }};
-
-const RegisterLayer kGroupNormLayer{
-    {.name = "group_norm",
-     .doc = "Normalises each sample over groups of channels.",
-     .fields = {integer("groups", std::nullopt, "Number of groups; divides the channels.").at_least(1),
-                real("eps", 1e-5, "Added to the variance.").above(0)},
-     .shorthand = "groups"},
+const RegisterLayer kLayerNormLayer{
+    {.name = "layer_norm", .doc = "Normalises each sample over everything but N.", .fields = {eps_field()}},
     [](Builder& builder, ValueId x, const LayerSpec& layer) {
-      return build(builder, x, "group_norm", {builder.shape(x)[1]}, layer.attributes);
+      const Shape shape = builder.shape(x);
+      return build(builder, x, "layer_norm", Shape(shape.extents().subspan(1)), layer.attributes);
     }};
+
+const RegisterLayer kGroupNormLayer{{.name = "group_norm",
+                                     .doc = "Normalises each sample over groups of channels.",
+                                     .fields = {groups_field(), eps_field()},
+                                     .shorthand = "groups"},
+                                    [](Builder& builder, ValueId x, const LayerSpec& layer) {
+                                      return build(builder, x, "group_norm", {builder.shape(x)[1]}, layer.attributes);
+                                    }};
 
 }  // namespace
 }  // namespace athanor

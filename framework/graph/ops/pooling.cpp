@@ -28,6 +28,16 @@ Shape pooled(const InferContext& context) {
   return y;
 }
 
+std::vector<Field> op_fields() {
+  return {integers("kernel", std::nullopt, "Window height and width.").at_least(1).of_length({1, 2}),
+          integers("stride", std::nullopt, "Step between windows.").at_least(1).of_length({1, 2}),
+          integers("padding", {{0}}, "Padding on each side.").at_least(0).of_length({1, 2})};
+}
+
+Field count_field() {
+  return boolean("count_include_pad", true, "Whether padding counts in the mean.");
+}
+
 Attributes with_input_size(const GradientContext& context) {
   Attributes attributes = context.node.attributes;
   const Shape x = context.builder.shape(context.node.inputs[0]);
@@ -48,6 +58,7 @@ double window_flops(const Graph& graph, const Node& node) {
 /// The second output is the position of the maximum inside its window, row-major: what backward needs.
 const RegisterOp kMaxPool{{
     .name = "max_pool2d",
+    .attributes = op_fields(),
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       const Shape y = pooled(context);
       return {{y, context.dtype(0)}, {y, DType::i32}};
@@ -57,14 +68,17 @@ const RegisterOp kMaxPool{{
       return {context.builder.add1("max_pool2d_backward", {context.output_gradients[0], context.node.outputs[1]},
                                    with_input_size(context))};
     },
+    .backward_needs = {.outputs = {1}},
 }};
 const RegisterOp kMaxPoolBackward{{.name = "max_pool2d_backward",
+                                   .attributes = ops::joined({op_fields(), {ops::input_size_field()}}),
                                    .infer = infer_backward,
                                    .flops = ops::per_output_element(1),
                                    .no_gradient = "it is a gradient"}};
 
 const RegisterOp kAvgPool{{
     .name = "avg_pool2d",
+    .attributes = ops::joined({op_fields(), {count_field()}}),
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       return {{pooled(context), context.dtype(0)}};
     },
@@ -74,6 +88,7 @@ const RegisterOp kAvgPool{{
     },
 }};
 const RegisterOp kAvgPoolBackward{{.name = "avg_pool2d_backward",
+                                   .attributes = ops::joined({op_fields(), {count_field(), ops::input_size_field()}}),
                                    .infer = infer_backward,
                                    .flops = ops::per_output_element(1),
                                    .no_gradient = "it is a gradient"}};
@@ -92,6 +107,7 @@ const RegisterOp kGlobalAvgPool{{
     },
 }};
 const RegisterOp kGlobalAvgPoolBackward{{.name = "global_avg_pool_backward",
+                                         .attributes = {ops::input_size_field()},
                                          .infer = infer_backward,
                                          .flops = ops::per_output_element(1),
                                          .no_gradient = "it is a gradient"}};
@@ -120,9 +136,7 @@ const RegisterLayer kMaxPoolLayer{
     }};
 
 std::vector<Field> avg_fields() {
-  std::vector<Field> fields = window_fields();
-  fields.push_back(boolean("count_include_pad", true, "Whether padding counts in the mean."));
-  return fields;
+  return ops::joined({window_fields(), {count_field()}});
 }
 
 const RegisterLayer kAvgPoolLayer{

@@ -6,10 +6,15 @@
 namespace athanor {
 namespace {
 
+Field rate_field(std::optional<double> value) {
+  return real("rate", value, "Probability.").at_least(0).below(1);
+}
+
 struct RegisterRandomOp {
   explicit RegisterRandomOp(const std::string& name) {
     // The gradient of a mask is the same mask: the op is its own backward.
     RegisterOp({.name = name,
+                .attributes = {rate_field(std::nullopt), integer("key", std::nullopt, "Of the layer's name.")},
                 .infer = ops::like_first,
                 .flops = ops::per_output_element(2),
                 .gradient = [name](GradientContext& context) -> std::vector<ValueId> {
@@ -18,12 +23,13 @@ struct RegisterRandomOp {
                                                node.attributes),
                           kNoValue, kNoValue};
                 },
+                .backward_needs = {.inputs = {1, 2}},
                 .in_place = {{0, 0}}});
     RegisterLayer({.name = name,
                    .doc = name == "dropout"
                               ? "Zeroes elements with probability `rate`; the rest is scaled by 1 / (1 − rate)."
                               : "Drops the whole sample with probability `rate`; the rest is scaled by 1 / (1 − rate).",
-                   .fields = {real("rate", 0.5, "Probability.").at_least(0).below(1)},
+                   .fields = {rate_field(0.5)},
                    .shorthand = "rate"},
                   [name](Builder& builder, ValueId x, const LayerSpec& layer) {
                     const double rate = layer.attributes.real("rate");

@@ -43,6 +43,7 @@ const RegisterOp kScale{{
       return context.builder.add("scale_backward",
                                  {context.output_gradients[0], context.node.inputs[0], context.node.inputs[1]});
     },
+    .backward_needs = {.inputs = {0, 1}},
     .in_place = {{0, 0}},
 }};
 const RegisterOp kScaleBackward{{
@@ -54,7 +55,6 @@ const RegisterOp kScaleBackward{{
     .no_gradient = "it is a gradient",
 }};
 
-/// Channels of `concat`'s inputs are kept in the attribute `channels`, so that the gradient can split again.
 const RegisterOp kConcat{{
     .name = "concat",
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
@@ -79,6 +79,7 @@ const RegisterOp kConcat{{
 }};
 const RegisterOp kConcatBackward{{
     .name = "concat_backward",
+    .attributes = {integers("channels", std::nullopt, "Of each input of concat.").at_least(1)},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       std::vector<TensorType> types;
       for (const std::int64_t channels : context.attributes.integers("channels")) {
@@ -106,6 +107,7 @@ const RegisterOp kFlatten{{
 }};
 const RegisterOp kUnflatten{{
     .name = "unflatten",
+    .attributes = {integers("shape", std::nullopt, "Of the output.").at_least(1)},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       return {{Shape(context.attributes.integers("shape")), context.dtype(0)}};
     },
@@ -113,9 +115,13 @@ const RegisterOp kUnflatten{{
     .is_view = true,
 }};
 
-/// pads: [top, bottom, left, right].
+Field pads_field() {
+  return integers("pads", std::nullopt, "[top, bottom, left, right].").at_least(0).of_length({4});
+}
+
 const RegisterOp kPad{{
     .name = "pad",
+    .attributes = {pads_field()},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       ops::want_rank(context, 0, 4, "input of pad");
       const std::vector<std::int64_t>& pads = context.attributes.integers("pads");
@@ -128,6 +134,7 @@ const RegisterOp kPad{{
 }};
 const RegisterOp kPadBackward{{
     .name = "pad_backward",
+    .attributes = {pads_field()},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       const std::vector<std::int64_t>& pads = context.attributes.integers("pads");
       const Shape& y = context.shape(0);
@@ -136,9 +143,17 @@ const RegisterOp kPadBackward{{
     .no_gradient = "it is a gradient",
 }};
 
+Field stride_field() {
+  return integer("stride", 1, "Step in both directions.").at_least(1);
+}
+Field channels_field() {
+  return integer("channels", std::nullopt, "Channels after padding.").at_least(1);
+}
+
 /// x[:, :, ::stride, ::stride] between zero channels: (channels − C) / 2 before, the rest after.
 const RegisterOp kShortcutA{{
     .name = "shortcut_a",
+    .attributes = {stride_field(), channels_field()},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       ops::want_rank(context, 0, 4, "input of shortcut_a");
       const Shape& x = context.shape(0);
@@ -156,6 +171,8 @@ const RegisterOp kShortcutA{{
 }};
 const RegisterOp kShortcutABackward{{
     .name = "shortcut_a_backward",
+    .attributes = {stride_field(),
+                   integers("input_shape", std::nullopt, "[C, H, W] of the input.").at_least(1).of_length({3})},
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       const std::vector<std::int64_t>& x = context.attributes.integers("input_shape");
       return {{{context.shape(0)[0], x[0], x[1], x[2]}, context.dtype(0)}};
@@ -182,8 +199,7 @@ const RegisterLayer kPadLayer{
 const RegisterLayer kShortcutALayer{
     {.name = "shortcut_a",
      .doc = "Parameter-free shortcut: every stride-th pixel, padded with zero channels (He et al. 2015, option A).",
-     .fields = {integer("stride", 1, "Step in both directions.").at_least(1),
-                integer("channels", std::nullopt, "Channels after padding.").at_least(1)}},
+     .fields = {stride_field(), channels_field()}},
     [](Builder& builder, ValueId x, const LayerSpec& layer) {
       return builder.add1("shortcut_a", {x}, layer.attributes);
     }};

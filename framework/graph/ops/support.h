@@ -24,6 +24,23 @@ inline std::vector<std::int64_t> list_of(const Pair& pair) {
   return {pair[0], pair[1]};
 }
 
+/// The fields of several lists, in their order.
+inline std::vector<Field> joined(std::initializer_list<std::vector<Field>> lists) {
+  std::vector<Field> all;
+  for (const std::vector<Field>& list : lists) all.insert(all.end(), list.begin(), list.end());
+  return all;
+}
+
+/// What the fusion pass puts after a node; a network is built with `none`.
+inline Field activation_field() {
+  return text("activation", "none", "What follows in the same step.").one_of({"none", "relu"});
+}
+
+/// [height, width] of the forward op's input, which a window's output does not tell.
+inline Field input_size_field() {
+  return integers("input_size", std::nullopt, "Height and width of the forward op's input.").at_least(1).of_length({2});
+}
+
 /// Throws ShapeMismatch unless the value has that rank. `what` names it: "input", "logits".
 inline void want_rank(const InferContext& context, std::size_t index, std::size_t rank, std::string_view what) {
   const Shape& shape = context.shape(index);

@@ -21,7 +21,8 @@ NodeChoice choice_of(const ChooseContext& context, std::vector<Layout> inputs, L
   choice.inputs.resize(context.node.inputs.size(), kPlain);
   choice.outputs.assign(context.node.outputs.size(), kPlain);
   choice.outputs[0] = std::move(output);
-  choice.implementation = "onednn:" + made.implementation;
+  choice.implementation = made.implementation;
+  choice.algorithm = name_of(made.algorithm);
   choice.scratch_bytes = made.scratch.get_size();
   return choice;
 }
@@ -41,14 +42,27 @@ NodeChoice choose_backward_weights(const ChooseContext& context) {
   return choice_of(context, {made->x_layout, made->y_layout}, made->weight_layout, *made);
 }
 
-std::shared_ptr<const ConvolutionPrimitive> planned(const Binding& binding, const Layout& x, const Layout& y) {
-  const auto made = make_convolution(convolution_of(binding.graph, binding.node, binding.threads), x, y);
-  ATHANOR_CHECK(made != nullptr, "layer {}: the planned convolution does not exist", binding.node.layer);
+Convolution planned_convolution(const Binding& binding) {
+  Convolution conv = convolution_of(binding.graph, binding.node, binding.threads);
+  const auto algorithm = find_algorithm(binding.algorithm);
+  ATHANOR_CHECK(algorithm, "layer {}: there is no convolution algorithm '{}'", binding.node.layer, binding.algorithm);
+  conv.algorithm = *algorithm;
+  return conv;
+}
+
+/// Makes what the plan says, and nothing else.
+std::shared_ptr<const ConvolutionPrimitive> planned(const Binding& binding, const Layout& x, const Layout& weight,
+                                                    const Layout& y) {
+  const auto made = make_convolution(planned_convolution(binding), x, y);
+  ATHANOR_CHECK(made != nullptr, "layer {}: the {} of {} is planned as {}, which does not exist for {} -> {}",
+                binding.node.layer, binding.algorithm, binding.node.op->name, binding.implementation, x, y);
+  check_planned(binding, "implementation", binding.implementation, made->implementation);
+  check_planned(binding, "weight layout", weight, made->weight_layout);
   return made;
 }
 
 Step prepare_forward(const Binding& binding) {
-  const auto made = planned(binding, binding.input_layouts[0], binding.output_layouts[0]);
+  const auto made = planned(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0]);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, made->x, binding.inputs[0]},
                                   {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
                                   {DNNL_ARG_DST, made->y, binding.outputs[0]},
@@ -58,7 +72,7 @@ Step prepare_forward(const Binding& binding) {
 }
 
 Step prepare_backward_data(const Binding& binding) {
-  const auto made = planned(binding, binding.output_layouts[0], binding.input_layouts[0]);
+  const auto made = planned(binding, binding.output_layouts[0], binding.input_layouts[1], binding.input_layouts[0]);
   return bind_primitive(made->primitive, {{DNNL_ARG_DIFF_DST, made->y, binding.inputs[0]},
                                           {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
                                           {DNNL_ARG_DIFF_SRC, made->x, binding.outputs[0]},
@@ -73,10 +87,10 @@ std::vector<Step> clear_blind_taps(const Convolution& conv, const ConvolutionPri
   const dnnl::memory::desc zeros = describe(tap_shape, DType::f32, kPlain, conv.groups);
   const auto source = std::make_shared<std::vector<float>>(static_cast<std::size_t>(tap_shape.elements()));
   for (const auto& [h, w] : blind_taps(conv)) {
-    dnnl::memory::dims offsets(zeros.dims().size(), 0);
+    dnnl::memory::dims offsets(dims_of(zeros).size(), 0);
     offsets[offsets.size() - 2] = h;
     offsets[offsets.size() - 1] = w;
-    const dnnl::memory::desc tap = made.weight.submemory_desc(zeros.dims(), offsets);
+    const dnnl::memory::desc tap = made.weight.submemory_desc(dims_of(zeros), offsets);
     const dnnl::reorder::primitive_desc desc(engine(), zeros, engine(), tap);
     const Step clear =
         bind_primitive(dnnl::reorder(desc), {{DNNL_ARG_FROM, zeros, source->data()}, {DNNL_ARG_TO, tap, gradient}});
@@ -86,15 +100,14 @@ std::vector<Step> clear_blind_taps(const Convolution& conv, const ConvolutionPri
 }
 
 Step prepare_backward_weights(const Binding& binding) {
-  const auto made = planned(binding, binding.input_layouts[0], binding.input_layouts[1]);
+  const auto made = planned(binding, binding.input_layouts[0], binding.output_layouts[0], binding.input_layouts[1]);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, made->x, binding.inputs[0]},
                                   {DNNL_ARG_DIFF_DST, made->y, binding.inputs[1]},
                                   {DNNL_ARG_DIFF_WEIGHTS, made->weight, binding.outputs[0]},
                                   {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}};
   if (binding.outputs.size() > 1) arguments.push_back({DNNL_ARG_DIFF_BIAS, made->bias, binding.outputs[1]});
   Step run = bind_primitive(made->primitive, arguments);
-  const std::vector<Step> clearing =
-      clear_blind_taps(convolution_of(binding.graph, binding.node, binding.threads), *made, binding.outputs[0]);
+  const std::vector<Step> clearing = clear_blind_taps(planned_convolution(binding), *made, binding.outputs[0]);
   if (clearing.empty()) return run;
   return [run = std::move(run), clearing] {
     run();

@@ -1,0 +1,27 @@
+// The provider of reduce steps: how the outputs of a step are cut into buckets, so that the first ones travel while
+// backward still computes the last.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "graph/plan.h"
+#include "graph/update_plan.h"
+
+namespace athanor {
+
+/// Bytes of a bucket. The first one is small, so that communication starts early.
+struct BucketSizes {
+  std::size_t first = std::size_t{1} << 20;
+  std::size_t others = std::size_t{25} << 20;
+};
+
+/// Those of the recipe's `comm.bucket_mb` (10⁶ bytes); none: the sizes above.
+BucketSizes bucket_sizes(std::optional<double> bucket_mb);
+
+/// Cuts the outputs arena of a training plan between tensors, by bytes, in the order in which backward finishes them.
+/// Statistics and metrics are few and go with the last bucket. Nothing for a plan that does not train.
+std::vector<ReduceStep> plan_reduce_steps(const Plan& plan, const BucketSizes& sizes);
+
+}  // namespace athanor
