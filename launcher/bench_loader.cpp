@@ -6,6 +6,8 @@
 #include "data/loader_benchmark.h"
 #include "launcher/bench.h"
 #include "launcher/command.h"
+#include "launcher/output.h"
+#include "launcher/usage.h"
 #include "train/run_data.h"
 #include "train/units_text.h"
 
@@ -38,10 +40,11 @@ std::string to_json(const LoaderBenchmark& result, const Recipe& recipe, const A
 }
 
 void print_result(std::FILE* out, const LoaderBenchmark& result, const Recipe& recipe, const Arguments& arguments) {
-  fmt::print(out, "{}: {}, batch {}, {} workers\n", recipe.name, recipe.data.set.name, recipe.train.batch,
-             arguments.workers);
-  fmt::print(out, "  speed      {} images/s, {} batches in {:.2f} s\n",
-             count_text(static_cast<std::int64_t>(result.images_per_s)), count_text(result.batches), result.seconds);
+  fmt::print(out, "{}: {}, batch {}, {}\n", recipe.name, recipe.data.set.name, recipe.train.batch,
+             plural(arguments.workers, "worker"));
+  fmt::print(out, "  speed      {} images/s, {} in {:.2f} s\n",
+             count_text(static_cast<std::int64_t>(result.images_per_s)), plural(result.batches, "batch", "batches"),
+             result.seconds);
   if (arguments.step_ms > 0) {
     fmt::print(out, "  wait       {:.2f} % of the time, beside a step of {:g} ms\n", result.wait_share * 100,
                arguments.step_ms);
@@ -64,7 +67,7 @@ void run(const Arguments& arguments) {
   const LoaderBenchmark result =
       run_loader_benchmark(*data.train, std::move(options), arguments.seconds, arguments.step_ms * 1e-3);
   print_result(arguments.json ? stderr : stdout, result, recipe, arguments);
-  if (arguments.json) fmt::print("{}\n", to_json(result, recipe, arguments));
+  if (arguments.json) print_json(to_json(result, recipe, arguments));
 }
 
 void add_bench_loader(CLI::App& program, int&) {
@@ -72,11 +75,12 @@ void add_bench_loader(CLI::App& program, int&) {
   CLI::App* command =
       bench_command(program).add_subcommand("loader", "Speed of the data loader alone, and how long a step would wait");
   arguments->recipe.add_to(*command);
-  command->add_option("--seconds", arguments->seconds, "How long to measure (default: 10)")->check(CLI::PositiveNumber);
+  command->add_option("--seconds", arguments->seconds, "How long to measure (default: 10)")
+      ->check(number_from(0.01, 86400));
   command->add_option("--workers", arguments->workers, "Threads that fill batches (default: 1)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_from(1, 1024));
   command->add_option("--step-ms", arguments->step_ms, "Milliseconds that each batch is used for (default: 0)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(number_from(0, 60000));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
   command->callback([arguments] { run(*arguments); });
 }

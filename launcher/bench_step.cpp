@@ -3,6 +3,8 @@
 
 #include "launcher/bench.h"
 #include "launcher/command.h"
+#include "launcher/output.h"
+#include "launcher/usage.h"
 #include "train/step_benchmark.h"
 
 namespace athanor {
@@ -20,11 +22,11 @@ void add_bench_step(CLI::App& program, int&) {
       "step", "Speed of the training step on synthetic data, where its time goes, and its share of the ceiling");
   arguments->recipe.add_to(*command);
   command->add_option("--batch", arguments->batch, "Images of one step (default: the recipe's)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_from(1, 1e9));
   command->add_option("--threads", arguments->options.threads, "Cores to use (default: all that are allowed)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_from(1, 65536));
   command->add_option("--seconds", arguments->options.seconds, "How long to measure (default: 10)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_from(0.01, 86400));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
   command->callback([arguments] {
     std::vector<std::string> overrides = arguments->recipe.overrides;
@@ -32,7 +34,7 @@ void add_bench_step(CLI::App& program, int&) {
     const StepBenchmark result =
         run_step_benchmark(read_recipe(arguments->recipe.recipe, overrides), arguments->options);
     print_step_benchmark(arguments->json ? stderr : stdout, result);
-    if (arguments->json) fmt::print("{}\n", to_json(result));
+    if (arguments->json) print_json(to_json(result));
   });
 }
 

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "launcher/command.h"
+#include "launcher/output.h"
+#include "launcher/usage.h"
 #include "train/check.h"
 
 namespace athanor {
@@ -35,7 +37,7 @@ int run_check(const CheckArguments& arguments) {
   const std::vector<CheckLine> lines = check_recipe(arguments.recipe.recipe, arguments.recipe.overrides, options);
   std::FILE* text = arguments.json ? stderr : stdout;
   for (const CheckLine& line : lines) fmt::print(text, "{}", text_of(line));
-  if (arguments.json) fmt::print("{}\n", json_of(lines));
+  if (arguments.json) print_json(json_of(lines));
   return static_cast<int>(exit_code_of(lines));
 }
 
@@ -43,7 +45,7 @@ void add_check(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<CheckArguments>();
   CLI::App* command = program.add_subcommand("check", "Checks recipe, data, model, memory and disk before a run");
   arguments->recipe.add_to(*command);
-  command->add_option("--run", arguments->run, "Run folder (default: runs/NAME)");
+  add_run_option(*command, arguments->run);
   command->add_flag("--deep", arguments->deep, "Read every image too");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback([arguments, &exit_code] { exit_code = run_check(*arguments); });

@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "train/shell_words.h"
+
 namespace athanor {
 namespace {
 
@@ -10,7 +12,20 @@ std::multimap<int, AddCommand>& table() {
   return commands;
 }
 
+std::string& program() {
+  static std::string name = "athanor";
+  return name;
+}
+
 }  // namespace
+
+void set_program(const std::string& name) {
+  program() = name;
+}
+
+const std::string& program_name() {
+  return program();
+}
 
 RegisterCommand::RegisterCommand(int order, AddCommand add) {
   table().emplace(order, std::move(add));
@@ -26,15 +41,8 @@ void RecipeArguments::add_to(CLI::App& command) {
 }
 
 std::string RecipeArguments::text() const {
-  std::string line;
-  const auto add = [&line](const std::string& word) {
-    if (!line.empty()) line += ' ';
-    const bool is_plain =
-        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=-+,:") == word.npos;
-    line += is_plain ? word : "'" + word + "'";
-  };
-  add(recipe);
-  for (const std::string& override_text : overrides) add(override_text);
+  std::string line = shell_word(recipe);
+  for (const std::string& override_text : overrides) line += ' ' + shell_word(override_text);
   return line;
 }
 

@@ -19,13 +19,17 @@ struct RegisterCommand {
 /// Adds all registered commands.
 void add_commands(CLI::App& program, int& exit_code);
 
+/// The program as the user started it (argv[0]), for commands to type next; set once by main.
+void set_program(const std::string& name);
+const std::string& program_name();
+
 /// The recipe argument and its KEY=VALUE overrides, as several commands take them.
 struct RecipeArguments {
   std::string recipe;
   std::vector<std::string> overrides;
 
   void add_to(CLI::App& command);
-  /// As a shell would take them again: words with other than plain characters in single quotes.
+  /// As a shell would take them again: words with other than plain characters quoted.
   std::string text() const;
 };
 

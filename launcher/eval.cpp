@@ -3,15 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/tilde.h"
 #include "data/loader.h"
 #include "io/checkpoint_file.h"
 #include "launcher/command.h"
+#include "launcher/output.h"
 #include "train/evaluator.h"
 #include "train/run_folder.h"
 #include "train/session.h"
@@ -38,7 +41,8 @@ struct OpenedCheckpoint {
 OpenedCheckpoint open_checkpoint(const fs::path& target) {
   std::error_code ignored;
   if (!fs::exists(target, ignored)) {
-    throw UsageError("cannot read {}: there is no such run folder or checkpoint file", target.string());
+    throw UsageError("cannot read {}: there is no such run folder or checkpoint file{}", target.string(),
+                     tilde_hint(target.string()));
   }
   if (!fs::is_directory(target, ignored)) return {target, read_checkpoint(target)};
   for (const fs::path& path : list_checkpoints(target)) {
@@ -69,17 +73,6 @@ SplitData open_split(const Recipe& recipe, const std::string& split) {
   }
   RunData data = open_data(recipe);
   return {std::move(data.train), split == "train" ? data.train_subset : data.validation_subset};
-}
-
-/// As the run was cut, so that the same kernels see the same rows.
-Sizing size_evaluation(const Recipe& recipe, const Hardware& hardware) {
-  const int cpus = std::max(1, hardware.allowed_cpus);
-  Sizing sizing{.shards = std::max<std::int64_t>(1, recipe.train.shards)};
-  sizing.shard_threads = recipe.train.shard_threads;
-  if (sizing.shard_threads == 0) sizing.shard_threads = std::max<std::int64_t>(1, cpus / sizing.shards);
-  sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / sizing.shard_threads, 1, sizing.shards));
-  sizing.evaluation_rows = (recipe.eval.batch + sizing.shards - 1) / sizing.shards * sizing.shards;
-  return sizing;
 }
 
 std::map<std::string, const CheckpointTensor*> tensors_by_name(const CheckpointContents& contents, bool averaged) {
@@ -121,9 +114,8 @@ void load_state(Executable& executable, const OpenedCheckpoint& checkpoint, bool
   throw UsageError(message);
 }
 
-void want_memory(const Backend& backend, const ExecutableOptions& options, const Hardware& hardware) {
+void want_memory(const Backend& backend, const ExecutableOptions& options, std::size_t available) {
   const std::size_t total = backend.plan_memory(options).total();
-  const std::size_t available = backend.device_memory_bytes().value_or(hardware.memory_available_bytes);
   if (total <= available) return;
   throw DeviceError("evaluation needs {} MB, this process may use {} MB; use a smaller eval.batch", total >> 20,
                     available >> 20);
@@ -134,17 +126,18 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   const SplitData data = open_split(recipe, split);
   const Backend& backend = backend_for(recipe.device);
   const Hardware hardware = probe_hardware();
-  const Sizing sizing = size_evaluation(recipe, hardware);
+  const std::unique_ptr<Communicator> communicator = make_self_communicator();
+  // As the run was cut, so that the same kernels see the same rows.
+  const Sizing sizing = cut_batches(recipe, hardware, *communicator);
   // Planned beside training, which is not run: weights then have the layouts, and so the sums, that the run had.
   const Plans plans = make_plans(recipe, model_of(recipe), data.set->info(), sizing);
-  const std::unique_ptr<Communicator> communicator = make_self_communicator();
   const ExecutableOptions options{.training = nullptr,
                                   .evaluation = &plans.evaluation,
-                                  .local_shards = static_cast<int>(sizing.shards),
+                                  .local_shards = static_cast<int>(sizing.local_shards),
                                   .lanes = sizing.lanes,
                                   .seed = recipe.train.seed,
                                   .communicator = communicator.get()};
-  want_memory(backend, options, hardware);
+  want_memory(backend, options, available_bytes(backend, hardware, *communicator));
   const std::unique_ptr<Executable> executable = backend.make_executable(options);
   load_state(*executable, checkpoint, averaged);
   LoaderOptions loading;
@@ -181,9 +174,11 @@ void run_eval(const EvalArguments& arguments) {
              averaged ? ", averaged weights" : "");
   std::fflush(text);
   const Evaluation result = evaluate_checkpoint(checkpoint, recipe, arguments.split, averaged);
-  fmt::print(text, "{} of {}: {} samples, loss {:.6g}, accuracy {:.4f} %, top-5 {:.4f} %\n", arguments.split,
-             recipe.data.set.name, count_text(result.samples), result.loss, 100 * result.accuracy, 100 * result.top5);
-  if (arguments.json) fmt::print("{}\n", json_of(checkpoint, arguments.split, averaged, result));
+  fmt::print(text, "{} of {}: {}, loss {}, accuracy {:.4f} %, top-5 {:.4f} %\n", arguments.split, recipe.data.set.name,
+             plural(result.samples, "sample"),
+             std::isfinite(result.loss) ? fmt::format("{:.6g}", result.loss) : "not finite", 100 * result.accuracy,
+             100 * result.top5);
+  if (arguments.json) print_json(json_of(checkpoint, arguments.split, averaged, result));
 }
 
 void add_eval(CLI::App& program, int&) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -10,33 +11,71 @@
 
 #include "base/error.h"
 #include "launcher/command.h"
+#include "launcher/output.h"
+#include "launcher/usage.h"
 
-int main(int argc, char** argv) {
-  CLI::App program{"Trains convolutional networks on the processors of one machine.", "athanor"};
+namespace athanor {
+namespace {
+
+/// A command line as the user typed it.
+struct CommandLine {
+  std::string program;
+  std::vector<std::string> arguments;
+
+  bool wants_json() const { return std::find(arguments.begin(), arguments.end(), "--json") != arguments.end(); }
+};
+
+int report(const CommandLine& line, const std::string& message, ExitCode code) {
+  fmt::print(stderr, "athanor: {}\n", message);
+  if (line.wants_json()) print_json_of_failure(message, code);
+  return static_cast<int>(code);
+}
+
+/// What CLI11 refused (or, with code 0, the help that was asked for).
+int report(const CommandLine& line, CLI::App& program, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return program.exit(error);
+  std::string message = error.what();
+  const std::string hints = flag_hints(program, line.arguments);
+  if (!hints.empty()) message += "\n" + hints.substr(0, hints.size() - 1);
+  return report(line, message + "\nRun with --help for more information.", ExitCode::usage);
+}
+
+int run(const CommandLine& line) {
+  CLI::App program{"Trains convolutional networks on the processors of one machine.", line.program};
   program.require_subcommand(1);
   program.set_version_flag("--version", ATHANOR_VERSION);
-  // A reader that goes away (`| head`) must not end a training; what cannot be printed is lost, the run is not.
-  std::signal(SIGPIPE, SIG_IGN);
   int exit_code = 0;
-  athanor::add_commands(program, exit_code);
+  add_commands(program, exit_code);
   try {
-    program.parse(argc, argv);
+    want_known_commands(program, line.arguments);
+    // CLI11 takes the words from the back.
+    program.parse(std::vector<std::string>(line.arguments.rbegin(), line.arguments.rend()));
   } catch (const CLI::ParseError& error) {
-    return program.exit(error) == 0 ? 0 : static_cast<int>(athanor::ExitCode::usage);
-  } catch (const athanor::Error& error) {
-    fmt::print(stderr, "athanor: {}\n", error.what());
-    return static_cast<int>(error.code());
+    return report(line, program, error);
+  } catch (const Error& error) {
+    return report(line, error.what(), error.code());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "athanor: out of memory; use a smaller batch\n");
-    return static_cast<int>(athanor::ExitCode::device);
+    return report(line, "out of memory; use a smaller batch", ExitCode::device);
   } catch (const std::filesystem::filesystem_error& error) {
-    fmt::print(stderr, "athanor: {}\n", error.what());
-    return static_cast<int>(athanor::ExitCode::storage);
+    return report(line, error.what(), ExitCode::storage);
   } catch (const std::exception& error) {
     // Threads that cannot be started, primitives that cannot be made: the machine does not give what the run needs.
-    fmt::print(stderr, "athanor: {}; does this process have enough memory and threads?\n", error.what());
-    return static_cast<int>(athanor::ExitCode::device);
+    return report(line, fmt::format("{}; does this process have enough memory and threads?", error.what()),
+                  ExitCode::device);
   }
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace athanor
+
+int main(int argc, char** argv) {
+  // A reader that goes away (`| head`) must not end a training; what cannot be printed is lost, the run is not.
+  std::signal(SIGPIPE, SIG_IGN);
+  athanor::CommandLine line{argc > 0 ? argv[0] : "athanor", {}};
+  for (int i = 1; i < argc; ++i) line.arguments.emplace_back(argv[i]);
+  athanor::set_program(line.program);
+  int exit_code = athanor::run(line);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     fmt::print(stderr, "athanor: cannot write to standard output\n");
     if (exit_code == 0) exit_code = static_cast<int>(athanor::ExitCode::storage);

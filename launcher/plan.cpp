@@ -1,4 +1,4 @@
-// athanor plan RECIPE [KEY=VALUE …] [--device cpu|NAME] [--brief] [--json]: what training would do and need, without
+// athanor plan RECIPE [KEY=VALUE …] [--device cpu|NAME] [--steps] [--json]: what training would do and need, without
 // training.
 #include <fmt/format.h>
 
@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "base/error.h"
 #include "launcher/command.h"
+#include "launcher/output.h"
 #include "train/plan_table.h"
 #include "train/session.h"
 #include "train/units_text.h"
@@ -20,7 +21,7 @@ using Json = nlohmann::ordered_json;
 struct PlanArguments {
   RecipeArguments recipe;
   std::string device;
-  bool brief = false;
+  bool steps = false;
   bool json = false;
 };
 
@@ -61,7 +62,7 @@ std::string memory_text(const MemoryPlan& memory, const Sizing& sizing, std::siz
   row("weights", memory.state, "parameters and running statistics");
   row("optimizer", memory.optimizer, "");
   row("gradients", memory.gradients, "of the shards, and the sums of the tree");
-  row("activations", memory.activations, fmt::format("of {} shard(s) side by side", sizing.lanes));
+  row("activations", memory.activations, fmt::format("of {} side by side", plural(sizing.lanes, "shard")));
   row("shared", memory.shared, "constants, reordered and cast weights");
   row("peak", memory.total(), memory.total() <= available ? "fits" : "DOES NOT FIT");
   row("available", available, "");
@@ -147,11 +148,10 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
 std::string heading(const Recipe& recipe, const PlannedData& data, const Sizing& sizing) {
   const DatasetInfo& info = data.info;
   std::string text = fmt::format(
-      "{}: {} images {}×{}×{}, {} classes; batch {} = {} shard(s) of {}, {} thread(s) each, "
-      "{} side by side; {}, {}\n",
-      recipe.name, info.name, info.channels, info.height, info.width, info.classes, recipe.train.batch, sizing.shards,
-      recipe.train.batch / sizing.shards, sizing.shard_threads, sizing.lanes, backend_for(recipe.device).name(),
-      recipe.train.precision);
+      "{}: {} images {}×{}×{}, {}; {}, {}\nbatch {} = {} of {}, {} each, {} side by side\n", recipe.name, info.name,
+      info.channels, info.height, info.width, plural(info.classes, "class", "classes"),
+      backend_for(recipe.device).name(), recipe.train.precision, recipe.train.batch, plural(sizing.shards, "shard"),
+      plural(recipe.train.batch / sizing.shards, "image"), plural(sizing.shard_threads, "thread"), sizing.lanes);
   if (!data.missing.empty()) {
     text += fmt::format("planned from the published shape of the data, because it is not here: {}\n", data.missing);
   }
@@ -170,20 +170,20 @@ void run_plan(const PlanArguments& arguments) {
   const ModelSpec model = model_of(recipe);
   const Plans plans = make_plans(recipe, model, data.info, sizing);
   const MemoryPlan memory = backend.plan_memory(executable_options(recipe, sizing, plans, *communicator));
-  const std::size_t available = backend.device_memory_bytes().value_or(hardware.memory_available_bytes) /
-                                static_cast<std::size_t>(communicator->local_size());
+  const std::size_t available = available_bytes(backend, hardware, *communicator);
   const PlanTable table = make_plan_table(plans.training, recipe.train.batch / sizing.shards);
 
   std::FILE* text = arguments.json ? stderr : stdout;
-  fmt::print(text, "{}\nlayers; FLOPs and bytes of one image\n{}\n{}\n{}\n{}\n", heading(recipe, data, sizing),
-             layer_table_text(table), memory_text(memory, sizing, available), buckets_text(plans),
-             optimize_text(recipe, plans));
-  if (!arguments.brief) fmt::print(text, "steps\n{}\n", step_table_text(table));
+  fmt::print(text, "{}\nlayers; FLOPs forward and backward, bytes of activations, of one image\n{}\n{}\n{}\n{}\n",
+             heading(recipe, data, sizing), layer_table_text(table), memory_text(memory, sizing, available),
+             buckets_text(plans), optimize_text(recipe, plans));
+  if (arguments.steps) fmt::print(text, "steps\n{}\n", step_table_text(table));
   if (table.reference_steps > 0) {
-    fmt::print(text, "warning: {} step(s) run a slow reference kernel\n", table.reference_steps);
+    fmt::print(text, "warning: {} on a slow reference kernel; --steps lists them\n",
+               table.reference_steps == 1 ? "1 step runs" : fmt::format("{} steps run", table.reference_steps));
   }
   fmt::print(text, "fingerprint {}\n", plans.training.fingerprint());
-  if (arguments.json) fmt::print("{}\n", json_of(recipe, plans, sizing, table, memory, available, data).dump());
+  if (arguments.json) print_json(json_of(recipe, plans, sizing, table, memory, available, data).dump());
   std::fflush(stdout);
   check_memory(recipe, model, data.info, sizing, plans, hardware, *communicator);
 }
@@ -194,7 +194,7 @@ void add_plan(CLI::App& program, int&) {
       program.add_subcommand("plan", "Prints layers, costs, memory and implementations; trains nothing");
   arguments->recipe.add_to(*command);
   command->add_option("--device", arguments->device, "Plan for this device instead of the recipe's: cpu");
-  command->add_flag("--brief", arguments->brief, "Leave the list of steps out");
+  command->add_flag("--steps", arguments->steps, "List every step with its full implementation too");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback([arguments] { run_plan(*arguments); });
 }

@@ -1,7 +1,4 @@
-#include <unistd.h>
-
-#include <array>
-
+#include "base/host_name.h"
 #include "comm/communicator.h"
 
 namespace athanor {
@@ -13,10 +10,7 @@ class SelfCommunicator : public Communicator {
   int size() const override { return 1; }
   int local_rank() const override { return 0; }
   int local_size() const override { return 1; }
-  std::string host() const override {
-    std::array<char, 256> name{};
-    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
-  }
+  std::string host() const override { return host_name(); }
   void all_reduce(float*, std::size_t, const char*) override {}
   int agree(int status, const char*) override { return status; }
   void barrier(const char*) override {}

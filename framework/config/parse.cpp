@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/tilde.h"
 #include "config/document.h"
 #include "config/text_checks.h"
 
@@ -219,8 +220,8 @@ std::optional<YamlNode> load_yaml(const std::string& path, Problems& problems) {
   errno = 0;
   std::ifstream stream(path, std::ios::binary);
   if (!stream) {
-    throw UsageError("cannot read {}: {}; check the path (the working directory is {})", path, std::strerror(errno),
-                     working_directory());
+    throw UsageError("cannot read {}: {}; check the path (the working directory is {}){}", path, std::strerror(errno),
+                     working_directory(), tilde_hint(path));
   }
   std::string text(kMaxBytes + 1, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));

@@ -18,11 +18,12 @@ std::vector<std::string> valid_keys(const Schema& schema, const ValidateOptions&
 }
 
 void refuse_unknown_keys(const YamlNode& section, const std::vector<std::string>& valid, std::string_view path,
-                         Problems& problems) {
+                         Problems& problems, const ValidateOptions& options) {
   for (const Entry& entry : section.entries) {
     if (std::find(valid.begin(), valid.end(), entry.key) != valid.end()) continue;
+    const std::string hint = options.hint ? options.hint(entry.key) : "";
     const std::string choices = valid.empty() ? "; no keys are allowed here" : suggestion(entry.key, valid);
-    problems.add(entry.key_place, join_path(path, entry.key), fmt::format("unknown key{}", choices));
+    problems.add(entry.key_place, join_path(path, entry.key), fmt::format("unknown key{}{}", hint, choices));
   }
 }
 
@@ -50,7 +51,7 @@ Attributes validate(const YamlNode& section, const Schema& schema, std::string_v
     problems.add(section.place, path, fmt::format("wanted {}, found {}", example, found_text(section)));
     return schema.defaults();
   }
-  refuse_unknown_keys(section, valid, path, problems);
+  refuse_unknown_keys(section, valid, path, problems, options);
   for (const Field& field : schema.fields) {
     const YamlNode* node = section.find(field.name);
     const std::string field_path = join_path(path, field.name);

@@ -2,6 +2,7 @@
 // in. Everything wrong goes into Problems; call `throw_if_any` before using a result, which may lack the faulty values.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,8 +21,10 @@ namespace athanor {
 using LayerLists = std::vector<std::pair<std::string, std::vector<LayerSpec>>>;
 
 struct ValidateOptions {
-  std::vector<std::string> other_keys;  ///< also allowed: the caller reads them
-  LayerLists* layers = nullptr;         ///< takes fields of type `layers`; needed when the schema has one
+  std::vector<std::string> other_keys = {};  ///< also allowed: the caller reads them
+  LayerLists* layers = nullptr;              ///< takes fields of type `layers`; needed when the schema has one
+  /// More about an unknown key, put in front of the valid ones ("; …"); unset: nothing.
+  std::function<std::string(const std::string& key)> hint = {};
 };
 
 /// The values of a mapping (nothing at all counts as an empty one), in schema order. `path` is the section's ("train").

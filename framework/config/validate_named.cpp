@@ -1,6 +1,7 @@
 // The parts of a recipe that choose something by name: layers in a list, augmentations, optimizers, data sets, …
 #include <fmt/ranges.h>
 
+#include "config/kinds.h"
 #include "config/nearest.h"
 #include "config/validate.h"
 
@@ -25,16 +26,16 @@ const Schema* known_schema(std::string_view kind, const std::string& name, const
                            Problems& problems) {
   const Schema* schema = find_schema(kind, name);
   if (schema == nullptr) {
-    problems.add(place, path, fmt::format("unknown {} '{}'{}", kind, name, suggestion(name, names_of(kind))));
+    problems.add(place, path, fmt::format("unknown {} '{}'{}", word_of(kind), name, suggestion(name, names_of(kind))));
   }
   return schema;
 }
 
 void refuse_item(const YamlNode& item, std::string_view kind, std::string_view path, Problems& problems) {
   if (!item.is_mapping() || item.entries.size() < 2) {
-    problems.add(
-        item.place, path,
-        fmt::format("wanted the name of a {0}, as in '- name' or '- name: {{…}}', found {1}", kind, found_text(item)));
+    problems.add(item.place, path,
+                 fmt::format("wanted the name of {}, as in '- name' or '- name: {{…}}', found {}", one_of_kind(kind),
+                             found_text(item)));
     return;
   }
   std::vector<std::string> keys;
@@ -78,9 +79,29 @@ std::optional<NamedItem> read_item(const YamlNode& item, std::string_view kind, 
   return result;
 }
 
+/// Where a section keeps the settings of another choice of its kind: whose they are, and how to get rid of them where
+/// the name was overridden.
+std::string settings_of_others(const NamedSettings& chosen, std::string_view kind, std::string_view path,
+                               const std::string& key) {
+  std::vector<std::string> owners;
+  for (const Schema* schema : schemas_of(kind)) {
+    if (schema->name != chosen.name && schema->find(key) != nullptr) owners.push_back(schema->name);
+  }
+  if (owners.empty()) return "";
+  std::string hint = fmt::format("; '{}' is a setting of {}, not of {}", key, fmt::join(owners, ", "), chosen.name);
+  const bool name_was_overridden = chosen.place.line == 0;
+  if (name_was_overridden) {
+    hint += fmt::format("; {}='{{name: {}, …}}' in place of {}.name={} replaces the whole section", path, chosen.name,
+                        path, chosen.name);
+  }
+  return hint;
+}
+
 bool is_list(const YamlNode& list, std::string_view path, std::string_view kind, Problems& problems) {
   if (list.is_sequence()) return true;
-  problems.add(list.place, path, fmt::format("wanted a list, each item '- {}', found {}", kind, found_text(list)));
+  problems.add(
+      list.place, path,
+      fmt::format("wanted a list, each item '- ' and the name of {}, found {}", one_of_kind(kind), found_text(list)));
   return false;
 }
 
@@ -107,7 +128,7 @@ NamedSettings validate_named(const YamlNode& section, std::string_view kind, std
   NamedSettings result;
   if (name == nullptr || !name->is_scalar()) {
     problems.add(name ? name->place : section.place, join_path(path, "name"),
-                 fmt::format("wanted the name of a {}, found {} (valid: {})", kind,
+                 fmt::format("wanted the name of {}, found {} (valid: {})", one_of_kind(kind),
                              name ? found_text(*name) : "nothing", fmt::join(names_of(kind), ", ")));
     return result;
   }
@@ -120,7 +141,8 @@ NamedSettings validate_named(const YamlNode& section, std::string_view kind, std
   for (const Field& field : common) {
     if (all.find(field.name) == nullptr) all.fields.push_back(field);
   }
-  ValidateOptions options{.other_keys = {"name"}, .layers = nullptr};
+  ValidateOptions options{.other_keys = {"name"}};
+  options.hint = [&](const std::string& key) { return settings_of_others(result, kind, path, key); };
   options.other_keys.insert(options.other_keys.end(), other_keys.begin(), other_keys.end());
   YamlNode bare = mapping_node();
   bare.place = section.place;

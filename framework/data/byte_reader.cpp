@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "data/data_path.h"
 
 namespace athanor {
 namespace {
@@ -20,13 +21,18 @@ bool is_file(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::filesystem::path raw_or_packed(const std::filesystem::path& path) {
+  if (is_file(path)) return path;
+  std::filesystem::path packed = path;
+  packed += ".gz";
+  return packed;
+}
+
 ByteReader::ByteReader(std::string what, const std::filesystem::path& path) : what_(std::move(what)) {
-  std::filesystem::path found = path;
-  if (!is_file(found)) found += ".gz";
+  const std::filesystem::path found = raw_or_packed(path);
   if (!is_file(found)) {
-    throw DataError(
-        "cannot read {}: {}: there is no such file, nor with .gz; set data.path or ATHANOR_DATA to where it is", what_,
-        path.string());
+    throw DataError("cannot read {}: {}: there is no such file, nor with .gz{}", what_, path.string(),
+                    where_to_look(path.string()));
   }
   path_ = found.string();
   file_.open(found, std::ios::binary);

@@ -12,6 +12,9 @@
 
 namespace athanor {
 
+/// `path`, or `path` + ".gz" where there is no such file.
+std::filesystem::path raw_or_packed(const std::filesystem::path& path);
+
 /// Offsets in its messages count unpacked bytes, unless they say "packed".
 class ByteReader {
  public:

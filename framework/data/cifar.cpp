@@ -78,8 +78,8 @@ std::vector<fs::path> files_of(const Layout& layout, const fs::path& folder, Spl
   }
   std::erase_if(files, [](const fs::path& file) { return !fs::exists(file); });
   if (files.empty() && split == Split::train) {
-    throw DataError("cannot read {}: {}: there is no {}; set data.path or ATHANOR_DATA to where it is", layout.name,
-                    folder.string(), is_ten ? "data_batch_1.bin to data_batch_5.bin" : "train.bin");
+    throw DataError("cannot read {}: {}: there is no {}{}", layout.name, folder.string(),
+                    is_ten ? "data_batch_1.bin to data_batch_5.bin" : "train.bin", where_to_look(folder.string()));
   }
   return files;
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/tilde.h"
 
 namespace athanor {
 namespace {
@@ -29,6 +30,16 @@ std::filesystem::path resolve_data_path(std::string_view path) {
     root = kFallback;
   }
   return std::string(path.substr(0, at)) + root + std::string(path.substr(at + kVariable.size()));
+}
+
+std::string where_to_look(std::string_view path) {
+  const std::string advice = "; set data.path or ATHANOR_DATA to where it is";
+  if (path.starts_with('~')) return tilde_hint(path);
+  const char* set = std::getenv("ATHANOR_DATA");
+  if (set == nullptr || *set == '\0' || !path.starts_with(set)) return advice;
+  std::error_code ignored;
+  const bool is_folder = std::filesystem::is_directory(set, ignored);
+  return fmt::format("; ATHANOR_DATA is '{}'{}{}", set, is_folder ? "" : ", which is no folder", advice);
 }
 
 }  // namespace athanor

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace athanor {
@@ -10,5 +11,9 @@ namespace athanor {
 /// (relative to the current directory) if that is a folder. Throws DataError saying what to set if neither exists.
 /// Other paths are returned as they are.
 std::filesystem::path resolve_data_path(std::string_view path);
+
+/// The end of a message about a data file that is not there: what to set, and what ATHANOR_DATA is where `path` comes
+/// from it.
+std::string where_to_look(std::string_view path);
 
 }  // namespace athanor

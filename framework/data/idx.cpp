@@ -67,9 +67,7 @@ std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path, int
 }
 
 std::int64_t peek_idx_count(const std::filesystem::path& path) {
-  std::filesystem::path packed = path;
-  packed += ".gz";
-  if (!std::filesystem::exists(path) && !std::filesystem::exists(packed)) return 0;
+  if (!std::filesystem::exists(raw_or_packed(path))) return 0;
   ByteReader reader("labels", path);
   expect_magic(reader, kLabelsMagic);
   return reader.read_u32();

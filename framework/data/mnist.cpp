@@ -1,5 +1,6 @@
 // MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017): four IDX files each, 10 classes.
 #include "base/error.h"
+#include "data/byte_reader.h"
 #include "data/data_path.h"
 #include "data/dataset.h"
 #include "data/fingerprint.h"
@@ -27,10 +28,11 @@ std::unique_ptr<Dataset> open_idx(const char* name, const Attributes& settings, 
   IdxImages images = read_idx_images(folder / files.images);
   if (images.count != static_cast<std::int64_t>(labels.size())) {
     throw DataError("cannot read {}: {}: offset 4: the count is {}, want {} as in {}", name,
-                    (folder / files.images).string(), images.count, labels.size(), files.labels);
+                    raw_or_packed(folder / files.images).string(), images.count, labels.size(),
+                    raw_or_packed(folder / files.labels).string());
   }
   if (images.count == 0)
-    throw DataError("cannot read {}: {}: it holds no images", name, (folder / files.images).string());
+    throw DataError("cannot read {}: {}: it holds no images", name, raw_or_packed(folder / files.images).string());
   const auto count_of = [&](Split other) {
     return other == split ? images.count : peek_idx_count(folder / files_of(other).labels);
   };

@@ -9,12 +9,9 @@
 #include <optional>
 
 #include "backend/backend.h"
-#include "base/text_file.h"
-#include "config/document.h"
 #include "train/run_folder.h"
 #include "train/run_screen.h"
 #include "train/session.h"
-#include "train/summary.h"
 #include "train/units_text.h"
 
 namespace athanor {
@@ -92,22 +89,16 @@ fs::path existing_part(fs::path path) {
   return path;
 }
 
-/// Throws UsageError where the run folder holds a run of another recipe.
-std::string describe_run_folder(const fs::path& run, const Recipe& recipe) {
-  std::error_code ignored;
-  if (!fs::exists(run / "recipe.yaml", ignored)) return "";
-  const auto other =
-      first_difference(parse_yaml(read_text(run / "recipe.yaml"), (run / "recipe.yaml").string()), recipe.resolved);
-  if (other) {
-    throw UsageError("{} holds a run of another recipe: {} is {} there and {} here; choose another folder with --run",
-                     run.string(), other->path, other->a, other->b);
-  }
-  return read_status(run) == "done" ? ", holds a finished run of this recipe" : ", holds a run of this recipe";
+/// Throws UsageError where the run folder cannot be used for this recipe, `as_asked` before the machine filled it in.
+std::string describe_run_folder(const fs::path& run, const std::string& as_asked) {
+  const HeldRun held = look_at_run_folder(run, as_asked, difference_text);
+  if (!held.exists) return "";
+  return held.is_done ? ", holds a finished run of this recipe" : ", holds a run of this recipe";
 }
 
 /// `state_bytes`: of one checkpoint; 0 where the network is not known.
-Finding check_disk(const Recipe& recipe, const fs::path& run, std::size_t state_bytes) {
-  const std::string held = describe_run_folder(run, recipe);
+Finding check_disk(const Recipe& recipe, const std::string& as_asked, const fs::path& run, std::size_t state_bytes) {
+  const std::string held = describe_run_folder(run, as_asked);
   const fs::path parent = existing_part(run);
   std::error_code error;
   if (!fs::is_directory(parent, error)) {
@@ -133,8 +124,9 @@ Finding check_disk(const Recipe& recipe, const fs::path& run, std::size_t state_
 
 Finding check_threads(const Sizing& sizing, const Hardware& hardware) {
   const std::int64_t at_once = sizing.lanes * sizing.shard_threads;
-  std::string text = fmt::format("{} shard(s) × {} thread(s), {} side by side, on {} allowed core(s)", sizing.shards,
-                                 sizing.shard_threads, sizing.lanes, hardware.allowed_cpus);
+  std::string text =
+      fmt::format("{} × {}, {} side by side, on {}", plural(sizing.shards, "shard"),
+                  plural(sizing.shard_threads, "thread"), sizing.lanes, plural(hardware.allowed_cpus, "allowed core"));
   if (at_once > hardware.allowed_cpus) {
     return {text + fmt::format("; threads will share cores: train.shard_threads={} is as many as there are",
                                std::max(1, hardware.allowed_cpus)),
@@ -161,6 +153,7 @@ class Preflight {
   std::vector<CheckLine> run(const std::string& path, std::span<const std::string> overrides) {
     check("recipe", true, [&] {
       recipe_ = read_recipe(path, overrides);
+      as_asked_ = resolved_text(*recipe_);
       return Finding{fmt::format("{}: name {}", path, recipe_->name)};
     });
     check_data();
@@ -169,7 +162,7 @@ class Preflight {
     check("threads", sizing_.has_value(), [&] { return check_threads(*sizing_, hardware_); });
     check("disk", recipe_.has_value(), [&] {
       const fs::path run = options_.run.empty() ? default_run_folder(recipe_->name) : options_.run;
-      return check_disk(*recipe_, run, memory_ ? memory_->state + memory_->optimizer : 0);
+      return check_disk(*recipe_, as_asked_, run, memory_ ? memory_->state + memory_->optimizer : 0);
     });
     check("ranks", true, [] { return check_ranks(); });
     return std::move(lines_);
@@ -226,8 +219,9 @@ class Preflight {
   void check_network() {
     check("batch", recipe_.has_value() && info_.has_value(), [&] {
       sizing_ = size_run(*recipe_, samples_, hardware_, *communicator_);
-      return Finding{fmt::format("{} images in {} shard(s) of {}, {} steps an epoch", recipe_->train.batch,
-                                 sizing_->shards, recipe_->train.batch / sizing_->shards, sizing_->steps_per_epoch)};
+      return Finding{fmt::format("{} in {} of {}, {} an epoch", plural(recipe_->train.batch, "image"),
+                                 plural(sizing_->shards, "shard"), recipe_->train.batch / sizing_->shards,
+                                 plural(sizing_->steps_per_epoch, "step"))};
     });
     check("model", sizing_.has_value(), [&] {
       model_ = model_of(*recipe_);
@@ -240,9 +234,8 @@ class Preflight {
       memory_ =
           backend_for(recipe_->device).plan_memory(executable_options(*recipe_, *sizing_, *plans_, *communicator_));
       check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, *communicator_);
-      return Finding{fmt::format(
-          "{} of {} available", bytes_text(memory_->total()),
-          bytes_text(backend_for(recipe_->device).device_memory_bytes().value_or(hardware_.memory_available_bytes)))};
+      return Finding{fmt::format("{} of {} available", bytes_text(memory_->total()),
+                                 bytes_text(available_bytes(backend_for(recipe_->device), hardware_, *communicator_)))};
     });
   }
 
@@ -250,6 +243,7 @@ class Preflight {
   Hardware hardware_;
   std::unique_ptr<Communicator> communicator_ = make_self_communicator();
   std::optional<Recipe> recipe_;
+  std::string as_asked_;
   std::optional<RunData> data_;
   std::optional<DatasetInfo> info_;
   std::int64_t samples_ = 0;

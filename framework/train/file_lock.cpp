@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/host_name.h"
 
 namespace athanor {
 namespace {
@@ -25,9 +26,7 @@ std::string holder_of(int descriptor) {
 }
 
 std::string own_name() {
-  std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-  return fmt::format("pid {} on {}\n", ::getpid(), host.data());
+  return fmt::format("pid {} on {}\n", ::getpid(), host_name());
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/host_name.h"
 #include "base/text_file.h"
 #include "kernels/isa.h"
 
@@ -147,8 +147,7 @@ Hardware probe_hardware(const fs::path& root) {
   hardware.isa = kernels::name_of(kernels::active_isa());
   hardware.allowed_cpus = quota_cpus(root, static_cast<int>(allowed_cpu_ids().size()));
   hardware.memory_available_bytes = available_memory(root);
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) == 0) hardware.host = host.data();
+  hardware.host = host_name();
   return hardware;
 }
 

@@ -8,8 +8,6 @@
 
 #include "backend/reference_implementation.h"
 #include "graph/op.h"
-#include "train/text_table.h"
-#include "train/units_text.h"
 
 namespace athanor {
 namespace {
@@ -76,6 +74,10 @@ class TableMaker {
     if (section == "once") return;
     LayerRow& row = row_of(node.layer);
     row.is_reference = row.is_reference || is_reference;
+    if (std::find(row.implementations.begin(), row.implementations.end(), step.implementation) ==
+        row.implementations.end()) {
+      row.implementations.push_back(step.implementation);
+    }
     const double flops = node.op->flops ? node.op->flops(plan_.graph, node) / static_cast<double>(rows_) : 0;
     (node.phase == Phase::forward ? row.forward_flops : row.backward_flops) += flops;
     if (node.phase == Phase::forward) {
@@ -157,54 +159,10 @@ class TableMaker {
   std::vector<bool> taken_;                                // per value: a parameter that is counted already
 };
 
-std::string parameters_text(const LayerRow& row) {
-  if (row.parameters == 0) return "";
-  const std::string count = count_text(row.parameters);
-  return row.parameter_formula.empty() || row.parameter_formula == count
-             ? count
-             : fmt::format("{} = {}", row.parameter_formula, count);
-}
-
-std::string flops_cell(double flops) {
-  return flops == 0 ? "" : flops_text(flops);
-}
-
-std::vector<std::string> cells_of(const LayerRow& row) {
-  return {row.layer,
-          row.op,
-          row.output,
-          parameters_text(row),
-          flops_cell(row.forward_flops),
-          flops_cell(row.backward_flops),
-          row.activation_bytes == 0 ? "" : bytes_text(row.activation_bytes),
-          row.implementation + (row.is_reference ? "  << slow reference kernel" : "")};
-}
-
 }  // namespace
 
 PlanTable make_plan_table(const Plan& plan, std::int64_t rows) {
   return TableMaker(plan, rows).make();
-}
-
-std::string layer_table_text(const PlanTable& table) {
-  TextTable text({"layer", "op", "output", "parameters", "FLOPs forward", "backward", "activations", "implementation"},
-                 {3, 4, 5, 6});
-  for (const LayerRow& row : table.layers) text.add(cells_of(row));
-  text.add_rule();
-  LayerRow total = table.total;
-  total.layer = fmt::format("{} layers", table.layers.size());
-  text.add(cells_of(total));
-  return text.text();
-}
-
-std::string step_table_text(const PlanTable& table) {
-  TextTable text({"step", "when", "layer", "op", "implementation"}, {0});
-  for (std::size_t i = 0; i < table.steps.size(); ++i) {
-    const StepRow& step = table.steps[i];
-    text.add({std::to_string(i), std::string(step.section), step.layer, step.op,
-              step.implementation + (step.is_reference ? "  << slow reference kernel" : "")});
-  }
-  return text.text();
 }
 
 }  // namespace athanor

@@ -21,9 +21,10 @@ struct LayerRow {
   std::int64_t parameters = 0;
   double forward_flops = 0;  ///< 1 multiply-add = 2
   double backward_flops = 0;
-  std::size_t activation_bytes = 0;  ///< that the layer's forward ops write, outputs in place not counted
-  std::string implementation;        ///< of the forward ops
-  bool is_reference = false;         ///< one of its forward or backward steps runs a slow reference kernel
+  std::size_t activation_bytes = 0;          ///< that the layer's forward ops write, outputs in place not counted
+  std::string implementation;                ///< of the forward ops
+  std::vector<std::string> implementations;  ///< of all its steps, forward and backward, each once
+  bool is_reference = false;                 ///< one of its forward or backward steps runs a slow reference kernel
 };
 
 /// One step of the plan in the order in which it runs.
@@ -45,8 +46,15 @@ struct PlanTable {
 /// `rows` is the images of one shard.
 PlanTable make_plan_table(const Plan& plan, std::int64_t rows);
 
-/// Lines, each ended, columns aligned.
+/// "onednn:jit_1x1:avx512_core" as "onednn:jit_1x1", "onednn:x64:gemm:jit" as "onednn:gemm", our own kernels as
+/// "athanor"; several after one another, the common first word once: "onednn:jit, jit_1x1".
+std::vector<std::string> short_implementations(const std::vector<std::string>& implementations);
+
+/// Lines, each ended, columns aligned. The layers fit in kPlanColumns: implementations are shortened, and formulas left
+/// out where names are very long.
+inline constexpr std::size_t kPlanColumns = 120;
 std::string layer_table_text(const PlanTable& table);
+/// Every step with its full implementation.
 std::string step_table_text(const PlanTable& table);
 
 }  // namespace athanor

@@ -87,8 +87,8 @@ void Progress::evaluation(const EvalLine& line) {
   if (finished_) return;
   accuracy_ = line.accuracy;
   line_.clear();
-  fmt::format_to(std::back_inserter(line_), "epoch {}/{}  {} loss {:.4f}, accuracy {:.2f} % of {} images", line.epoch,
-                 epochs_, line.split, line.loss, line.accuracy * 100, count_text(line.samples));
+  fmt::format_to(std::back_inserter(line_), "epoch {}/{}  {} loss {}, accuracy {:.2f} % of {}", line.epoch, epochs_,
+                 line.split, number_text(line.loss), line.accuracy * 100, plural(line.samples, "image"));
   print_line({line_.data(), line_.size()});
   if (drawn_) draw(clock_());
 }
@@ -133,8 +133,8 @@ void Progress::print_plain(Clock::time_point now) {
   update_rates(now);
   line_.clear();
   const auto out = std::back_inserter(line_);
-  fmt::format_to(out, "epoch {}/{}  step {}/{}  loss {:.4f}", last_.epoch, epochs_, last_.step, total_steps_,
-                 last_.loss);
+  fmt::format_to(out, "epoch {}/{}  step {}/{}  loss {}", last_.epoch, epochs_, last_.step, total_steps_,
+                 number_text(last_.loss));
   if (accuracy_ >= 0) fmt::format_to(out, "  accuracy {:.2f} %", accuracy_ * 100);
   fmt::format_to(out, "  {} images/s  data wait {:.1f} %  left {}", count_text(std::llround(images_per_s_)),
                  wait_share_ * 100, duration_text(seconds_left(now)));
@@ -145,7 +145,7 @@ void Progress::draw(Clock::time_point now) {
   update_rates(now);
   std::array<Piece, 6> pieces;
   put(pieces[0], "epoch {}/{}", last_.epoch, epochs_);
-  put(pieces[1], "loss {:.4f}", last_.loss);
+  put(pieces[1], "loss {}", number_text(last_.loss));
   if (accuracy_ >= 0) put(pieces[2], "accuracy {:.2f} %", accuracy_ * 100);
   put(pieces[3], "{} images/s", count_text(std::llround(images_per_s_)));
   put(pieces[4], "wait {:.1f} %", wait_share_ * 100);

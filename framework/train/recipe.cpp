@@ -1,9 +1,12 @@
 #include "train/recipe.h"
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "base/error.h"
 #include "config/field_value.h"
+#include "config/override_keys.h"
 #include "config/overrides.h"
 
 namespace athanor {
@@ -13,6 +16,17 @@ const Schema& section_schema(std::string_view name) {
   const Schema* schema = find_schema("section", name);
   ATHANOR_CHECK(schema != nullptr, "no schema of section '{}'", name);
   return *schema;
+}
+
+constexpr std::size_t kLongestRunName = 200;
+
+bool is_plain(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+}
+
+bool is_run_name(std::string_view name) {
+  return !name.empty() && name.size() <= kLongestRunName && std::isalnum(static_cast<unsigned char>(name.front())) &&
+         std::all_of(name.begin(), name.end(), is_plain);
 }
 
 /// Reads the sections of one file, in the order of the resolved recipe.
@@ -77,11 +91,32 @@ class RecipeReader {
   void read_root(const std::string& file) {
     const std::vector<std::string> sections = {"name",     "data", "model", "loss",       "train", "optimizer",
                                                "schedule", "ema",  "eval",  "checkpoint", "comm"};
-    const Values values{validate(recipe_.source, section_schema("recipe"), "", problems_, {sections, nullptr})};
-    recipe_.name = values.text("name");
-    if (recipe_.name.empty()) recipe_.name = std::filesystem::path(file).stem().string();
+    ValidateOptions options{.other_keys = sections};
+    // A key that is well known but stands outside its section: "epochs" is "train.epochs".
+    options.hint = [](const std::string& key) -> std::string {
+      const std::optional<std::string> meant = override_key_meant(key);
+      return meant && meant->ends_with("." + key) ? fmt::format("; did you mean {}?", *meant) : "";
+    };
+    const Values values{validate(recipe_.source, section_schema("recipe"), "", problems_, options)};
+    read_name(values.text("name"), file);
     recipe_.device = values.text("device");
     recipe_.resolved.set("name", scalar_node(recipe_.name));
+  }
+
+  /// The name is that of a folder below runs/: one word, so that no name leads elsewhere.
+  void read_name(const std::string& given, const std::string& file) {
+    recipe_.name = given;
+    if (const YamlNode* name = recipe_.source.find("name")) {
+      if (is_run_name(given) || !name->is_scalar()) return;  // what is no text was refused with its type
+      problems_.add(
+          name->place, "name",
+          fmt::format("'{}' names no folder below runs/; wanted letters, digits, '.', '_' and '-', a letter or "
+                      "digit first, at most {} of them",
+                      given, kLongestRunName));
+      return;
+    }
+    for (const char c : std::filesystem::path(file).stem().string()) recipe_.name += is_plain(c) ? c : '-';
+    if (!is_run_name(recipe_.name)) recipe_.name = "run";
   }
 
   void read_data() {
@@ -128,7 +163,8 @@ class RecipeReader {
       return;
     }
     if (model.find("name") != nullptr) {
-      problems_.add(locate(recipe_.source, "model.name"), "model", "has a name and layers; remove one of them");
+      problems_.add(locate(recipe_.source, "model.name"), "model",
+                    "has a name and layers; remove one of them (model='{name: …}' replaces the whole section)");
     }
     LayerLists lists;
     const Values values{validate(model, section_schema("model"), "model", problems_, {{"name"}, &lists})};

@@ -118,5 +118,7 @@ std::string resolved_text(const Recipe& recipe);
 /// open (0) equal any.
 std::optional<Difference> first_difference(const YamlNode& resolved_a, const YamlNode& resolved_b);
 std::optional<Difference> first_difference(const Recipe& a, const Recipe& b);
+/// The same of the texts of two resolved recipes, in words: "optimizer.lr is 0.05 there and 0.2 here".
+std::optional<std::string> difference_text(const std::string& recipe_there, const std::string& recipe_here);
 
 }  // namespace athanor

@@ -84,4 +84,11 @@ std::optional<Difference> first_difference(const Recipe& a, const Recipe& b) {
   return first_difference(a.resolved, b.resolved);
 }
 
+std::optional<std::string> difference_text(const std::string& recipe_there, const std::string& recipe_here) {
+  const auto found = first_difference(parse_yaml(recipe_there, "the folder's recipe.yaml"),
+                                      parse_yaml(recipe_here, "the recipe given now"));
+  if (!found) return std::nullopt;
+  return fmt::format("{} is {} there and {} here", found->path, found->a, found->b);
+}
+
 }  // namespace athanor

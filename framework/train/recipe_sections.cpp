@@ -13,7 +13,8 @@ const RegisterSchema kRecipe{
     "section",
     {.name = "recipe",
      .doc = "The keys of the file itself; the other ones are sections.",
-     .fields = {text("name", "", "Of the run folder, runs/NAME; empty: the recipe's file name."),
+     .fields = {text("name", "",
+                     "Of the run folder, runs/NAME: letters, digits, `.`, `_`, `-`; left out: the recipe's file name."),
                 text("device", "auto", "Where to train; auto: cuda where there is a device.")
                     .one_of({"auto", "cpu", "cuda"})},
      .shorthand = {}}};

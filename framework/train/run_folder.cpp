@@ -42,6 +42,30 @@ void make_folder(const fs::path& path) {
   }
 }
 
+/// A folder with files that no run has made: moving them aside would surprise whoever owns them.
+void want_run_or_nothing(const fs::path& path) {
+  bool has_recipe = false, has_other = false;
+  std::string foreign;
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool is_runs = std::find(std::begin(kRunFiles), std::end(kRunFiles), name) != std::end(kRunFiles);
+    if (name == "recipe.yaml") {
+      has_recipe = true;
+    } else if (is_runs || name == ".lock" || name.starts_with("previous-")) {
+      has_other = true;
+    }
+    const bool may_stay = name == ".lock" || name.starts_with("previous-");
+    if (!may_stay && foreign.empty()) foreign = name;
+  }
+  if (foreign.empty() || (has_recipe && has_other)) return;
+  throw UsageError(
+      "{} is not empty and is no run folder: it holds '{}' but no recipe.yaml with a run's files; choose another "
+      "folder "
+      "with --run DIR",
+      path.string(), foreign);
+}
+
 std::string as_comments(std::string_view text) {
   std::string comments;
   while (!text.empty()) {
@@ -80,19 +104,26 @@ std::vector<fs::path> list_checkpoints(const fs::path& run_folder) {
   return found;
 }
 
+HeldRun look_at_run_folder(const fs::path& path, const std::string& resolved_recipe_text,
+                           const RecipeCompare& compare) {
+  want_run_or_nothing(path);
+  const std::optional<std::string> held = read_recipe(path / "recipe.yaml");
+  if (!held) return {};
+  if (const auto difference = compare(*held, resolved_recipe_text)) {
+    throw UsageError("{} holds a run of another recipe: {}; choose another folder with --run DIR", path.string(),
+                     *difference);
+  }
+  return {.exists = true, .is_done = read_status(path) == "done", .recipe = *held};
+}
+
 RunFolder RunFolder::open(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
                           const RunFolderOptions& options) {
+  want_run_or_nothing(path);  // before a lock is left in a folder of someone else's
   make_folder(path);
   RunFolder folder(path, as_comments(options.provenance) + resolved_recipe_text, FileLock(path / ".lock"));
-  const std::optional<std::string> old_recipe = read_recipe(folder.recipe_path());
-  if (old_recipe) {
-    if (const auto difference = compare(*old_recipe, resolved_recipe_text)) {
-      throw UsageError("{} holds a run of another recipe: {}; choose another folder with --run DIR", path.string(),
-                       *difference);
-    }
-    folder.already_done_ = read_status(path) == "done" &&
-                           !(options.asks_for_more && options.asks_for_more(*old_recipe, resolved_recipe_text));
-  }
+  const HeldRun held = look_at_run_folder(path, resolved_recipe_text, compare);
+  folder.already_done_ =
+      held.is_done && !(options.asks_for_more && options.asks_for_more(held.recipe, resolved_recipe_text));
   folder.checkpoints_ = list_checkpoints(path);
   if (!folder.already_done_ && folder.checkpoints_.empty()) folder.start_over();
   return folder;

@@ -24,6 +24,18 @@ struct RunFolderOptions {
   std::function<bool(const std::string& old_recipe, const std::string& new_recipe)> asks_for_more;
 };
 
+/// What a folder holds for a run of a recipe.
+struct HeldRun {
+  bool exists = false;   ///< a run of this recipe, as far as `compare` sees
+  bool is_done = false;  ///< and it is finished
+  std::string recipe;    ///< its recipe.yaml
+};
+
+/// Looks without touching. Throws UsageError when `path` holds a run for which `compare` names a difference, or files
+/// but no run; StorageError when its recipe.yaml cannot be read.
+HeldRun look_at_run_folder(const std::filesystem::path& path, const std::string& resolved_recipe_text,
+                           const RecipeCompare& compare);
+
 /// runs/NAME below the current directory.
 std::filesystem::path default_run_folder(const std::string& name);
 
@@ -35,8 +47,8 @@ class RunFolder {
   ///   unfinished, with checkpoints    → resumable(); nothing is touched
   ///   unfinished, without a checkpoint → start_over()
   ///   empty or new                    → recipe.yaml is written
-  /// Throws UsageError when the folder holds a run for which `compare` names a difference, and StorageError when
-  /// another process holds the folder or it cannot be written; both leave what is there as it was.
+  /// Throws what look_at_run_folder throws, and StorageError when another process holds the folder or it cannot be
+  /// written; all leave what is there as it was.
   static RunFolder open(const std::filesystem::path& path, const std::string& resolved_recipe_text,
                         const RecipeCompare& compare, const RunFolderOptions& options = {});
 

@@ -36,6 +36,7 @@ FirstScreen make_screen(const Recipe& recipe, const RunData& data, const Sizing&
   screen.train_flops_per_image = static_cast<std::int64_t>(flops.step);
   screen.steps_per_epoch = sizing.steps_per_epoch;
   screen.epochs = recipe.train.epochs;
+  screen.total_steps = sizing.total_steps;
   screen.dropped_samples = data.train_size() % recipe.train.batch;
   screen.memory = memory;
   if (data.validation_subset.empty()) {

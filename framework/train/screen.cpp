@@ -13,10 +13,6 @@ void add_row(std::string& text, std::string_view key, std::string_view value) {
   fmt::format_to(std::back_inserter(text), "  {:<11} {}\n", key, value);
 }
 
-std::string plural(std::int64_t count, std::string_view one) {
-  return fmt::format("{} {}{}", count_text(count), one, count == 1 ? "" : "s");
-}
-
 void add_machine(std::string& text, const FirstScreen& screen) {
   text += "machine\n";
   add_row(text, "host", screen.hardware.host);
@@ -29,6 +25,15 @@ void add_machine(std::string& text, const FirstScreen& screen) {
           fmt::format("{}, {}, own kernels for {}", screen.backend, screen.precision, screen.hardware.isa));
 }
 
+/// train.max_steps may end the run within an epoch, or be all that ends it.
+std::string steps_text(const FirstScreen& screen) {
+  const std::string an_epoch = fmt::format("{} an epoch", count_text(screen.steps_per_epoch));
+  if (screen.total_steps == 0 || screen.total_steps == screen.epochs * screen.steps_per_epoch) {
+    return fmt::format("{}, {}", an_epoch, plural(screen.epochs, "epoch"));
+  }
+  return fmt::format("{} in all (train.max_steps), {}", count_text(screen.total_steps), an_epoch);
+}
+
 void add_work(std::string& text, const FirstScreen& screen) {
   text += "work\n";
   if (!screen.data.empty()) add_row(text, "data", screen.data);
@@ -37,8 +42,7 @@ void add_work(std::string& text, const FirstScreen& screen) {
   add_row(text, "threads",
           fmt::format("{} a shard, {} side by side", screen.shard_threads, plural(screen.lanes, "shard")));
   if (screen.steps_per_epoch > 0) {
-    add_row(text, "steps",
-            fmt::format("{} an epoch, {}", count_text(screen.steps_per_epoch), plural(screen.epochs, "epoch")));
+    add_row(text, "steps", steps_text(screen));
   }
   if (screen.dropped_samples > 0) {
     add_row(text, "dropped", fmt::format("{} an epoch fill no batch", plural(screen.dropped_samples, "image")));

@@ -27,6 +27,7 @@ struct FirstScreen {
   std::int64_t train_flops_per_image = 0;    ///< forward and backward
   std::int64_t steps_per_epoch = 0;
   std::int64_t epochs = 0;
+  std::int64_t total_steps = 0;      ///< where train.max_steps bounds them; 0 or epochs × steps_per_epoch: it does not
   std::int64_t dropped_samples = 0;  ///< tail of the epoch that fills no batch
   MemoryPlan memory;                 ///< of one rank
   std::string run_folder;

@@ -42,14 +42,21 @@ Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, c
   return size_run(recipe, data.train_size(), hardware, communicator);
 }
 
-Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, const Communicator& communicator) {
+Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator) {
   const int cpus = std::max(1, hardware.allowed_cpus / communicator.local_size());
-  const std::int64_t shards = recipe.train.shards > 0 ? recipe.train.shards : communicator.size();
-  const std::int64_t local_shards = (shards + communicator.size() - 1) / communicator.size();
-  std::int64_t threads = recipe.train.shard_threads;
-  if (threads == 0) threads = std::max<std::int64_t>(1, cpus / local_shards);
-  set_shards(recipe, shards, threads);
+  Sizing sizing{.shards = recipe.train.shards > 0 ? recipe.train.shards : communicator.size()};
+  sizing.local_shards = (sizing.shards + communicator.size() - 1) / communicator.size();
+  sizing.shard_threads = recipe.train.shard_threads;
+  if (sizing.shard_threads == 0) sizing.shard_threads = std::max<std::int64_t>(1, cpus / sizing.local_shards);
+  sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / sizing.shard_threads, 1, sizing.local_shards));
+  sizing.evaluation_rows = (recipe.eval.batch + sizing.shards - 1) / sizing.shards * sizing.shards;
+  return sizing;
+}
 
+Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, const Communicator& communicator) {
+  Sizing sizing = cut_batches(recipe, hardware, communicator);
+  const std::int64_t shards = sizing.shards;
+  set_shards(recipe, shards, sizing.shard_threads);
   if (recipe.train.batch > samples) {
     const std::int64_t largest = samples / shards * shards;
     throw UsageError("{} is {}, larger than the {} training images; {}", at(recipe, "train.batch"), recipe.train.batch,
@@ -57,8 +64,6 @@ Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, 
                      largest > 0 ? fmt::format("the largest that works is {}", largest)
                                  : fmt::format("and they cannot fill {} shards: set train.shards=1", shards));
   }
-  Sizing sizing{.shards = shards, .shard_threads = threads, .local_shards = local_shards};
-  sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / threads, 1, local_shards));
   sizing.steps_per_epoch = samples / recipe.train.batch;
   sizing.total_steps = recipe.train.epochs * sizing.steps_per_epoch;
   if (recipe.train.max_steps > 0 && (sizing.total_steps == 0 || recipe.train.max_steps < sizing.total_steps)) {
@@ -67,7 +72,6 @@ Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, 
   if (sizing.total_steps == 0) {
     throw UsageError("{} and train.max_steps are both 0: say how long to train", at(recipe, "train.epochs"));
   }
-  sizing.evaluation_rows = (recipe.eval.batch + shards - 1) / shards * shards;
   return sizing;
 }
 
@@ -105,11 +109,15 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
   return plans;
 }
 
+std::size_t available_bytes(const Backend& backend, const Hardware& hardware, const Communicator& communicator) {
+  return backend.device_memory_bytes().value_or(hardware.memory_available_bytes /
+                                                static_cast<std::size_t>(communicator.local_size()));
+}
+
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
                   const Plans& plans, const Hardware& hardware, const Communicator& communicator) {
   const Backend& backend = backend_for(recipe.device);
-  const std::size_t available = backend.device_memory_bytes().value_or(
-      hardware.memory_available_bytes / static_cast<std::size_t>(communicator.local_size()));
+  const std::size_t available = available_bytes(backend, hardware, communicator);
   const std::unique_ptr<Communicator> self = make_self_communicator();
   const auto needed = [&](const Plans& candidate) {
     return backend.plan_memory(executable_options(recipe, sizing, candidate, *self)).total();

@@ -31,7 +31,13 @@ struct Sizing {
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;
   std::int64_t evaluation_rows = 0;  ///< rows of an evaluation batch: shards × rows of a shard
+
+  /// Begun ones: train.max_steps may end the run within the last.
+  std::int64_t epochs() const { return (total_steps + steps_per_epoch - 1) / steps_per_epoch; }
 };
+
+/// How batches are cut and how many shards run side by side, without a run: for evaluation, as training would.
+Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator);
 
 /// Fills in what the recipe leaves open from the machine. `samples`: images to train on. Throws UsageError with values
 /// that work.
@@ -50,6 +56,9 @@ ModelSpec model_of(const Recipe& recipe);
 void want_device(const Recipe& recipe);
 /// Throws UsageError for shapes that do not fit, and what want_device throws.
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing);
+
+/// What this process may use of the device's memory, or of its share of the machine's.
+std::size_t available_bytes(const Backend& backend, const Hardware& hardware, const Communicator& communicator);
 
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the
 /// evaluation batch as it is where training alone is too large, else with one as small as the training batch.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "train/shell_words.h"
 #include "train/units_text.h"
 
 namespace athanor {
@@ -21,11 +22,52 @@ nlohmann::ordered_json said(const std::string& text) {
 
 /// What happened, in a word and a number.
 std::string headline(const Summary& summary) {
-  const std::string steps = fmt::format("{} steps, {} epochs, {}", count_text(summary.steps), summary.epochs,
+  const std::string steps = fmt::format("{}, {}, {}", plural(summary.steps, "step"), plural(summary.epochs, "epoch"),
                                         duration_text(summary.train_seconds));
-  if (summary.status == "done") return fmt::format("Done: {}.", steps);
+  if (summary.status == "done") {
+    if (summary.skipped_steps == 0) return fmt::format("Done: {}.", steps);
+    if (summary.skipped_steps >= summary.steps) {
+      return fmt::format("Nothing was learned: {}, and every update was skipped.", steps);
+    }
+    return fmt::format("Done, with {} of {} skipped: {}.", count_text(summary.skipped_steps),
+                       plural(summary.steps, "update"), steps);
+  }
   if (summary.status == "failed") return fmt::format("Failed after {}: {}", steps, summary.error);
   return fmt::format("Stopped on request ({}) after {}.", summary.status, steps);
+}
+
+void print_figures(std::FILE* out, const Summary& summary, std::int64_t total_steps) {
+  if (std::isfinite(summary.accuracy)) {
+    fmt::print(out, "  accuracy   {:.2f} % on the test images", summary.accuracy * 100);
+    if (std::isfinite(summary.best_accuracy)) fmt::print(out, ", best {:.2f} %", summary.best_accuracy * 100);
+    fmt::print(out, "\n");
+  }
+  if (summary.steps > 0) fmt::print(out, "  loss       {} in the last step\n", number_text(summary.loss));
+  if (summary.skipped_steps > 0) {
+    fmt::print(out, "  skipped    {} of {}: their numbers were not finite\n", count_text(summary.skipped_steps),
+               plural(summary.steps, "update"));
+  }
+  if (summary.images_per_s > 0) {
+    fmt::print(out, "  speed      {} images/s\n", count_text(std::llround(summary.images_per_s)));
+  }
+  if (summary.status == "interrupted") {
+    fmt::print(out, "  weights    at step {} of {}, not saved\n", count_text(summary.steps), count_text(total_steps));
+  } else if (!summary.weights_sha256.empty()) {
+    fmt::print(out, "  weights    sha256 {}\n", summary.weights_sha256);
+  }
+}
+
+void print_next(std::FILE* out, const std::string& status, const SummaryScreen& screen) {
+  const std::string program = shell_word(screen.program), folder = shell_word(screen.run_folder.string());
+  fmt::print(out, "Next:\n");
+  if (status == "done") {
+    fmt::print(out, "  {0} eval {2}\n  {0} plan {1}\n  {0} train {1} train.seed=1 --run {3}\n", program, screen.recipe,
+               folder, shell_word(screen.run_folder.string() + "-seed1"));
+  } else if (status == "failed") {
+    fmt::print(out, "  less {}/log.txt\n", folder);
+  } else {
+    fmt::print(out, "  {} train {} --run {}\n", program, screen.recipe, folder);
+  }
 }
 
 }  // namespace
@@ -67,33 +109,12 @@ std::string read_status(const std::filesystem::path& run_folder) {
   return status != json.end() && status->is_string() ? status->get<std::string>() : "";
 }
 
-void print_summary(std::FILE* out, const Summary& summary, const std::filesystem::path& run_folder,
-                   const std::string& recipe) {
-  const std::string folder = run_folder.string();
+void print_summary(std::FILE* out, const Summary& summary, const SummaryScreen& screen) {
+  const std::string folder = screen.run_folder.string();
   fmt::print(out, "\n{}\n", headline(summary));
-  if (std::isfinite(summary.accuracy)) {
-    fmt::print(out, "  accuracy   {:.2f} % on the test images", summary.accuracy * 100);
-    if (std::isfinite(summary.best_accuracy)) fmt::print(out, ", best {:.2f} %", summary.best_accuracy * 100);
-    fmt::print(out, "\n");
-  }
-  if (std::isfinite(summary.loss)) fmt::print(out, "  loss       {:.4f} in the last step\n", summary.loss);
-  if (summary.skipped_steps > 0) {
-    fmt::print(out, "  skipped    {} updates whose numbers were not finite\n", count_text(summary.skipped_steps));
-  }
-  if (summary.images_per_s > 0)
-    fmt::print(out, "  speed      {} images/s\n", count_text(std::llround(summary.images_per_s)));
-  if (!summary.weights_sha256.empty()) fmt::print(out, "  weights    sha256 {}\n", summary.weights_sha256);
+  print_figures(out, summary, screen.total_steps);
   fmt::print(out, "  files      {0}/summary.json, {0}/metrics.jsonl\n", folder);
-  if (recipe.empty() && summary.status != "failed") return static_cast<void>(std::fflush(out));
-  fmt::print(out, "Next:\n");
-  if (summary.status == "done") {
-    fmt::print(out, "  athanor eval {2}\n  athanor plan {0}\n  athanor train {1} train.seed=1 --run {2}-seed1\n",
-               recipe, recipe, folder);
-  } else if (summary.status == "failed") {
-    fmt::print(out, "  less {}/log.txt\n", folder);
-  } else {
-    fmt::print(out, "  athanor train {} --run {}\n", recipe, folder);
-  }
+  if (!screen.recipe.empty() || summary.status == "failed") print_next(out, summary.status, screen);
   std::fflush(out);
 }
 

@@ -27,7 +27,7 @@ struct Summary {
   std::string backend = "cpu";
   std::string precision = "fp32";
   std::uint64_t peak_bytes = 0;
-  std::string error;               ///< empty unless failed
+  std::string error;               ///< empty unless failed; with everything that the message on the screen leaves out
   double start_seconds = 0;        ///< from the start of the program until step 0 begins
   std::int64_t skipped_steps = 0;  ///< updates left out because numbers were not finite
 };
@@ -41,8 +41,15 @@ void write_summary(const std::filesystem::path& run_folder, const Summary& summa
 /// Reads summary.json's status; empty where there is no readable one.
 std::string read_status(const std::filesystem::path& run_folder);
 
-/// Accuracy, time, where the files are and what to type next. `recipe` is what the user typed after `train`.
-void print_summary(std::FILE* out, const Summary& summary, const std::filesystem::path& run_folder,
-                   const std::string& recipe);
+/// What the last lines of a run say beside the summary itself.
+struct SummaryScreen {
+  std::filesystem::path run_folder;
+  std::string recipe;               ///< what the user typed after `train`; empty: nothing to type next is offered
+  std::string program = "athanor";  ///< as the user started it
+  std::int64_t total_steps = 0;     ///< that were asked for
+};
+
+/// Accuracy, time, where the files are and what to type next.
+void print_summary(std::FILE* out, const Summary& summary, const SummaryScreen& screen);
 
 }  // namespace athanor

@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "config/document.h"
 #include "config/emit.h"
 #include "graph/op.h"
 #include "io/checkpoint_file.h"
@@ -77,13 +76,6 @@ void save_weights(const Executable& executable, const Recipe& recipe, const RunF
   write_checkpoint(folder.checkpoints_path() / fmt::format("step-{:09d}.h5", summary.steps), contents);
 }
 
-std::optional<std::string> recipe_difference(const std::string& old_recipe, const std::string& new_recipe) {
-  const auto difference = first_difference(parse_yaml(old_recipe, "the folder's recipe.yaml"),
-                                           parse_yaml(new_recipe, "the recipe given now"));
-  if (!difference) return std::nullopt;
-  return fmt::format("{} is {} there and {} here", difference->path, difference->a, difference->b);
-}
-
 /// Several processes that each believe to be alone would all train the same and fight over the run folder.
 void want_one_process() {
   for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
@@ -102,7 +94,7 @@ RunFolder open_folder(const std::filesystem::path& path, const Recipe& recipe, c
   const auto asks_for_more = [&](const std::string&, const std::string&) {
     return total_steps > read_summary(path).steps;
   };
-  const auto differs = [&](const std::string& held, const std::string&) { return recipe_difference(held, as_asked); };
+  const auto differs = [&](const std::string& held, const std::string&) { return difference_text(held, as_asked); };
   RunFolder folder =
       RunFolder::open(path, resolved_text(recipe), differs, {.provenance = provenance, .asks_for_more = asks_for_more});
   if (folder.resumable()) folder.start_over();
@@ -154,7 +146,7 @@ void train_prepared(const Prepared& run, const StopSignals& stop, Summary& summa
   summary.peak_bytes = executable->memory().total();
   show_first_screen(run, executable->memory());
   Progress progress(is_terminal(run.text), run.options.quiet ? nullptr : run.text, run.sizing.total_steps,
-                    run.sizing.steps_per_epoch, run.recipe.train.epochs);
+                    run.sizing.steps_per_epoch, run.sizing.epochs());
   std::optional<LogThroughProgress> through;
   if (!run.options.quiet) through.emplace(progress);
   {
@@ -171,8 +163,8 @@ void train_prepared(const Prepared& run, const StopSignals& stop, Summary& summa
 /// Leaves word of a failure behind; a second failure while doing so must not hide the first.
 void record_failure(const RunFolder& folder, Summary& summary, const std::string& message) {
   summary.status = "failed";
-  summary.error = message;
-  log_to_file_only(LogLevel::error, message);
+  if (summary.error.empty()) summary.error = message;
+  log_to_file_only(LogLevel::error, summary.error);
   try {
     write_summary(folder.path(), summary);
   } catch (const Error& error) {
@@ -235,7 +227,13 @@ Summary train(Recipe recipe, const TrainOptions& options) {
     throw;
   }
   log_to_file_only(LogLevel::info, to_json(summary));
-  if (!options.quiet) print_summary(text, summary, folder.path(), options.recipe_argument);
+  if (!options.quiet) {
+    print_summary(text, summary,
+                  {.run_folder = folder.path(),
+                   .recipe = options.recipe_argument,
+                   .program = options.program,
+                   .total_steps = sizing.total_steps});
+  }
   return summary;
 }
 

@@ -13,11 +13,12 @@
 namespace athanor {
 
 struct TrainOptions {
-  std::filesystem::path run;       ///< run folder; empty: runs/NAME
-  std::string recipe_argument;     ///< what the user typed after `train`, for "type next"; empty: that is left out
-  std::optional<ModelSpec> model;  ///< instead of the recipe's
-  bool text_to_stderr = false;     ///< keep standard output free for one JSON object
-  bool quiet = false;              ///< no first screen and no progress
+  std::filesystem::path run;        ///< run folder; empty: runs/NAME
+  std::string recipe_argument;      ///< what the user typed after `train`, for "type next"; empty: that is left out
+  std::string program = "athanor";  ///< as the user started it, for "type next"
+  std::optional<ModelSpec> model;   ///< instead of the recipe's
+  bool text_to_stderr = false;      ///< keep standard output free for one JSON object
+  bool quiet = false;               ///< no first screen and no progress
 };
 
 /// Trains as the recipe says and leaves a run folder behind. A finished folder is left alone and its summary returned.

@@ -7,12 +7,16 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "train/units_text.h"
 
 namespace athanor {
 namespace {
 
 /// Steps whose speed is kept for the median.
 constexpr std::size_t kMostRates = std::size_t{1} << 18;
+
+/// Of a batch, in a message on the screen.
+constexpr std::size_t kShownIndices = 8;
 
 LoaderOptions training_loader(const Recipe& recipe, const RunData& data) {
   LoaderOptions options;
@@ -150,13 +154,21 @@ void TrainingRun::handle_non_finite(std::int64_t step, const Batch& batch, doubl
     return;
   }
   const std::optional<BadValue> bad = parts_.executable.find_non_finite(batch);
-  throw NumericsError(
-      "step {}: {} is not finite (learning rate {:g}); {}; sample indices of the batch: {}. Lower optimizer.lr, set "
-      "optimizer.clip_norm, or let train.on_nonfinite=skip leave such updates out",
-      step + 1, what, lr,
-      bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer, bad->shard)
-          : std::string("no single output is bad: a sum overflowed"),
-      fmt::join(batch.sample_indices, ", "));
+  const auto message = [&](const std::string& indices) {
+    return fmt::format(
+        "step {}: {} is not finite (learning rate {:g}); {}; sample indices of the batch: {}. Lower optimizer.lr, set "
+        "optimizer.clip_norm, or let train.on_nonfinite=skip leave such updates out",
+        step + 1, what, lr,
+        bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer, bad->shard)
+            : std::string("no single output is bad: a sum overflowed"),
+        indices);
+  };
+  const auto& indices = batch.sample_indices;
+  parts_.summary.error = message(fmt::format("{}", fmt::join(indices, ", ")));
+  if (indices.size() <= kShownIndices) throw NumericsError(parts_.summary.error);
+  throw NumericsError(message(fmt::format("{}, … and {} more (all are in log.txt)",
+                                          fmt::join(indices.begin(), indices.begin() + kShownIndices, ", "),
+                                          indices.size() - kShownIndices)));
 }
 
 /// The one after the last step is not asked for here.
@@ -191,8 +203,8 @@ Evaluation TrainingRun::report(std::int64_t step, std::string_view split, Loader
   metrics_.evaluation(line);
   parts_.progress.evaluation(line);
   log_to_file_only(LogLevel::info,
-                   fmt::format("step {}, epoch {}: {} loss {:.4f}, accuracy {:.2f} % of {} images", line.step,
-                               line.epoch, split, line.loss, line.accuracy * 100, line.samples));
+                   fmt::format("step {}, epoch {}: {} loss {}, accuracy {:.2f} % of {}", line.step, line.epoch, split,
+                               number_text(line.loss), line.accuracy * 100, plural(line.samples, "image")));
   if (split == "test") parts_.summary.accuracy = result.accuracy;
   step_end_ = Clock::now();
   return result;

@@ -36,6 +36,16 @@ std::string count_text(std::int64_t count) {
   return text;
 }
 
+std::string plural(std::int64_t count, std::string_view one, std::string_view many) {
+  if (count == 1) return fmt::format("1 {}", one);
+  return many.empty() ? fmt::format("{} {}s", count_text(count), one) : fmt::format("{} {}", count_text(count), many);
+}
+
+std::string number_text(double value) {
+  if (!std::isfinite(value)) return "not finite";
+  return std::abs(value) < 1e6 ? fmt::format("{:.4f}", value) : fmt::format("{:.4g}", value);
+}
+
 std::string bytes_text(std::uint64_t bytes) {
   return scaled(static_cast<double>(bytes), {"B", "kB", "MB", "GB", "TB", "PB"});
 }

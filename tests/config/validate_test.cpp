@@ -159,7 +159,8 @@ TEST(Layers, NameTheLayerThatIsWrong) {
   EXPECT_TRUE(contains(layer_problems("- test_relu: 3\n"), "layers.0.test_relu: wanted no settings, found 3"));
   EXPECT_TRUE(contains(layer_problems("- test_block: {body: [{test_dense: 0}]}\n"),
                        "layers.0.test_block.body.0.test_dense.features: wanted an integer, at least 1, found 0"));
-  EXPECT_TRUE(contains(layer_problems("- test_block: {body: test_relu}\n"), "wanted a list, each item '- layer'"));
+  EXPECT_TRUE(contains(layer_problems("- test_block: {body: test_relu}\n"),
+                       "wanted a list, each item '- ' and the name of a layer"));
   EXPECT_TRUE(contains(layer_problems("- test_block\n"), "layers.0.test_block.body: is missing"));
   EXPECT_TRUE(contains(layer_problems("- [1]\n"), "wanted the name of a layer"));
   EXPECT_TRUE(contains(layer_problems("test_relu: 1\n"), "layers: wanted a list"));

@@ -142,6 +142,9 @@ TEST(DamagedIdx, IsNamedWithOffsetFoundAndWanted) {
   auto count = whole_mnist();
   count["train-labels-idx1-ubyte"] = test::idx_file(0x801, {39}, Bytes(39));
   EXPECT_THAT(refused_mnist(count), AllOf(HasSubstr("train-images-idx3-ubyte"), HasSubstr("40"), HasSubstr("want 39")));
+  count["train-images-idx3-ubyte.gz"] = test::gzipped(count["train-images-idx3-ubyte"]);
+  count.erase("train-images-idx3-ubyte");
+  EXPECT_THAT(refused_mnist(count), HasSubstr("train-images-idx3-ubyte.gz: offset 4")) << "the file that is there";
   auto packed = whole_mnist();
   Bytes gzip = test::gzipped(packed["train-images-idx3-ubyte"]);
   packed.erase("train-images-idx3-ubyte");

@@ -44,6 +44,7 @@ TEST(Interrupt, EndsAfterTheStepInHandWithFilesClosed) {
   EXPECT_EQ(outcome.code, 130) << outcome.err;
   const auto summary = nlohmann::json::parse(read_file(folders.home() / "here/summary.json"));
   EXPECT_EQ(summary.at("status"), "interrupted");
+  EXPECT_THAT(outcome.out, ::testing::ContainsRegex("weights +at step [0-9,]+ of 2,000,000, not saved"));
   // Every line of the metrics is whole.
   std::istringstream lines(read_file(folders.home() / "here/metrics.jsonl"));
   std::int64_t steps = 0;

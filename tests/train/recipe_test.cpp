@@ -125,7 +125,7 @@ TEST_F(RecipeTest, ReportsProblemsOfAllSectionsAtOnce) {
       "devise: cpu\n",
       {"eval.bach=3", "loss.name=cross"});
   for (const char* part :
-       {"r.yaml:1:14: data.name: unknown data 'fashion_mnst'; did you mean 'fashion_mnist'?",
+       {"r.yaml:1:14: data.name: unknown data set 'fashion_mnst'; did you mean 'fashion_mnist'?",
         "r.yaml:2:16: model.input: wanted a list of 1 or 3 integers, at least 1, found a list of 2",
         "model.layers: is missing", "r.yaml:3:16: train.batch: wanted an integer, from 1 to 1000000000, found 0",
         "r.yaml:3:19: train.bach: unknown key; did you mean 'batch'?",
@@ -192,8 +192,12 @@ TEST_F(RecipeTest, ReadsAFileAndTakesItsNameFromIt) {
   std::filesystem::create_directories(folder);
   const std::string path = (folder / "small.yaml").string();
   std::ofstream(path) << kText;
-  const Recipe recipe = read_recipe(path, std::vector<std::string>{"name=\"\""});
+  const Recipe recipe = read_recipe(path);
   EXPECT_EQ(recipe.name, "small");
+  EXPECT_EQ(parse_recipe(kText, "a folder/my recipe.yaml", std::vector<std::string>{}).name, "fashion-resnet20");
+  std::string unnamed = kText;
+  unnamed.erase(0, unnamed.find('\n') + 1);
+  EXPECT_EQ(parse_recipe(unnamed, "a folder/my recipe.yaml", std::vector<std::string>{}).name, "my-recipe");
   std::filesystem::remove_all(folder);
   EXPECT_THROW(read_recipe(path), UsageError);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <sstream>
 
 #include "train/units_text.h"
@@ -43,6 +44,14 @@ TEST(FirstScreen, SaysEverythingThatWasResolved) {
   }
 }
 
+TEST(FirstScreen, SaysWhereMaxStepsEndsTheRun) {
+  FirstScreen screen = resnet20();
+  screen.total_steps = 4680;
+  EXPECT_NE(first_screen(screen).find("468 an epoch, 10 epochs\n"), std::string::npos);
+  screen.total_steps = 500;
+  EXPECT_NE(first_screen(screen).find("500 in all (train.max_steps), 468 an epoch\n"), std::string::npos);
+}
+
 TEST(FirstScreen, DetailsAreNarrow) {
   std::istringstream lines(first_screen(resnet20()));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 60u) << line;
@@ -59,6 +68,10 @@ TEST(UnitsText, NumbersAsPeopleReadThem) {
   EXPECT_EQ(count_text(999), "999");
   EXPECT_EQ(count_text(269722), "269,722");
   EXPECT_EQ(count_text(-1234567), "-1,234,567");
+  EXPECT_EQ(plural(1, "step"), "1 step");
+  EXPECT_EQ(plural(4680, "step"), "4,680 steps");
+  EXPECT_EQ(number_text(2.30259), "2.3026");
+  EXPECT_EQ(number_text(-std::nan("")), "not finite");
   EXPECT_EQ(bytes_text(0), "0 B");
   EXPECT_EQ(bytes_text(999), "999 B");
   EXPECT_EQ(bytes_text(1000), "1.00 kB");

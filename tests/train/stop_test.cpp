@@ -1,7 +1,9 @@
 #include "train/stop.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +13,26 @@
 
 namespace athanor {
 namespace {
+
+/// Sleeps until a signal asks to stop; what comes before it looks is held back, so that none is missed. A minute
+/// without one ends the process.
+class StopWait {
+ public:
+  StopWait() {
+    alarm(60);
+    sigset_t held;
+    sigemptyset(&held);
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR2}) sigaddset(&held, signal);
+    sigprocmask(SIG_BLOCK, &held, &before_);
+  }
+  ~StopWait() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  void operator()(const StopSignals& stop) const {
+    while (!stop.requested()) sigsuspend(&before_);
+  }
+
+ private:
+  sigset_t before_;
+};
 
 /// A child process that runs `act(tell)` and exits with what it returns; `tell()` wakes the parent.
 class Child {
@@ -32,6 +54,13 @@ class Child {
     EXPECT_EQ(read(pipe_[0], &byte, 1), 1);
   }
   void send(int signal) { kill(pid_, signal); }
+  /// Leaves it to be reaped.
+  bool ends_within(int timeout_ms) {
+    pollfd ended{static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)), POLLIN, 0};
+    const bool is_over = poll(&ended, 1, timeout_ms) == 1;
+    close(ended.fd);
+    return is_over;
+  }
   int wait_status() {
     int status = 0;
     waitpid(pid_, &status, 0);
@@ -48,8 +77,9 @@ TEST(StopSignals, EachSignalAsksToStopAndTheProcessGoesOn) {
     Child child([&](const auto& tell) {
       const StopSignals stop;
       if (stop.requested()) return 1;
+      const StopWait wait;
       tell();
-      while (!stop.requested()) usleep(100);
+      wait(stop);
       return stop.signal() == signal ? 0 : 2;
     });
     child.hear();
@@ -63,8 +93,11 @@ TEST(StopSignals, EachSignalAsksToStopAndTheProcessGoesOn) {
 TEST(StopSignals, ASecondInterruptEndsAStuckProcessWith130) {
   Child child([](const auto& tell) {
     const StopSignals stop;
-    tell();
-    while (!stop.requested()) usleep(100);
+    {
+      const StopWait wait;
+      tell();
+      wait(stop);
+    }
     tell();
     for (;;) pause();
     return 0;
@@ -76,8 +109,11 @@ TEST(StopSignals, ASecondInterruptEndsAStuckProcessWith130) {
   const auto first = std::chrono::steady_clock::now();
   child.send(SIGINT);
   child.send(SIGTERM);
-  usleep((StopSignals::kSamePress_ms + 50) * 1000);
-  child.send(SIGINT);
+  // So the key is pressed until the process ends.
+  while (!child.ends_within(20) && std::chrono::steady_clock::now() - first < std::chrono::seconds(10)) {
+    child.send(SIGINT);
+  }
+  child.send(SIGKILL);  // does nothing to one that has ended
   const int status = child.wait_status();
   const auto taken = std::chrono::steady_clock::now() - first;
   ASSERT_TRUE(WIFEXITED(status));

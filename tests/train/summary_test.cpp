@@ -32,7 +32,8 @@ Summary finished() {
 std::string printed(const Summary& summary) {
   const TemporaryFolder folder;
   std::FILE* const out = std::fopen((folder.path() / "out").c_str(), "w");
-  print_summary(out, summary, "runs/a", "a.yaml");
+  print_summary(out, summary,
+                {.run_folder = "runs/a", .recipe = "a.yaml", .program = "build/athanor", .total_steps = 9000});
   std::fclose(out);
   return read_file(folder.path() / "out");
 }
@@ -76,15 +77,27 @@ TEST(Summary, IsWrittenWholeOrNotAtAll) {
   EXPECT_THROW(write_summary(folder.path() / "none", finished()), StorageError);
 }
 
+TEST(Summary, CountsWhatWasSkippedAndCallsBadNumbersSo) {
+  Summary summary = finished();
+  summary.steps = summary.epochs = 1;
+  summary.skipped_steps = 1;
+  summary.loss = -std::numeric_limits<double>::quiet_NaN();
+  const std::string text = printed(summary);
+  EXPECT_NE(text.find("Nothing was learned: 1 step, 1 epoch, "), std::string::npos) << text;
+  EXPECT_NE(text.find("1 of 1 update"), std::string::npos) << text;
+  EXPECT_NE(text.find("loss       not finite"), std::string::npos) << text;
+}
+
 TEST(Summary, TellsPeopleTheAccuracyTheTimeTheFilesAndWhatNext) {
   const std::string done = printed(finished());
   for (const char* part :
-       {"93.56 %", "93.61 %", "1 min 2", "runs/a/metrics.jsonl", "7,200 images/s", "athanor train"}) {
+       {"93.56 %", "93.61 %", "1 min 2", "runs/a/metrics.jsonl", "7,200 images/s", "build/athanor train"}) {
     EXPECT_NE(done.find(part), std::string::npos) << part << " in " << done;
   }
   Summary stopped = finished();
   stopped.status = "interrupted";
   EXPECT_NE(printed(stopped).find("athanor train a.yaml --run runs/a\n"), std::string::npos);
+  EXPECT_NE(printed(stopped).find("at step 4,680 of 9,000, not saved"), std::string::npos);
   EXPECT_NE(printed({.status = "failed", .error = "no space"}).find("no space"), std::string::npos);
 }
 

@@ -217,12 +217,13 @@ TEST(Trainer, StopsWhereTheNumbersGoBad) {
   const std::string message = message_of<NumericsError>(act);
   EXPECT_THAT(message, AllOf(HasSubstr("step 2: "), HasSubstr("not finite"), HasSubstr("learning rate 1e+30"),
                              HasSubstr("first bad output: "), HasSubstr("of layer "), HasSubstr("sample indices")));
-  EXPECT_EQ(std::count(message.begin(), message.end(), ','), 32 - 1 + 3) << "all 32 indices: " << message;
+  EXPECT_THAT(message, HasSubstr(", … and 24 more"));
   const auto json = nlohmann::json::parse(read_file(folder.path() / "summary.json"));
   EXPECT_EQ(json.at("status"), "failed");
-  EXPECT_EQ(json.at("error"), message);
+  const std::string error = json.at("error");
+  EXPECT_EQ(std::count(error.begin(), error.end(), ','), 32 - 1 + 3) << "all 32 indices: " << error;
   EXPECT_EQ(json.at("steps"), 1);
-  EXPECT_THAT(read_file(folder.path() / "log.txt"), HasSubstr(message));
+  EXPECT_THAT(read_file(folder.path() / "log.txt"), HasSubstr(error));
   EXPECT_EQ(metrics_of(folder.path()).size(), 1u);
 }
 
