@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "config/complete_attributes.h"
+
 namespace athanor {
 namespace {
 
@@ -44,11 +46,9 @@ Attributes complete(std::string_view kind, std::string_view name, const Attribut
     for (const Schema* known : schemas_of(kind)) names.push_back(known->name);
     throw UsageError("unknown {} '{}'; choose one of {}", kind, name, fmt::join(names, ", "));
   }
-  Attributes values = schema->defaults();
-  for (const auto& [key, value] : given.entries()) values.set(key, value);
-  for (const Field& field : schema->fields) {
-    if (values.find(field.name) == nullptr) throw UsageError("{} {} needs {}: {}", kind, name, field.name, field.doc);
-  }
+  Attributes values = given;
+  const std::string problem = complete_attributes(schema->fields, values);
+  if (!problem.empty()) throw UsageError("{} {}: {}", kind, name, problem);
   return values;
 }
 

@@ -20,8 +20,8 @@ struct RegisterSchema {
 const Schema* find_schema(std::string_view kind, std::string_view name);
 /// All schemas of a kind, sorted by name.
 std::vector<const Schema*> schemas_of(std::string_view kind);
-/// `given` with the schema's defaults for what it leaves out. Throws UsageError for an unknown name and for a value that
-/// is neither given nor has a default.
+/// `given` with the schema's defaults for what it leaves out. Throws UsageError for an unknown name, and for what
+/// complete_attributes finds wrong.
 Attributes complete(std::string_view kind, std::string_view name, const Attributes& given);
 
 }  // namespace athanor

@@ -26,8 +26,8 @@ constexpr GlyphStroke kEight[] = {{{{{-.5f, -1.f}, {.5f, -1.f}, {.5f, -.04f}, {-
 constexpr GlyphStroke kNine[] = {{{{{-.62f, -1.f}, {.6f, -1.f}, {.6f, .1f}, {-.62f, .1f}}}, 4, kRounded, kClosed},
                                  {{{{.6f, -.5f}, {.6f, .1f}, {.45f, .6f}, {.05f, 1.f}}}, 4, kRounded}};
 
-constexpr std::array<std::span<const GlyphStroke>, kGlyphClasses> kStrokesOfGlyph = {kZero, kOne, kTwo,   kThree, kFour,
-                                                                             kFive, kSix, kSeven, kEight, kNine};
+constexpr std::array<std::span<const GlyphStroke>, kGlyphClasses> kStrokesOfGlyph = {
+    kZero, kOne, kTwo, kThree, kFour, kFive, kSix, kSeven, kEight, kNine};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // What a training step does after its shards: which gradients are summed over ranks together, and what updates the
-// weights. Plain data that providers fill in (comm/buckets.h, optim/optimize_plan.h), a back end runs and `athanor plan`
-// prints.
+// weights. Plain data that providers fill in (comm/buckets.h, optim/optimize_plan.h), a back end runs and `athanor
+// plan` prints.
 #pragma once
 
 #include <cstddef>

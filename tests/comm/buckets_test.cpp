@@ -23,9 +23,8 @@ const Plan& resnet_plan() {
 }
 
 bool starts_a_tensor(const Plan& plan, std::int64_t element) {
-  return std::any_of(plan.state.begin(), plan.state.end(), [&](const StateTensor& tensor) {
-    return static_cast<std::int64_t>(tensor.offset) == element;
-  });
+  return std::any_of(plan.state.begin(), plan.state.end(),
+                     [&](const StateTensor& tensor) { return static_cast<std::int64_t>(tensor.offset) == element; });
 }
 
 TEST(Buckets, CoverTheOutputsWithoutGapsAndCutBetweenTensors) {

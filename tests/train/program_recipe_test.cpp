@@ -8,7 +8,8 @@
 namespace athanor {
 namespace {
 
-const char* const kProgramText = "data: {name: glyphs}\ntrain: {epochs: 1, batch: 64}\noptimizer: {name: sgd, lr: 0.1}\n";
+const char* const kProgramText =
+    "data: {name: glyphs}\ntrain: {epochs: 1, batch: 64}\noptimizer: {name: sgd, lr: 0.1}\n";
 
 TEST(ProgramRecipe, NeedsNoModel) {
   const Recipe recipe = parse_recipe_without_model(kProgramText, "program");
