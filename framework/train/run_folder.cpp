@@ -42,28 +42,22 @@ void make_folder(const fs::path& path) {
   }
 }
 
-/// A folder with files that no run has made: moving them aside would surprise whoever owns them.
-void want_run_or_nothing(const fs::path& path) {
+/// Files that only have the names of a run's are someone else's: moving them aside would surprise their owner. Others
+/// (a job's own output, say) stay where they are and do not matter.
+void want_no_lookalikes(const fs::path& path) {
   bool has_recipe = false, has_other = false;
-  std::string foreign;
+  std::string lookalike;
   std::error_code error;
   for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     const bool is_runs = std::find(std::begin(kRunFiles), std::end(kRunFiles), name) != std::end(kRunFiles);
-    if (name == "recipe.yaml") {
-      has_recipe = true;
-    } else if (is_runs || name == ".lock" || name.starts_with("previous-")) {
-      has_other = true;
-    }
-    const bool may_stay = name == ".lock" || name.starts_with("previous-");
-    if (!may_stay && foreign.empty()) foreign = name;
+    const bool is_recipe = name == "recipe.yaml";
+    has_recipe |= is_recipe;
+    has_other |= (is_runs && !is_recipe) || name == ".lock" || name.starts_with("previous-");
+    if (is_runs && lookalike.empty()) lookalike = name;
   }
-  if (foreign.empty() || (has_recipe && has_other)) return;
-  throw UsageError(
-      "{} is not empty and is no run folder: it holds '{}' but no recipe.yaml with a run's files; choose another "
-      "folder "
-      "with --run DIR",
-      path.string(), foreign);
+  if (lookalike.empty() || (has_recipe && has_other)) return;
+  throw UsageError("{} holds a '{}' that is no run's; choose another folder with --run DIR", path.string(), lookalike);
 }
 
 std::string as_comments(std::string_view text) {
@@ -106,7 +100,7 @@ std::vector<fs::path> list_checkpoints(const fs::path& run_folder) {
 
 HeldRun look_at_run_folder(const fs::path& path, const std::string& resolved_recipe_text,
                            const RecipeCompare& compare) {
-  want_run_or_nothing(path);
+  want_no_lookalikes(path);
   const std::optional<std::string> held = read_recipe(path / "recipe.yaml");
   if (!held) return {};
   if (const auto difference = compare(*held, resolved_recipe_text)) {
@@ -118,7 +112,7 @@ HeldRun look_at_run_folder(const fs::path& path, const std::string& resolved_rec
 
 RunFolder RunFolder::open(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
                           const RunFolderOptions& options) {
-  want_run_or_nothing(path);  // before a lock is left in a folder of someone else's
+  want_no_lookalikes(path);  // before a lock is left in a folder of someone else's
   make_folder(path);
   RunFolder folder(path, as_comments(options.provenance) + resolved_recipe_text, FileLock(path / ".lock"));
   const HeldRun held = look_at_run_folder(path, resolved_recipe_text, compare);
