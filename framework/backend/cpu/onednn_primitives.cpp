@@ -26,43 +26,13 @@ algorithm onednn_algorithm(ConvolutionAlgorithm ours) {
   return ours == ConvolutionAlgorithm::winograd ? algorithm::convolution_winograd : algorithm::convolution_direct;
 }
 
+void append_relu(dnnl::post_ops& post_ops) {
 #if DNNL_VERSION_MAJOR >= 3
-
-void append_relu(dnnl::post_ops& post_ops) {
   post_ops.append_eltwise(algorithm::eltwise_relu, 0.0f, 0.0f);
-}
-
-/// Makes the primitive descriptor of any kind but a gradient's: the first arguments are the operation's own.
-template <typename Primitive, typename... Operation>
-typename Primitive::primitive_desc forward_desc(const primitive_attr& attributes, const Operation&... operation) {
-  return {engine(), operation..., attributes, true};
-}
-
-template <typename Primitive, typename Hint, typename... Operation>
-typename Primitive::primitive_desc backward_desc(const primitive_attr& attributes, const Hint& hint,
-                                                 const Operation&... operation) {
-  return {engine(), operation..., hint, attributes, true};
-}
-
 #else
-
-void append_relu(dnnl::post_ops& post_ops) {
   post_ops.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f);
-}
-
-/// Makes the primitive descriptor of any kind but a gradient's: the first arguments are the operation's own.
-template <typename Primitive, typename... Operation>
-typename Primitive::primitive_desc forward_desc(const primitive_attr& attributes, const Operation&... operation) {
-  return {typename Primitive::desc(operation...), attributes, engine(), true};
-}
-
-template <typename Primitive, typename Hint, typename... Operation>
-typename Primitive::primitive_desc backward_desc(const primitive_attr& attributes, const Hint& hint,
-                                                 const Operation&... operation) {
-  return {typename Primitive::desc(operation...), attributes, engine(), hint, true};
-}
-
 #endif
+}
 
 primitive_attr attributes_of(bool relu) {
   primitive_attr attributes;
@@ -84,16 +54,55 @@ bool is_gemm(const std::string& implementation) {
   return implementation.find("gemm") != std::string::npos && implementation.find("brgemm") == std::string::npos;
 }
 
-/// Moves on to the first implementation of the algorithm; false where there is none.
+/// Of a convolution; nothing: the first implementation, whatever it is.
+using Wanted = std::optional<ConvolutionAlgorithm>;
+
+/// The descriptor at the first implementation of the algorithm, or an empty one.
 template <typename PrimitiveDesc>
-bool find_implementation(PrimitiveDesc& desc, ConvolutionAlgorithm wanted) {
-  if (!desc) return false;
-  if (wanted == ConvolutionAlgorithm::winograd) return true;
-  while (is_gemm(implementation_of(desc)) != (wanted == ConvolutionAlgorithm::gemm)) {
-    if (!desc.next_impl()) return false;
+PrimitiveDesc find_implementation(PrimitiveDesc desc, Wanted wanted) {
+  if (!desc || !wanted || *wanted == ConvolutionAlgorithm::winograd) return desc;
+  while (is_gemm(implementation_of(desc)) != (*wanted == ConvolutionAlgorithm::gemm)) {
+    if (!desc.next_impl()) return {};
   }
-  return true;
+  return desc;
 }
+
+#if DNNL_VERSION_MAJOR >= 3
+
+/// Makes the primitive descriptor of any kind but a gradient's: the last arguments are the operation's own.
+template <typename Primitive, typename... Arguments>
+typename Primitive::primitive_desc forward_desc(Wanted wanted, const primitive_attr& attributes,
+                                                const Arguments&... arguments) {
+  using Desc = typename Primitive::primitive_desc;
+  return find_implementation(Desc(engine(), arguments..., attributes, true), wanted);
+}
+
+template <typename Primitive, typename Hint, typename... Arguments>
+typename Primitive::primitive_desc backward_desc(Wanted wanted, const Hint& hint, const Arguments&... arguments) {
+  using Desc = typename Primitive::primitive_desc;
+  return find_implementation(Desc(engine(), arguments..., hint, attributes_of(false), true), wanted);
+}
+
+#else
+
+/// Makes the primitive descriptor of any kind but a gradient's: the last arguments are the operation's own. oneDNN 2's
+/// iterator over implementations keeps a pointer to the operation, which therefore lives until the search is over.
+template <typename Primitive, typename... Arguments>
+typename Primitive::primitive_desc forward_desc(Wanted wanted, const primitive_attr& attributes,
+                                                const Arguments&... arguments) {
+  using Desc = typename Primitive::primitive_desc;
+  const typename Primitive::desc operation(arguments...);
+  return find_implementation(Desc(operation, attributes, engine(), true), wanted);
+}
+
+template <typename Primitive, typename Hint, typename... Arguments>
+typename Primitive::primitive_desc backward_desc(Wanted wanted, const Hint& hint, const Arguments&... arguments) {
+  using Desc = typename Primitive::primitive_desc;
+  const typename Primitive::desc operation(arguments...);
+  return find_implementation(Desc(operation, attributes_of(false), engine(), hint, true), wanted);
+}
+
+#endif
 
 template <typename Primitive, typename PrimitiveDesc>
 ProductPrimitive finish(const PrimitiveDesc& desc, const Operands& operands) {
@@ -132,54 +141,51 @@ ProductPrimitive finish_backward_weights(const PrimitiveDesc& desc, const Operan
   return made;
 }
 
-dnnl::convolution_forward::primitive_desc convolution_desc(const Operands& o, const Window& w, algorithm how,
-                                                           bool relu) {
-  return forward_desc<dnnl::convolution_forward>(attributes_of(relu), kForward, how, o.x, o.weight, o.bias, o.y,
-                                                 w.stride, w.dilation, w.left, w.right);
-}
-
 std::optional<ProductPrimitive> make_convolution(const ConvolutionRequest& request) {
-  const Operands& o = request.operands;
+  const Operands &o = request.operands, &f = request.forward;
   const Window& w = request.window;
+  const Wanted wanted = request.algorithm;
   const algorithm how = onednn_algorithm(request.algorithm);
+  using Forward = dnnl::convolution_forward;
   if (request.direction == Direction::forward) {
-    auto desc = convolution_desc(o, w, how, request.relu);
-    if (!find_implementation(desc, request.algorithm)) return std::nullopt;
-    return finish_forward<dnnl::convolution_forward>(desc, o);
+    const auto desc = forward_desc<Forward>(wanted, attributes_of(request.relu), kForward, how, o.x, o.weight, o.bias,
+                                            o.y, w.stride, w.dilation, w.left, w.right);
+    if (!desc) return std::nullopt;
+    return finish_forward<Forward>(desc, o);
   }
-  const auto hint = convolution_desc(request.forward, w, algorithm::convolution_direct, false);
+  const auto hint = forward_desc<Forward>(std::nullopt, attributes_of(false), kForward, algorithm::convolution_direct,
+                                          f.x, f.weight, f.bias, f.y, w.stride, w.dilation, w.left, w.right);
   if (request.direction == Direction::backward_data) {
     using Data = dnnl::convolution_backward_data;
-    auto desc =
-        backward_desc<Data>(attributes_of(false), hint, how, o.x, o.weight, o.y, w.stride, w.dilation, w.left, w.right);
-    if (!find_implementation(desc, request.algorithm)) return std::nullopt;
+    const auto desc = backward_desc<Data>(wanted, hint, how, o.x, o.weight, o.y, w.stride, w.dilation, w.left, w.right);
+    if (!desc) return std::nullopt;
     return finish_backward_data<Data>(desc, o);
   }
   using Weights = dnnl::convolution_backward_weights;
-  auto desc = backward_desc<Weights>(attributes_of(false), hint, how, o.x, o.weight, o.bias, o.y, w.stride, w.dilation,
-                                     w.left, w.right);
-  if (!find_implementation(desc, request.algorithm)) return std::nullopt;
+  const auto desc =
+      backward_desc<Weights>(wanted, hint, how, o.x, o.weight, o.bias, o.y, w.stride, w.dilation, w.left, w.right);
+  if (!desc) return std::nullopt;
   return finish_backward_weights<Weights>(desc, o);
 }
 
 std::optional<ProductPrimitive> make_inner_product(const InnerProductRequest& request) {
-  const Operands& o = request.operands;
+  const Operands &o = request.operands, &f = request.forward;
   using Forward = dnnl::inner_product_forward;
   if (request.direction == Direction::forward) {
-    const auto desc = forward_desc<Forward>(attributes_of(request.relu), kForward, o.x, o.weight, o.bias, o.y);
+    const auto desc =
+        forward_desc<Forward>(std::nullopt, attributes_of(request.relu), kForward, o.x, o.weight, o.bias, o.y);
     if (!desc) return std::nullopt;
     return finish_forward<Forward>(desc, o);
   }
-  const Operands& f = request.forward;
-  const auto hint = forward_desc<Forward>(attributes_of(false), kForward, f.x, f.weight, f.bias, f.y);
+  const auto hint = forward_desc<Forward>(std::nullopt, attributes_of(false), kForward, f.x, f.weight, f.bias, f.y);
   if (request.direction == Direction::backward_data) {
     using Data = dnnl::inner_product_backward_data;
-    const auto desc = backward_desc<Data>(attributes_of(false), hint, o.x, o.weight, o.y);
+    const auto desc = backward_desc<Data>(std::nullopt, hint, o.x, o.weight, o.y);
     if (!desc) return std::nullopt;
     return finish_backward_data<Data>(desc, o);
   }
   using Weights = dnnl::inner_product_backward_weights;
-  const auto desc = backward_desc<Weights>(attributes_of(false), hint, o.x, o.weight, o.bias, o.y);
+  const auto desc = backward_desc<Weights>(std::nullopt, hint, o.x, o.weight, o.bias, o.y);
   if (!desc) return std::nullopt;
   return finish_backward_weights<Weights>(desc, o);
 }
