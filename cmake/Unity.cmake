@@ -1,6 +1,6 @@
 # Several files of a folder compiled as one: headers cost more than what stands below them, so a whole build takes less
-# than half the time. Only for folders whose files share no names; the debug and sanitizer presets compile every file
-# alone, which shows that each includes what it needs.
+# than half the time. So the files of a folder share no names. The debug and sanitizer presets compile every file alone,
+# which shows that each includes what it needs.
 option(ATHANOR_UNITY "Compile the files of a folder together" OFF)
 
 # athanor_unity(TARGET FILES_AT_ONCE SOURCE…): groups the sources by folder, in order, FILES_AT_ONCE to a group.

@@ -144,7 +144,7 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   loading.mode = LoaderMode::evaluate;
   loading.batch = sizing.evaluation_rows;
   loading.subset = data.subset;
-  loading.depth = 2;
+  loading.depth = kEvaluationDepth;
   Loader loader(*data.set, loading);
   return evaluate(*executable, loader, class_weights_of(recipe.loss.attributes), false);
 }

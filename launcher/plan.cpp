@@ -64,6 +64,7 @@ std::string memory_text(const MemoryPlan& memory, const Sizing& sizing, std::siz
   row("gradients", memory.gradients, "of the shards, and the sums of the tree");
   row("activations", memory.activations, fmt::format("of {} side by side", plural(sizing.lanes, "shard")));
   row("shared", memory.shared, "constants, reordered and cast weights");
+  row("data", memory.data, "images held in memory, batches ahead of the step");
   row("peak", memory.total(), memory.total() <= available ? "fits" : "DOES NOT FIT");
   row("available", available, "");
   return text;
@@ -123,11 +124,9 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
             {"fits", memory.total() <= available},
             {"fingerprint", plans.training.fingerprint()},
             {"reference_steps", table.reference_steps}};
-  json["memory"] = {{"weights", memory.state},
-                    {"optimizer", memory.optimizer},
-                    {"gradients", memory.gradients},
-                    {"activations", memory.activations},
-                    {"shared", memory.shared}};
+  json["memory"] = {{"weights", memory.state},       {"optimizer", memory.optimizer},
+                    {"gradients", memory.gradients}, {"activations", memory.activations},
+                    {"shared", memory.shared},       {"data", memory.data}};
   json["layers"] = Json::array();
   for (const LayerRow& row : table.layers) json["layers"].push_back(row_json(row));
   json["buckets"] = Json::array();
@@ -169,7 +168,7 @@ void run_plan(const PlanArguments& arguments) {
   const Sizing sizing = size_run(recipe, data.train_samples, hardware, *communicator);
   const ModelSpec model = model_of(recipe);
   const Plans plans = make_plans(recipe, model, data.info, sizing);
-  const MemoryPlan memory = backend.plan_memory(executable_options(recipe, sizing, plans, *communicator));
+  const MemoryPlan memory = plan_run_memory(recipe, data.info, sizing, plans);
   const std::size_t available = available_bytes(backend, hardware, *communicator);
   const PlanTable table = make_plan_table(plans.training, recipe.train.batch / sizing.shards);
 

@@ -33,12 +33,17 @@ BatchMemory host_batch_memory() {
   return {.allocate = allocate_host, .release = std::free};
 }
 
+std::size_t batch_bytes(std::int64_t rows, const DatasetInfo& info) {
+  const auto count = static_cast<std::size_t>(rows);
+  return aligned(count * static_cast<std::size_t>(info.image_bytes())) + aligned(count * sizeof(std::int32_t)) +
+         aligned(count * sizeof(std::int64_t)) + aligned(count * sizeof(kernels::SampleTransform));
+}
+
 BatchStorage::BatchStorage(std::int64_t rows, const DatasetInfo& info, const BatchMemory& memory)
     : memory_(nullptr, memory.release) {
   const auto count = static_cast<std::size_t>(rows);
   const std::size_t image_bytes = count * static_cast<std::size_t>(info.image_bytes());
-  const std::size_t total = aligned(image_bytes) + aligned(count * sizeof(std::int32_t)) +
-                            aligned(count * sizeof(std::int64_t)) + aligned(count * sizeof(kernels::SampleTransform));
+  const std::size_t total = batch_bytes(rows, info);
   memory_.reset(memory.allocate(total));
   auto* next = static_cast<std::byte*>(memory_.get());
   std::memset(next, 0, total);

@@ -1,6 +1,7 @@
 // What the loader hands to the step: the raw images of a batch, their labels, and what is to be done to each image.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,6 +32,9 @@ struct BatchMemory {
 
 /// Ordinary memory.
 BatchMemory host_batch_memory();
+
+/// What one batch takes.
+std::size_t batch_bytes(std::int64_t rows, const DatasetInfo& info);
 
 /// One batch and the memory behind it.
 class BatchStorage {

@@ -16,6 +16,10 @@ enum class LoaderMode : std::uint8_t {
   evaluate  ///< in order, every sample once, not augmented; the last batch is filled up with masked rows
 };
 
+/// Batches held ahead of the step, the one in use included.
+inline constexpr int kTrainingDepth = 4;
+inline constexpr int kEvaluationDepth = 2;
+
 struct LoaderOptions {
   LoaderMode mode = LoaderMode::train;
   std::int64_t batch = 0;        ///< samples of one update, over all ranks
@@ -29,7 +33,7 @@ struct LoaderOptions {
   Augmentations augmentations;
   std::vector<std::int64_t> subset;  ///< samples to draw from (split_indices); empty: all
   int workers = 1;                   ///< threads that fill batches
-  int depth = 4;                     ///< batches held ahead of the step, the one in use included
+  int depth = kTrainingDepth;        ///< batches held, the one in use included
   BatchMemory memory = host_batch_memory();
 };
 

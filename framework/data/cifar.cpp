@@ -136,6 +136,7 @@ std::unique_ptr<Dataset> open_cifar(const Layout& layout, const Attributes& sett
                    .height = 32,
                    .width = 32,
                    .classes = layout.classes,
+                   .in_memory = true,
                    .fingerprint = fingerprint.add(std::span<const std::uint8_t>(records.labels)).hex()};
   return std::make_unique<MemoryDataset>(std::move(info), std::move(records.images), std::move(records.labels));
 }
@@ -151,6 +152,7 @@ DatasetInfo describe_cifar(const char* name, std::int64_t classes, const Attribu
           .height = 32,
           .width = 32,
           .classes = classes,
+          .in_memory = true,
           .fingerprint = {}};
 }
 

@@ -30,6 +30,7 @@ struct DatasetInfo {
   std::int64_t height = 0;
   std::int64_t width = 0;
   std::int64_t classes = 0;
+  bool in_memory = false;  ///< both splits are held as bytes; otherwise images are made or read when they are wanted
   /// XXH3-128, 32 hexadecimal digits, over the names and unpacked sizes of the split's files and its labels in order
   /// (of a procedural set: over its settings). The same data packed another way has the same fingerprint.
   std::string fingerprint;

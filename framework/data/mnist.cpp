@@ -43,6 +43,7 @@ std::unique_ptr<Dataset> open_idx(const char* name, const Attributes& settings, 
                    .height = images.height,
                    .width = images.width,
                    .classes = kClasses,
+                   .in_memory = true,
                    .fingerprint = {}};
   info.fingerprint = Fingerprint()
                          .add(std::string_view(name))
@@ -64,6 +65,7 @@ DatasetInfo describe_idx(const char* name) {
           .height = 28,
           .width = 28,
           .classes = kClasses,
+          .in_memory = true,
           .fingerprint = {}};
 }
 

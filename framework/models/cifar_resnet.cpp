@@ -8,12 +8,13 @@
 namespace athanor {
 namespace {
 
-struct Settings {
+struct CifarResnetSettings {
   std::string init;
   std::int64_t ratio = 0;  ///< of squeeze-and-excitation; 0: none
 };
 
-ValueId block(Builder& builder, ValueId x, const blocks::Conv& shape, const Settings& settings) {
+ValueId cifar_resnet_block(Builder& builder, ValueId x, const blocks::Conv& shape,
+                           const CifarResnetSettings& settings) {
   ValueId shortcut = x;
   if (shape.stride != 1 || builder.shape(x)[1] != shape.channels) {
     shortcut =
@@ -42,10 +43,10 @@ std::int64_t blocks_per_stage(const Builder& builder, std::int64_t depth) {
 }
 
 /// x [N, C, H, W]; the stages have width, 2 · width and 4 · width channels at H × W, H/2 × W/2 and H/4 × W/4.
-ValueId build(Builder& builder, ValueId x, const Attributes& attributes) {
+ValueId build_cifar_resnet(Builder& builder, ValueId x, const Attributes& attributes) {
   const std::int64_t n = blocks_per_stage(builder, attributes.integer("depth"));
   const std::int64_t width = attributes.integer("width");
-  Settings settings{.init = attributes.text("init")};
+  CifarResnetSettings settings{.init = attributes.text("init")};
   if (attributes.find("ratio") != nullptr) settings.ratio = attributes.integer("ratio");
   x = blocks::conv(builder, x, {.channels = width}, settings.init, "conv1");
   x = blocks::batch_norm(builder, x, "bn1");
@@ -55,34 +56,36 @@ ValueId build(Builder& builder, ValueId x, const Attributes& attributes) {
     for (std::int64_t i = 1; i <= n; ++i) {
       const Scope block_scope(builder, fmt::format("block{}", i));
       const std::int64_t stride = stage > 1 && i == 1 ? 2 : 1;
-      x = block(builder, x, {.channels = width << (stage - 1), .stride = stride}, settings);
+      x = cifar_resnet_block(builder, x, {.channels = width << (stage - 1), .stride = stride}, settings);
     }
   }
   x = build_layer(builder, x, "global_avg_pool", {}, "pool");
   return blocks::classifier(builder, x, attributes.integer("classes"), settings.init);
 }
 
-std::vector<Field> fields() {
+std::vector<Field> cifar_resnet_fields() {
   return {integer("depth", 20, "Layers with weights, 6n + 2: 8, 14, 20, 32, 44, 56, 110, 1202, ….").at_least(8),
           integer("width", 16, "Channels of the first stage.").at_least(1), classes_field(10), init_field("he")};
 }
 
-std::vector<Field> fields_with_ratio() {
-  std::vector<Field> all = fields();
+std::vector<Field> cifar_resnet_fields_with_ratio() {
+  std::vector<Field> all = cifar_resnet_fields();
   all.push_back(ratio_field());
   return all;
 }
 
-const RegisterModel kPlain{{.name = "cifar_resnet",
-                            .doc = "Residual network for small images; depth 20 has 269,722 parameters at 3×32×32.",
-                            .fields = fields(),
-                            .shorthand = {}},
-                           build};
-const RegisterModel kSqueezed{{.name = "se_cifar_resnet",
-                               .doc = "cifar_resnet with squeeze-and-excitation in every block (Hu et al. 2018).",
-                               .fields = fields_with_ratio(),
-                               .shorthand = {}},
-                              build};
+const RegisterModel kCifarResnetPlain{
+    {.name = "cifar_resnet",
+     .doc = "Residual network for small images; depth 20 has 269,722 parameters at 3×32×32.",
+     .fields = cifar_resnet_fields(),
+     .shorthand = {}},
+    build_cifar_resnet};
+const RegisterModel kCifarResnetSqueezed{
+    {.name = "se_cifar_resnet",
+     .doc = "cifar_resnet with squeeze-and-excitation in every block (Hu et al. 2018).",
+     .fields = cifar_resnet_fields_with_ratio(),
+     .shorthand = {}},
+    build_cifar_resnet};
 
 }  // namespace
 }  // namespace athanor

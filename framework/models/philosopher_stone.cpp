@@ -8,7 +8,7 @@ namespace athanor {
 namespace {
 
 /// x [N, C, H, W]; fc1 has C · H · W inputs (1,024 for one channel of 32 × 32).
-ValueId build(Builder& builder, ValueId x, const Attributes& attributes) {
+ValueId build_philosopher_stone(Builder& builder, ValueId x, const Attributes& attributes) {
   const std::string& init = attributes.text("init");
   x = build_layer(builder, x, "flatten", {}, "flatten");
   x = build_layer(builder, x, "linear", {{"features", attributes.integer("hidden")}, {"init", init}}, "fc1");
@@ -16,12 +16,13 @@ ValueId build(Builder& builder, ValueId x, const Attributes& attributes) {
   return blocks::classifier(builder, x, attributes.integer("classes"), init, "fc2");
 }
 
-const RegisterModel kModel{{.name = "philosopher_stone",
-                            .doc = "Linear to 512 features, ReLU, linear.",
-                            .fields = {integer("hidden", 512, "Features of the hidden layer.").at_least(1),
-                                       classes_field(10), init_field("torch")},
-                            .shorthand = {}},
-                           build};
+const RegisterModel kPhilosopherStoneModel{
+    {.name = "philosopher_stone",
+     .doc = "Linear to 512 features, ReLU, linear.",
+     .fields = {integer("hidden", 512, "Features of the hidden layer.").at_least(1), classes_field(10),
+                init_field("torch")},
+     .shorthand = {}},
+    build_philosopher_stone};
 
 }  // namespace
 }  // namespace athanor

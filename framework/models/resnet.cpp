@@ -23,7 +23,7 @@ constexpr std::array<Family, 5> kFamilies{{{18, false, {2, 2, 2, 2}},
                                            {101, true, {3, 4, 23, 3}},
                                            {152, true, {3, 8, 36, 3}}}};
 
-struct Settings {
+struct ResnetSettings {
   std::string init;
   std::int64_t ratio = 0;  ///< of squeeze-and-excitation; 0: none
   bool zero_init_residual = false;
@@ -38,14 +38,15 @@ const Family& family_of(const Builder& builder, std::int64_t depth) {
   throw UsageError("{}{}model.depth is {}, want 18, 34, 50, 101 or 152", where, where.empty() ? "" : ": ", depth);
 }
 
-ValueId conv_norm_relu(Builder& builder, ValueId x, const blocks::Conv& shape, const Settings& settings, int number) {
+ValueId conv_norm_relu(Builder& builder, ValueId x, const blocks::Conv& shape, const ResnetSettings& settings,
+                       int number) {
   x = blocks::conv(builder, x, shape, settings.init, fmt::format("conv{}", number));
   x = blocks::batch_norm(builder, x, fmt::format("bn{}", number));
   return blocks::relu(builder, x, fmt::format("relu{}", number));
 }
 
 /// The input itself, or a 1×1 convolution and a batch norm "downsample" where the block changes the shape.
-ValueId shortcut(Builder& builder, ValueId x, const blocks::Conv& shape, const Settings& settings) {
+ValueId shortcut(Builder& builder, ValueId x, const blocks::Conv& shape, const ResnetSettings& settings) {
   if (shape.stride == 1 && builder.shape(x)[1] == shape.channels) return x;
   const Scope scope(builder, "downsample");
   x = blocks::conv(builder, x, {.channels = shape.channels, .kernel = 1, .stride = shape.stride}, settings.init,
@@ -53,7 +54,8 @@ ValueId shortcut(Builder& builder, ValueId x, const blocks::Conv& shape, const S
   return blocks::batch_norm(builder, x, "bn");
 }
 
-ValueId block(Builder& builder, ValueId x, std::int64_t width, std::int64_t stride, const Settings& settings) {
+ValueId resnet_block(Builder& builder, ValueId x, std::int64_t width, std::int64_t stride,
+                     const ResnetSettings& settings) {
   const std::int64_t channels = settings.has_bottlenecks ? 4 * width : width;
   const ValueId other = shortcut(builder, x, {.channels = channels, .stride = stride}, settings);
   ValueId y = x;
@@ -76,11 +78,11 @@ ValueId block(Builder& builder, ValueId x, std::int64_t width, std::int64_t stri
 }
 
 /// x [N, C, H, W]; the stages have 64, 128, 256 and 512 channels (four times that with bottlenecks), from H/4 to H/32.
-ValueId build(Builder& builder, ValueId x, const Attributes& attributes) {
+ValueId build_resnet(Builder& builder, ValueId x, const Attributes& attributes) {
   const Family& family = family_of(builder, attributes.integer("depth"));
-  Settings settings{.init = attributes.text("init"),
-                    .zero_init_residual = attributes.flag("zero_init_residual"),
-                    .has_bottlenecks = family.has_bottlenecks};
+  ResnetSettings settings{.init = attributes.text("init"),
+                          .zero_init_residual = attributes.flag("zero_init_residual"),
+                          .has_bottlenecks = family.has_bottlenecks};
   if (attributes.find("ratio") != nullptr) settings.ratio = attributes.integer("ratio");
   x = conv_norm_relu(builder, x, {.channels = 64, .kernel = 7, .stride = 2}, settings, 1);
   x = build_layer(builder, x, "max_pool",
@@ -92,14 +94,14 @@ ValueId build(Builder& builder, ValueId x, const Attributes& attributes) {
     const Scope stage_scope(builder, fmt::format("stage{}", stage + 1));
     for (std::int64_t i = 1; i <= family.blocks[stage]; ++i) {
       const Scope block_scope(builder, fmt::format("block{}", i));
-      x = block(builder, x, std::int64_t{64} << stage, stage > 0 && i == 1 ? 2 : 1, settings);
+      x = resnet_block(builder, x, std::int64_t{64} << stage, stage > 0 && i == 1 ? 2 : 1, settings);
     }
   }
   x = build_layer(builder, x, "global_avg_pool", {}, "pool");
   return blocks::classifier(builder, x, attributes.integer("classes"), settings.init);
 }
 
-std::vector<Field> fields() {
+std::vector<Field> resnet_fields() {
   return {integer("depth", 50, "Layers with weights: 18, 34, 50, 101 or 152.").at_least(18).at_most(152),
           classes_field(1000),
           boolean("zero_init_residual", false,
@@ -108,24 +110,24 @@ std::vector<Field> fields() {
           init_field("he")};
 }
 
-std::vector<Field> fields_with_ratio() {
-  std::vector<Field> all = fields();
+std::vector<Field> resnet_fields_with_ratio() {
+  std::vector<Field> all = resnet_fields();
   all.push_back(ratio_field());
   return all;
 }
 
-const RegisterModel kPlain{{.name = "resnet",
-                            .doc = "Residual network for large images, v1.5; depth 50 has 25,557,032 parameters.",
-                            .fields = fields(),
-                            .shorthand = {}},
-                           build};
-const RegisterModel kSqueezed{
+const RegisterModel kResnetPlain{{.name = "resnet",
+                                  .doc = "Residual network for large images, v1.5; depth 50 has 25,557,032 parameters.",
+                                  .fields = resnet_fields(),
+                                  .shorthand = {}},
+                                 build_resnet};
+const RegisterModel kResnetSqueezed{
     {.name = "se_resnet",
      .doc = "resnet with squeeze-and-excitation in every block (Hu et al. 2018); depth 50 has "
             "28,088,024 parameters.",
-     .fields = fields_with_ratio(),
+     .fields = resnet_fields_with_ratio(),
      .shorthand = {}},
-    build};
+    build_resnet};
 
 }  // namespace
 }  // namespace athanor

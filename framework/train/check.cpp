@@ -231,8 +231,7 @@ class Preflight {
                                  count_text(plans_->training.graph.parameter_count()), flops_text(flops.forward))};
     });
     check("memory", plans_.has_value(), [&] {
-      memory_ =
-          backend_for(recipe_->device).plan_memory(executable_options(*recipe_, *sizing_, *plans_, *communicator_));
+      memory_ = plan_run_memory(*recipe_, *info_, *sizing_, *plans_);
       check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, *communicator_);
       return Finding{fmt::format("{} of {} available", bytes_text(memory_->total()),
                                  bytes_text(available_bytes(backend_for(recipe_->device), hardware_, *communicator_)))};

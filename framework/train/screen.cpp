@@ -67,6 +67,7 @@ void add_memory(std::string& text, const FirstScreen& screen) {
   row("gradients", screen.memory.gradients);
   row("activations", screen.memory.activations);
   row("shared", screen.memory.shared);
+  row("data", screen.memory.data);
   row("peak", screen.memory.total());
 }
 

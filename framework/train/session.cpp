@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "comm/buckets.h"
+#include "data/batch_source.h"
 #include "models/initialize.h"
 #include "optim/optimize_plan.h"
 
@@ -114,15 +115,25 @@ std::size_t available_bytes(const Backend& backend, const Hardware& hardware, co
                                                 static_cast<std::size_t>(communicator.local_size()));
 }
 
+MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans) {
+  const std::unique_ptr<Communicator> self = make_self_communicator();
+  MemoryPlan memory = backend_for(recipe.device).plan_memory(executable_options(recipe, sizing, plans, *self));
+  const std::int64_t images = info.in_memory ? info.train_size + info.test_size : 0;
+  memory.data = static_cast<std::size_t>(images * (info.image_bytes() + 1)) +
+                kTrainingDepth * batch_bytes(recipe.train.batch, info) +
+                kEvaluationDepth * batch_bytes(sizing.evaluation_rows, info);
+  return memory;
+}
+
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
                   const Plans& plans, const Hardware& hardware, const Communicator& communicator) {
   const Backend& backend = backend_for(recipe.device);
   const std::size_t available = available_bytes(backend, hardware, communicator);
-  const std::unique_ptr<Communicator> self = make_self_communicator();
-  const auto needed = [&](const Plans& candidate) {
-    return backend.plan_memory(executable_options(recipe, sizing, candidate, *self)).total();
+  const auto needed = [&](const Recipe& asked, const Sizing& cut, const Plans& candidate) {
+    const MemoryPlan memory = plan_run_memory(asked, info, cut, candidate);
+    return backend.device_memory_bytes() ? memory.device() : memory.total();
   };
-  const std::size_t total = needed(plans);
+  const std::size_t total = needed(recipe, sizing, plans);
   if (total <= available) return;
 
   const auto fits = [&](std::int64_t rows, std::int64_t evaluation_rows) {
@@ -130,7 +141,7 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
     smaller.train.batch = rows * sizing.shards;
     Sizing cut = sizing;
     cut.evaluation_rows = evaluation_rows;
-    return needed(make_plans(smaller, model, info, cut)) <= available;
+    return needed(smaller, cut, make_plans(smaller, model, info, cut)) <= available;
   };
   // Activations grow with the rows of a shard; the largest number of rows that fits is found by planning again.
   const auto most_rows = [&](bool cut_evaluation) {

@@ -60,6 +60,9 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
 /// What this process may use of the device's memory, or of its share of the machine's.
 std::size_t available_bytes(const Backend& backend, const Hardware& hardware, const Communicator& communicator);
 
+/// What a run allocates, data included.
+MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans);
+
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the
 /// evaluation batch as it is where training alone is too large, else with one as small as the training batch.
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,

@@ -143,8 +143,9 @@ void train_prepared(const Prepared& run, const StopSignals& stop, Summary& summa
       backend_for(run.recipe.device)
           .make_executable(executable_options(run.recipe, run.sizing, run.plans, run.communicator));
   initialize_state(*executable, run.plans.training, run.recipe.train.seed);
-  summary.peak_bytes = executable->memory().total();
-  show_first_screen(run, executable->memory());
+  const MemoryPlan memory = plan_run_memory(run.recipe, run.data.test->info(), run.sizing, run.plans);
+  summary.peak_bytes = memory.total();
+  show_first_screen(run, memory);
   Progress progress(is_terminal(run.text), run.options.quiet ? nullptr : run.text, run.sizing.total_steps,
                     run.sizing.steps_per_epoch, run.sizing.epochs());
   std::optional<LogThroughProgress> through;

@@ -32,7 +32,7 @@ LoaderOptions evaluation_loader(std::int64_t rows, const std::vector<std::int64_
   options.mode = LoaderMode::evaluate;
   options.batch = rows;
   options.subset = subset;
-  options.depth = 2;
+  options.depth = kEvaluationDepth;
   return options;
 }
 

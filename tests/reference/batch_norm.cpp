@@ -43,7 +43,7 @@ double eps_of(const Attributes& attributes) {
 }
 
 /// Outputs: y, mean, inv_std, batch_mean, batch_var (unbiased), the last four [C].
-std::vector<Result> forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+std::vector<Result> batch_norm_forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
   const Tensor& x = inputs[0];
   const std::int64_t channels = x.shape[1];
   Numbers y = affine(inputs, eps_of(attributes));
@@ -87,7 +87,8 @@ ChannelGradients channel_gradients(const Tensor& g, const Tensor& gamma, const s
   return result;
 }
 
-Gradients backward(const std::vector<Tensor>& inputs, const Tensor& output_gradient, const Attributes& attributes) {
+Gradients batch_norm_backward(const std::vector<Tensor>& inputs, const Tensor& output_gradient,
+                              const Attributes& attributes) {
   const Tensor& x = inputs[0];
   Tensor g = output_gradient;
   if (has_relu(attributes)) {
@@ -155,7 +156,7 @@ Gradients inference_backward(const std::vector<Tensor>& inputs, const Tensor& dy
   return {result_of(dx), result_of(dgamma), result_of(dbeta), std::nullopt, std::nullopt};
 }
 
-Case draw_case(RandomStream& stream) {
+Case draw_batch_norm_case(RandomStream& stream) {
   Extents shape = pick_image_shape(stream);
   if (shape[0] * shape[2] * shape[3] < 4) shape[0] = 4;  // one number has no variance, two or three hardly any
   const Extents per_channel = {shape[1]};
@@ -170,12 +171,13 @@ Case draw_case(RandomStream& stream) {
 }
 
 Case training_case(RandomStream& stream) {
-  return draw_away_from_kinks(stream, draw_case, [](const Case& c) { return affine(c.inputs, eps_of(c.attributes)); });
+  return draw_away_from_kinks(stream, draw_batch_norm_case,
+                              [](const Case& c) { return affine(c.inputs, eps_of(c.attributes)); });
 }
 
 Case backward_case(RandomStream& stream) {
   const Case drawn = training_case(stream);
-  const std::vector<Result> outputs = forward(drawn.inputs, drawn.attributes);
+  const std::vector<Result> outputs = batch_norm_forward(drawn.inputs, drawn.attributes);
   Case result{drawn.attributes, {uniform_tensor(drawn.inputs[0].shape, stream)}};
   result.inputs.insert(result.inputs.end(), drawn.inputs.begin(), drawn.inputs.begin() + 3);
   result.inputs.push_back(rounded_to_float(outputs[1].value));
@@ -196,7 +198,7 @@ Case inference_case(RandomStream& stream) {
 }  // namespace
 
 std::vector<ReferenceOp> batch_norm_ops() {
-  return {{"batch_norm", forward, backward, training_case},
+  return {{"batch_norm", batch_norm_forward, batch_norm_backward, training_case},
           {"batch_norm_backward", forward_backward, nullptr, backward_case},
           {"batch_norm_inference", inference, inference_backward, inference_case}};
 }

@@ -66,7 +66,7 @@ Numbers convolve(const std::vector<Tensor>& inputs, const Attributes& attributes
   return y;
 }
 
-Sums backward_data(const Geometry& g, const Tensor& dy, const Tensor& weight) {
+Sums convolution_backward_data(const Geometry& g, const Tensor& dy, const Tensor& weight) {
   Sums dx(g.x);
   for_each_tap(g, [&](const Tap& t) {
     dx.at(t.n, t.c, t.ih, t.iw).add(Number(dy.at(t.n, t.o, t.oh, t.ow)) * weight.at(t.o, t.i, t.kh, t.kw));
@@ -74,7 +74,7 @@ Sums backward_data(const Geometry& g, const Tensor& dy, const Tensor& weight) {
   return dx;
 }
 
-Sums backward_weights(const Geometry& g, const Tensor& x, const Tensor& dy) {
+Sums convolution_backward_weights(const Geometry& g, const Tensor& x, const Tensor& dy) {
   Sums dweight(g.weight);
   for_each_tap(g, [&](const Tap& t) {
     dweight.at(t.o, t.i, t.kh, t.kw).add(Number(x.at(t.n, t.c, t.ih, t.iw)) * dy.at(t.n, t.o, t.oh, t.ow));
@@ -82,14 +82,14 @@ Sums backward_weights(const Geometry& g, const Tensor& x, const Tensor& dy) {
   return dweight;
 }
 
-Sums backward_bias(const Tensor& dy) {
+Sums convolution_backward_bias(const Tensor& dy) {
   Sums dbias({dy.shape[1]});
   const std::int64_t pixels = dy.shape[2] * dy.shape[3];
   for (std::int64_t e = 0; e < dy.elements(); ++e) dbias[e / pixels % dy.shape[1]].add(dy[e]);
   return dbias;
 }
 
-std::vector<Result> forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+std::vector<Result> convolution_forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
   Numbers y = convolve(inputs, attributes);
   if (has_relu(attributes)) {
     for (Number& value : y.values) value = relu(value);
@@ -97,33 +97,36 @@ std::vector<Result> forward(const std::vector<Tensor>& inputs, const Attributes&
   return {result_of(y)};
 }
 
-Gradients backward(const std::vector<Tensor>& inputs, const Tensor& output_gradient, const Attributes& attributes) {
+Gradients convolution_backward(const std::vector<Tensor>& inputs, const Tensor& output_gradient,
+                               const Attributes& attributes) {
   const Geometry g = geometry_of(inputs[0].shape, inputs[1].shape, attributes);
   Tensor dy = output_gradient;
   if (has_relu(attributes)) {
     const Numbers z = convolve(inputs, attributes);
     for (std::int64_t e = 0; e < dy.elements(); ++e) dy[e] = z[e].value > 0 ? dy[e] : 0.0;
   }
-  Gradients gradients = {result_of(backward_data(g, dy, inputs[1])), result_of(backward_weights(g, inputs[0], dy))};
-  if (inputs.size() > 2) gradients.emplace_back(result_of(backward_bias(dy)));
+  Gradients gradients = {result_of(convolution_backward_data(g, dy, inputs[1])),
+                         result_of(convolution_backward_weights(g, inputs[0], dy))};
+  if (inputs.size() > 2) gradients.emplace_back(result_of(convolution_backward_bias(dy)));
   return gradients;
 }
 
-std::vector<Result> forward_backward_data(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+std::vector<Result> convolution_forward_backward_data(const std::vector<Tensor>& inputs, const Attributes& attributes) {
   const Tensor &dy = inputs[0], &weight = inputs[1];
   const Extents& size = attributes.integers("input_size");
   const std::int64_t channels = weight.shape[1] * attribute_or<std::int64_t>(attributes, "groups", 1);
   const Geometry g = geometry_of({dy.shape[0], channels, size[0], size[1]}, weight.shape, attributes);
-  return {result_of(backward_data(g, dy, weight))};
+  return {result_of(convolution_backward_data(g, dy, weight))};
 }
 
-std::vector<Result> forward_backward_weights(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+std::vector<Result> convolution_forward_backward_weights(const std::vector<Tensor>& inputs,
+                                                         const Attributes& attributes) {
   const Tensor &x = inputs[0], &dy = inputs[1];
   const Extents& kernel = attributes.integers("kernel");
   const std::int64_t groups = attribute_or<std::int64_t>(attributes, "groups", 1);
   const Geometry g = geometry_of(x.shape, {dy.shape[1], x.shape[1] / groups, kernel[0], kernel[1]}, attributes);
-  std::vector<Result> outputs = {result_of(backward_weights(g, x, dy))};
-  if (attribute_or<bool>(attributes, "bias", false)) outputs.push_back(result_of(backward_bias(dy)));
+  std::vector<Result> outputs = {result_of(convolution_backward_weights(g, x, dy))};
+  if (attribute_or<bool>(attributes, "bias", false)) outputs.push_back(result_of(convolution_backward_bias(dy)));
   return outputs;
 }
 
@@ -147,7 +150,7 @@ void pick_channels_and_groups(RandomStream& stream, std::int64_t& in, std::int64
   }
 }
 
-Case draw_case(RandomStream& stream) {
+Case draw_convolution_case(RandomStream& stream) {
   std::int64_t in = 0, out = 0, groups = 0;
   pick_channels_and_groups(stream, in, out, groups);
   Extents kernel, stride, padding, dilation, size;
@@ -171,11 +174,12 @@ Case draw_case(RandomStream& stream) {
 }
 
 Case conv_case(RandomStream& stream) {
-  return draw_away_from_kinks(stream, draw_case, [](const Case& c) { return convolve(c.inputs, c.attributes); });
+  return draw_away_from_kinks(stream, draw_convolution_case,
+                              [](const Case& c) { return convolve(c.inputs, c.attributes); });
 }
 
-Case backward_data_case(RandomStream& stream) {
-  Case drawn = draw_case(stream);
+Case convolution_backward_data_case(RandomStream& stream) {
+  Case drawn = draw_convolution_case(stream);
   const Geometry g = geometry_of(drawn.inputs[0].shape, drawn.inputs[1].shape, drawn.attributes);
   drawn.attributes.set("activation", std::string("none"));
   drawn.attributes.set("input_size", Extents{g.x[2], g.x[3]});
@@ -183,8 +187,8 @@ Case backward_data_case(RandomStream& stream) {
   return drawn;
 }
 
-Case backward_weights_case(RandomStream& stream) {
-  Case drawn = draw_case(stream);
+Case convolution_backward_weights_case(RandomStream& stream) {
+  Case drawn = draw_convolution_case(stream);
   const Geometry g = geometry_of(drawn.inputs[0].shape, drawn.inputs[1].shape, drawn.attributes);
   drawn.attributes.set("activation", std::string("none"));
   drawn.attributes.set("kernel", Extents{g.weight[2], g.weight[3]});
@@ -196,9 +200,10 @@ Case backward_weights_case(RandomStream& stream) {
 }  // namespace
 
 std::vector<ReferenceOp> convolution_ops() {
-  return {{"conv2d", forward, backward, conv_case},
-          {"conv2d_backward_data", forward_backward_data, nullptr, backward_data_case},
-          {"conv2d_backward_weights", forward_backward_weights, nullptr, backward_weights_case}};
+  return {
+      {"conv2d", convolution_forward, convolution_backward, conv_case},
+      {"conv2d_backward_data", convolution_forward_backward_data, nullptr, convolution_backward_data_case},
+      {"conv2d_backward_weights", convolution_forward_backward_weights, nullptr, convolution_backward_weights_case}};
 }
 
 }  // namespace athanor::reference

@@ -4,7 +4,7 @@
 namespace athanor::reference {
 namespace {
 
-Numbers multiply(const std::vector<Tensor>& inputs) {
+Numbers multiply_linear(const std::vector<Tensor>& inputs) {
   const Tensor &x = inputs[0], &weight = inputs[1];
   Numbers y({x.shape[0], weight.shape[0]});
   for (std::int64_t n = 0; n < x.shape[0]; ++n) {
@@ -19,7 +19,7 @@ Numbers multiply(const std::vector<Tensor>& inputs) {
 }
 
 /// dx[n, f] = sum over o of dy[n, o] * weight[o, f].
-Result backward_data(const Tensor& dy, const Tensor& weight) {
+Result linear_backward_data(const Tensor& dy, const Tensor& weight) {
   Sums dx({dy.shape[0], weight.shape[1]});
   for (std::int64_t n = 0; n < dy.shape[0]; ++n)
     for (std::int64_t o = 0; o < weight.shape[0]; ++o)
@@ -28,7 +28,7 @@ Result backward_data(const Tensor& dy, const Tensor& weight) {
 }
 
 /// dweight[o, f] = sum over n of dy[n, o] * x[n, f].
-Result backward_weights(const Tensor& x, const Tensor& dy) {
+Result linear_backward_weights(const Tensor& x, const Tensor& dy) {
   Sums dweight({dy.shape[1], x.shape[1]});
   for (std::int64_t n = 0; n < dy.shape[0]; ++n)
     for (std::int64_t o = 0; o < dy.shape[1]; ++o)
@@ -36,43 +36,44 @@ Result backward_weights(const Tensor& x, const Tensor& dy) {
   return result_of(dweight);
 }
 
-Result backward_bias(const Tensor& dy) {
+Result linear_backward_bias(const Tensor& dy) {
   Sums dbias({dy.shape[1]});
   for (std::int64_t n = 0; n < dy.shape[0]; ++n)
     for (std::int64_t o = 0; o < dy.shape[1]; ++o) dbias[o].add(dy.at(n, o));
   return result_of(dbias);
 }
 
-std::vector<Result> forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
-  Numbers y = multiply(inputs);
+std::vector<Result> linear_forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+  Numbers y = multiply_linear(inputs);
   if (has_relu(attributes)) {
     for (Number& value : y.values) value = relu(value);
   }
   return {result_of(y)};
 }
 
-Gradients backward(const std::vector<Tensor>& inputs, const Tensor& output_gradient, const Attributes& attributes) {
+Gradients linear_backward(const std::vector<Tensor>& inputs, const Tensor& output_gradient,
+                          const Attributes& attributes) {
   Tensor dy = output_gradient;
   if (has_relu(attributes)) {
-    const Numbers z = multiply(inputs);
+    const Numbers z = multiply_linear(inputs);
     for (std::int64_t e = 0; e < dy.elements(); ++e) dy[e] = z[e].value > 0 ? dy[e] : 0.0;
   }
-  Gradients gradients = {backward_data(dy, inputs[1]), backward_weights(inputs[0], dy)};
-  if (inputs.size() > 2) gradients.emplace_back(backward_bias(dy));
+  Gradients gradients = {linear_backward_data(dy, inputs[1]), linear_backward_weights(inputs[0], dy)};
+  if (inputs.size() > 2) gradients.emplace_back(linear_backward_bias(dy));
   return gradients;
 }
 
-std::vector<Result> forward_backward_data(const std::vector<Tensor>& inputs, const Attributes&) {
-  return {backward_data(inputs[0], inputs[1])};
+std::vector<Result> linear_forward_backward_data(const std::vector<Tensor>& inputs, const Attributes&) {
+  return {linear_backward_data(inputs[0], inputs[1])};
 }
 
-std::vector<Result> forward_backward_weights(const std::vector<Tensor>& inputs, const Attributes& attributes) {
-  std::vector<Result> outputs = {backward_weights(inputs[0], inputs[1])};
-  if (attribute_or<bool>(attributes, "bias", false)) outputs.push_back(backward_bias(inputs[1]));
+std::vector<Result> linear_forward_backward_weights(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+  std::vector<Result> outputs = {linear_backward_weights(inputs[0], inputs[1])};
+  if (attribute_or<bool>(attributes, "bias", false)) outputs.push_back(linear_backward_bias(inputs[1]));
   return outputs;
 }
 
-Case draw_case(RandomStream& stream) {
+Case draw_linear_case(RandomStream& stream) {
   const std::int64_t features = pick(stream, {1, 3, 16, 31, 64, 100, 257});
   const std::int64_t outputs = pick(stream, {1, 2, 10, 16, 33, 64});
   Case drawn;
@@ -84,17 +85,17 @@ Case draw_case(RandomStream& stream) {
 }
 
 Case linear_case(RandomStream& stream) {
-  return draw_away_from_kinks(stream, draw_case, [](const Case& c) { return multiply(c.inputs); });
+  return draw_away_from_kinks(stream, draw_linear_case, [](const Case& c) { return multiply_linear(c.inputs); });
 }
 
-Case backward_data_case(RandomStream& stream) {
-  const Case drawn = draw_case(stream);
+Case linear_backward_data_case(RandomStream& stream) {
+  const Case drawn = draw_linear_case(stream);
   const Extents dy = {drawn.inputs[0].shape[0], drawn.inputs[1].shape[0]};
   return {{}, {uniform_tensor(dy, stream), drawn.inputs[1]}};
 }
 
-Case backward_weights_case(RandomStream& stream) {
-  const Case drawn = draw_case(stream);
+Case linear_backward_weights_case(RandomStream& stream) {
+  const Case drawn = draw_linear_case(stream);
   const Extents dy = {drawn.inputs[0].shape[0], drawn.inputs[1].shape[0]};
   return {{{"bias", drawn.inputs.size() > 2}}, {drawn.inputs[0], uniform_tensor(dy, stream)}};
 }
@@ -102,9 +103,9 @@ Case backward_weights_case(RandomStream& stream) {
 }  // namespace
 
 std::vector<ReferenceOp> linear_ops() {
-  return {{"linear", forward, backward, linear_case},
-          {"linear_backward_data", forward_backward_data, nullptr, backward_data_case},
-          {"linear_backward_weights", forward_backward_weights, nullptr, backward_weights_case}};
+  return {{"linear", linear_forward, linear_backward, linear_case},
+          {"linear_backward_data", linear_forward_backward_data, nullptr, linear_backward_data_case},
+          {"linear_backward_weights", linear_forward_backward_weights, nullptr, linear_backward_weights_case}};
 }
 
 }  // namespace athanor::reference

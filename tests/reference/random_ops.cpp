@@ -28,7 +28,7 @@ Tensor factors(const std::vector<Tensor>& inputs, const Attributes& attributes, 
   return result;
 }
 
-Numbers multiply(const Tensor& x, const Tensor& factor) {
+Numbers multiply_random(const Tensor& x, const Tensor& factor) {
   Numbers y(x.shape);
   for (std::int64_t e = 0; e < y.elements(); ++e) y[e] = Number(x[e]) * factor[e];
   return y;
@@ -47,10 +47,10 @@ Case random_op_case(RandomStream& stream) {
 ReferenceOp random_op(const std::string& name, Draw draw) {
   ReferenceOp op{name, nullptr, nullptr, random_op_case};
   op.forward = [=](const std::vector<Tensor>& inputs, const Attributes& attributes) -> std::vector<Result> {
-    return {result_of(multiply(inputs[0], factors(inputs, attributes, draw)))};
+    return {result_of(multiply_random(inputs[0], factors(inputs, attributes, draw)))};
   };
   op.backward = [=](const std::vector<Tensor>& inputs, const Tensor& dy, const Attributes& attributes) -> Gradients {
-    return {result_of(multiply(dy, factors(inputs, attributes, draw))), std::nullopt, std::nullopt};
+    return {result_of(multiply_random(dy, factors(inputs, attributes, draw))), std::nullopt, std::nullopt};
   };
   return op;
 }

@@ -27,7 +27,8 @@ Normalized normalize_set(const Tensor& x, std::int64_t first, const Layout& layo
   return normalize({x.values.begin() + first, x.values.begin() + first + layout.set_size}, layout.eps);
 }
 
-std::vector<Result> forward(const std::vector<Tensor>& inputs, const Layout& layout, const Extents& statistics_shape) {
+std::vector<Result> sample_norm_forward(const std::vector<Tensor>& inputs, const Layout& layout,
+                                        const Extents& statistics_shape) {
   const Tensor &x = inputs[0], &gamma = inputs[1], &beta = inputs[2];
   Numbers y(x.shape), mean(statistics_shape), inv_std(statistics_shape);
   for (std::int64_t set = 0; set < layout.samples * layout.sets; ++set) {
@@ -42,7 +43,7 @@ std::vector<Result> forward(const std::vector<Tensor>& inputs, const Layout& lay
   return {result_of(y), result_of(mean), result_of(inv_std)};
 }
 
-Gradients backward(const std::vector<Tensor>& inputs, const Tensor& dy, const Layout& layout) {
+Gradients sample_norm_backward(const std::vector<Tensor>& inputs, const Tensor& dy, const Layout& layout) {
   const Tensor &x = inputs[0], &gamma = inputs[1];
   Numbers dx(x.shape);
   Sums dgamma(gamma.shape), dbeta(gamma.shape);
@@ -65,16 +66,17 @@ Gradients backward(const std::vector<Tensor>& inputs, const Tensor& dy, const La
 }
 
 std::vector<Result> layer_forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
-  return forward(inputs, layer_layout(inputs, attributes), {inputs[0].shape[0]});
+  return sample_norm_forward(inputs, layer_layout(inputs, attributes), {inputs[0].shape[0]});
 }
 Gradients layer_backward(const std::vector<Tensor>& inputs, const Tensor& dy, const Attributes& attributes) {
-  return backward(inputs, dy, layer_layout(inputs, attributes));
+  return sample_norm_backward(inputs, dy, layer_layout(inputs, attributes));
 }
 std::vector<Result> group_forward(const std::vector<Tensor>& inputs, const Attributes& attributes) {
-  return forward(inputs, group_layout(inputs, attributes), {inputs[0].shape[0], attributes.integer("groups")});
+  return sample_norm_forward(inputs, group_layout(inputs, attributes),
+                             {inputs[0].shape[0], attributes.integer("groups")});
 }
 Gradients group_backward(const std::vector<Tensor>& inputs, const Tensor& dy, const Attributes& attributes) {
-  return backward(inputs, dy, group_layout(inputs, attributes));
+  return sample_norm_backward(inputs, dy, group_layout(inputs, attributes));
 }
 
 Case layer_case(RandomStream& stream) {

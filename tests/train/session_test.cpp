@@ -57,6 +57,23 @@ TEST(Session, NamesASmallerEvaluationBatchWhereThatIsWhatDoesNotFit) {
   EXPECT_NO_THROW(check(available, {"train.batch=" + batch, "eval.batch=" + evaluation}));
 }
 
+TEST(Session, CountsTheImagesThatAreHeldInMemory) {
+  Recipe recipe = tiny_recipe({});
+  const auto communicator = make_self_communicator();
+  const RunData data = open_data(recipe);
+  const Sizing sizing = size_run(recipe, data, probe_hardware(), *communicator);
+  DatasetInfo info = data.train->info();
+  const Plans plans = make_plans(recipe, model_of(recipe), info, sizing);
+  ASSERT_FALSE(info.in_memory);
+  const MemoryPlan drawn = plan_run_memory(recipe, info, sizing, plans);
+  EXPECT_GT(drawn.data, static_cast<std::size_t>(recipe.train.batch * info.image_bytes()));
+  info.in_memory = true;
+  const MemoryPlan held = plan_run_memory(recipe, info, sizing, plans);
+  EXPECT_EQ(held.data - drawn.data,
+            static_cast<std::size_t>((info.train_size + info.test_size) * (info.image_bytes() + 1)));
+  EXPECT_EQ(held.total() - held.device(), held.data);
+}
+
 TEST(Session, SaysWhereNotEvenOneImageFits) {
   EXPECT_THAT(message_of<DeviceError>([] { check(1000, {}); }), HasSubstr("even one image a shard does not fit"));
 }

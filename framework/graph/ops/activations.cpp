@@ -13,7 +13,7 @@ struct Activation {
   std::vector<Field> fields;
 };
 
-std::vector<ValueId> gradient(GradientContext& context, bool reads_output) {
+std::vector<ValueId> activation_gradient(GradientContext& context, bool reads_output) {
   const Node& node = context.node;
   const ValueId saved = reads_output ? node.outputs[0] : node.inputs[0];
   return {context.builder.add1(node.op->name + "_backward", {context.output_gradients[0], saved}, node.attributes)};
@@ -27,7 +27,7 @@ struct RegisterActivation {
                 .infer = ops::like_first,
                 .flops = ops::per_output_element(activation.flops),
                 .gradient = [reads_output = activation.gradient_reads_output](
-                                GradientContext& context) { return gradient(context, reads_output); },
+                                GradientContext& context) { return activation_gradient(context, reads_output); },
                 .backward_needs =
                     activation.gradient_reads_output ? BackwardNeeds{.outputs = {0}} : BackwardNeeds{.inputs = {0}},
                 .in_place = {{0, 0}}});

@@ -12,7 +12,7 @@ std::vector<Field> statistics_fields() {
           real("momentum", 0.1, "Weight of the new statistics in the running ones.").at_least(0).at_most(1)};
 }
 
-std::vector<Field> op_fields() {
+std::vector<Field> batch_norm_op_fields() {
   return ops::joined(
       {statistics_fields(),
        {ops::activation_field(), boolean("residual", false, "Whether a residual is added before the activation.")}});
@@ -25,7 +25,7 @@ void want_channels(const InferContext& context) {
 
 /// x, gamma, beta, (residual) → y, mean, inv_std, batch_mean, batch_var: the last two are what the running statistics
 /// take.
-std::vector<TensorType> infer_forward(const InferContext& context) {
+std::vector<TensorType> infer_batch_norm_forward(const InferContext& context) {
   want_channels(context);
   const Shape per_channel{context.shape(0)[1]};
   return {{context.shape(0), context.dtype(0)},
@@ -36,7 +36,7 @@ std::vector<TensorType> infer_forward(const InferContext& context) {
 }
 
 /// dy, x, gamma, beta, mean, inv_std, (y), (dy2) → dx, dgamma, dbeta, (dresidual).
-std::vector<TensorType> infer_backward(const InferContext& context) {
+std::vector<TensorType> infer_batch_norm_backward(const InferContext& context) {
   const Shape per_channel{context.shape(0)[1]};
   std::vector<TensorType> types{
       {context.shape(0), context.dtype(0)}, {per_channel, DType::f32}, {per_channel, DType::f32}};
@@ -44,7 +44,7 @@ std::vector<TensorType> infer_backward(const InferContext& context) {
   return types;
 }
 
-std::vector<ValueId> gradient(GradientContext& context) {
+std::vector<ValueId> batch_norm_gradient(GradientContext& context) {
   const Node& node = context.node;
   const std::vector<ValueId> outputs =
       context.builder.add("batch_norm_backward",
@@ -54,19 +54,19 @@ std::vector<ValueId> gradient(GradientContext& context) {
   return {outputs[0], outputs[1], outputs[2], kNoValue};
 }
 
-const RegisterOp kForward{{
+const RegisterOp kBatchNormForward{{
     .name = "batch_norm",
-    .attributes = op_fields(),
-    .infer = infer_forward,
+    .attributes = batch_norm_op_fields(),
+    .infer = infer_batch_norm_forward,
     .flops = ops::per_output_element(7),
-    .gradient = gradient,
+    .gradient = batch_norm_gradient,
     .backward_needs = {.inputs = {0, 1, 2}, .outputs = {1, 2}},
 }};
 
 const RegisterOp kBackward{{
     .name = "batch_norm_backward",
-    .attributes = op_fields(),
-    .infer = infer_backward,
+    .attributes = batch_norm_op_fields(),
+    .infer = infer_batch_norm_backward,
     .flops = ops::per_output_element(11),
     .no_gradient = "it is a gradient",
     .in_place = {{0, 0}},
@@ -74,7 +74,7 @@ const RegisterOp kBackward{{
 
 const RegisterOp kInference{{
     .name = "batch_norm_inference",
-    .attributes = op_fields(),
+    .attributes = batch_norm_op_fields(),
     .infer =
         [](const InferContext& context) {
           want_channels(context);
@@ -106,7 +106,7 @@ ValueId build_batch_norm(Builder& builder, ValueId x, const LayerSpec& layer) {
   return outputs[0];
 }
 
-const RegisterLayer kLayer{
+const RegisterLayer kBatchNormLayer{
     {.name = "batch_norm",
      .doc = "Batch normalisation per channel; statistics are those of the shard.",
      .fields =

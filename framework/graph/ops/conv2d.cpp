@@ -10,7 +10,7 @@ using ops::Pair;
 using ops::pair_of;
 
 /// What the layer and the op in all its directions have in common.
-std::vector<Field> window_fields() {
+std::vector<Field> conv2d_window_fields() {
   return {integers("stride", {{1}}, "Step between windows.").at_least(1).of_length({1, 2}),
           integers("padding", {{0}}, "Zeros added on each side.").at_least(0).of_length({1, 2}),
           integers("dilation", {{1}}, "Distance between the taps of a window.").at_least(1).of_length({1, 2}),
@@ -24,7 +24,7 @@ std::int64_t output_extent(std::int64_t input, std::int64_t kernel, std::int64_t
   return span < 0 ? 0 : span / stride + 1;
 }
 
-std::vector<TensorType> infer_forward(const InferContext& context) {
+std::vector<TensorType> infer_conv2d_forward(const InferContext& context) {
   ops::want_rank(context, 0, 4, "input of conv");
   const Shape& x = context.shape(0);
   const Shape& weight = context.shape(1);
@@ -47,14 +47,14 @@ std::vector<TensorType> infer_forward(const InferContext& context) {
   return {{y, context.dtype(0)}};
 }
 
-std::vector<TensorType> infer_backward_data(const InferContext& context) {
+std::vector<TensorType> infer_conv2d_backward_data(const InferContext& context) {
   const std::vector<std::int64_t>& size = context.attributes.integers("input_size");
   const std::int64_t channels = context.shape(1)[1] * context.attributes.integer("groups");
   return {{{context.shape(0)[0], channels, size[0], size[1]}, context.dtype(0)}};
 }
 
 /// Weight gradients are float32 whatever the activations are.
-std::vector<TensorType> infer_backward_weights(const InferContext& context) {
+std::vector<TensorType> infer_conv2d_backward_weights(const InferContext& context) {
   const Pair kernel = pair_of(context.attributes, "kernel");
   const std::int64_t channels = context.shape(1)[1];
   std::vector<TensorType> types{
@@ -68,7 +68,7 @@ double flops_of(const Shape& output, const Shape& weight) {
   return 2.0 * static_cast<double>(output.elements()) * static_cast<double>(weight[1] * weight[2] * weight[3]);
 }
 
-std::vector<ValueId> gradient(GradientContext& context) {
+std::vector<ValueId> conv2d_gradient(GradientContext& context) {
   const Node& node = context.node;
   const ValueId dy = context.output_gradients[0];
   const ValueId x = node.inputs[0], weight = node.inputs[1];
@@ -91,22 +91,22 @@ std::vector<ValueId> gradient(GradientContext& context) {
   return gradients;
 }
 
-const RegisterOp kForward{{
+const RegisterOp kConv2dForward{{
     .name = "conv2d",
-    .attributes = ops::joined({window_fields(), {ops::activation_field()}}),
-    .infer = infer_forward,
+    .attributes = ops::joined({conv2d_window_fields(), {ops::activation_field()}}),
+    .infer = infer_conv2d_forward,
     .flops =
         [](const Graph& graph, const Node& node) {
           return flops_of(graph.value(node.outputs[0]).shape, graph.value(node.inputs[1]).shape);
         },
-    .gradient = gradient,
+    .gradient = conv2d_gradient,
     .backward_needs = {.inputs = {0, 1}},
 }};
 
-const RegisterOp kBackwardData{{
+const RegisterOp kConv2dBackwardData{{
     .name = "conv2d_backward_data",
-    .attributes = ops::joined({window_fields(), {ops::activation_field(), ops::input_size_field()}}),
-    .infer = infer_backward_data,
+    .attributes = ops::joined({conv2d_window_fields(), {ops::activation_field(), ops::input_size_field()}}),
+    .infer = infer_conv2d_backward_data,
     .flops =
         [](const Graph& graph, const Node& node) {
           return flops_of(graph.value(node.inputs[0]).shape, graph.value(node.inputs[1]).shape);
@@ -114,14 +114,14 @@ const RegisterOp kBackwardData{{
     .no_gradient = "it is a gradient",
 }};
 
-const RegisterOp kBackwardWeights{{
+const RegisterOp kConv2dBackwardWeights{{
     .name = "conv2d_backward_weights",
     .attributes =
-        ops::joined({window_fields(),
+        ops::joined({conv2d_window_fields(),
                      {ops::activation_field(),
                       integers("kernel", std::nullopt, "Window height and width.").at_least(1).of_length({1, 2}),
                       boolean("bias", false, "Whether the bias has a gradient too.")}}),
-    .infer = infer_backward_weights,
+    .infer = infer_conv2d_backward_weights,
     .flops =
         [](const Graph& graph, const Node& node) {
           return flops_of(graph.value(node.inputs[1]).shape, graph.value(node.outputs[0]).shape);
@@ -153,12 +153,12 @@ ValueId build_conv(Builder& builder, ValueId x, const LayerSpec& layer) {
                        {"groups", groups}});
 }
 
-const RegisterLayer kLayer{
+const RegisterLayer kConv2dLayer{
     {.name = "conv",
      .doc = "Two-dimensional convolution: [N, C, H, W] to [N, channels, H', W'].",
      .fields = ops::joined({{integer("channels", std::nullopt, "Output channels.").at_least(1),
                              integers("kernel", {{3}}, "Window height and width.").at_least(1).of_length({1, 2})},
-                            window_fields(),
+                            conv2d_window_fields(),
                             {boolean("bias", true, "Whether to add a number per output channel."),
                              text("init", "torch", "How the weights start.").one_of(ops::kInitializerNames)}}),
      .shorthand = "channels"},

@@ -5,7 +5,7 @@
 namespace athanor {
 namespace {
 
-std::vector<TensorType> infer_forward(const InferContext& context) {
+std::vector<TensorType> infer_linear_forward(const InferContext& context) {
   ops::want_rank(context, 0, 2, "input of linear");
   const Shape& x = context.shape(0);
   const Shape& weight = context.shape(1);
@@ -16,11 +16,11 @@ std::vector<TensorType> infer_forward(const InferContext& context) {
   return {{{x[0], weight[0]}, context.dtype(0)}};
 }
 
-std::vector<TensorType> infer_backward_data(const InferContext& context) {
+std::vector<TensorType> infer_linear_backward_data(const InferContext& context) {
   return {{{context.shape(0)[0], context.shape(1)[1]}, context.dtype(0)}};
 }
 
-std::vector<TensorType> infer_backward_weights(const InferContext& context) {
+std::vector<TensorType> infer_linear_backward_weights(const InferContext& context) {
   const std::int64_t features = context.shape(1)[1];
   std::vector<TensorType> types{{{features, context.shape(0)[1]}, DType::f32}};
   if (context.attributes.flag("bias")) types.push_back({{features}, DType::f32});
@@ -32,7 +32,7 @@ double product_flops(const Graph& graph, ValueId matrix, ValueId weight) {
   return 2.0 * static_cast<double>(graph.value(matrix).shape[0]) * static_cast<double>(shape[0] * shape[1]);
 }
 
-std::vector<ValueId> gradient(GradientContext& context) {
+std::vector<ValueId> linear_gradient(GradientContext& context) {
   const Node& node = context.node;
   const ValueId dy = context.output_gradients[0];
   const bool has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
@@ -47,26 +47,26 @@ std::vector<ValueId> gradient(GradientContext& context) {
   return gradients;
 }
 
-const RegisterOp kForward{{
+const RegisterOp kLinearForward{{
     .name = "linear",
     .attributes = {ops::activation_field()},
-    .infer = infer_forward,
+    .infer = infer_linear_forward,
     .flops = [](const Graph& graph, const Node& node) { return product_flops(graph, node.inputs[0], node.inputs[1]); },
-    .gradient = gradient,
+    .gradient = linear_gradient,
     .backward_needs = {.inputs = {0, 1}},
 }};
 
-const RegisterOp kBackwardData{{
+const RegisterOp kLinearBackwardData{{
     .name = "linear_backward_data",
-    .infer = infer_backward_data,
+    .infer = infer_linear_backward_data,
     .flops = [](const Graph& graph, const Node& node) { return product_flops(graph, node.inputs[0], node.inputs[1]); },
     .no_gradient = "it is a gradient",
 }};
 
-const RegisterOp kBackwardWeights{{
+const RegisterOp kLinearBackwardWeights{{
     .name = "linear_backward_weights",
     .attributes = {boolean("bias", false, "Whether the bias has a gradient too.")},
-    .infer = infer_backward_weights,
+    .infer = infer_linear_backward_weights,
     .flops = [](const Graph& graph, const Node& node) { return product_flops(graph, node.inputs[0], node.outputs[0]); },
     .no_gradient = "it is a gradient",
 }};
@@ -84,13 +84,14 @@ ValueId build_linear(Builder& builder, ValueId x, const LayerSpec& layer) {
   return builder.add1("linear", {x, builder.in_compute_dtype(weight), bias});
 }
 
-const RegisterLayer kLayer{{.name = "linear",
-                            .doc = "Fully connected layer: [N, F] to [N, features].",
-                            .fields = {integer("features", std::nullopt, "Output features.").at_least(1),
-                                       boolean("bias", true, "Whether to add a number per output feature."),
-                                       text("init", "torch", "How the weights start.").one_of(ops::kInitializerNames)},
-                            .shorthand = "features"},
-                           build_linear};
+const RegisterLayer kLinearLayer{
+    {.name = "linear",
+     .doc = "Fully connected layer: [N, F] to [N, features].",
+     .fields = {integer("features", std::nullopt, "Output features.").at_least(1),
+                boolean("bias", true, "Whether to add a number per output feature."),
+                text("init", "torch", "How the weights start.").one_of(ops::kInitializerNames)},
+     .shorthand = "features"},
+    build_linear};
 
 }  // namespace
 }  // namespace athanor

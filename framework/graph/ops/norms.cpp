@@ -6,17 +6,17 @@ namespace athanor {
 namespace {
 
 /// x, gamma, beta → y, mean [N, G], inv_std [N, G].
-std::vector<TensorType> infer_forward(const InferContext& context, std::int64_t groups) {
+std::vector<TensorType> infer_norm_forward(const InferContext& context, std::int64_t groups) {
   const Shape statistics{context.shape(0)[0], groups};
   return {{context.shape(0), context.dtype(0)}, {statistics, DType::f32}, {statistics, DType::f32}};
 }
 
 /// dy, x, gamma, mean, inv_std → dx, dgamma, dbeta.
-std::vector<TensorType> infer_backward(const InferContext& context) {
+std::vector<TensorType> infer_norm_backward(const InferContext& context) {
   return {{context.shape(0), context.dtype(0)}, {context.shape(2), DType::f32}, {context.shape(2), DType::f32}};
 }
 
-std::vector<ValueId> gradient(GradientContext& context) {
+std::vector<ValueId> norm_gradient(GradientContext& context) {
   const Node& node = context.node;
   return context.builder.add(
       node.op->name + "_backward",
@@ -33,14 +33,14 @@ Field groups_field() {
 const RegisterOp kLayerNorm{{
     .name = "layer_norm",
     .attributes = {eps_field()},
-    .infer = [](const InferContext& context) { return infer_forward(context, 1); },
+    .infer = [](const InferContext& context) { return infer_norm_forward(context, 1); },
     .flops = ops::per_output_element(7),
-    .gradient = gradient,
+    .gradient = norm_gradient,
     .backward_needs = {.inputs = {0, 1}, .outputs = {1, 2}},
 }};
 const RegisterOp kLayerNormBackward{{.name = "layer_norm_backward",
                                      .attributes = {eps_field()},
-                                     .infer = infer_backward,
+                                     .infer = infer_norm_backward,
                                      .flops = ops::per_output_element(11),
                                      .no_gradient = "it is a gradient"}};
 
@@ -55,15 +55,15 @@ const RegisterOp kGroupNorm{{
             throw ShapeMismatch{
                 fmt::format("{} groups do not divide the channels of {}", groups, context.shape(0).text())};
           }
-          return infer_forward(context, groups);
+          return infer_norm_forward(context, groups);
         },
     .flops = ops::per_output_element(7),
-    .gradient = gradient,
+    .gradient = norm_gradient,
     .backward_needs = {.inputs = {0, 1}, .outputs = {1, 2}},
 }};
 const RegisterOp kGroupNormBackward{{.name = "group_norm_backward",
                                      .attributes = {groups_field(), eps_field()},
-                                     .infer = infer_backward,
+                                     .infer = infer_norm_backward,
                                      .flops = ops::per_output_element(11),
                                      .no_gradient = "it is a gradient"}};
 

@@ -28,7 +28,7 @@ Shape pooled(const InferContext& context) {
   return y;
 }
 
-std::vector<Field> op_fields() {
+std::vector<Field> pool_op_fields() {
   return {integers("kernel", std::nullopt, "Window height and width.").at_least(1).of_length({1, 2}),
           integers("stride", std::nullopt, "Step between windows.").at_least(1).of_length({1, 2}),
           integers("padding", {{0}}, "Padding on each side.").at_least(0).of_length({1, 2})};
@@ -45,7 +45,7 @@ Attributes with_input_size(const GradientContext& context) {
   return attributes;
 }
 
-std::vector<TensorType> infer_backward(const InferContext& context) {
+std::vector<TensorType> infer_pool_backward(const InferContext& context) {
   const std::vector<std::int64_t>& size = context.attributes.integers("input_size");
   return {{{context.shape(0)[0], context.shape(0)[1], size[0], size[1]}, context.dtype(0)}};
 }
@@ -58,7 +58,7 @@ double window_flops(const Graph& graph, const Node& node) {
 /// The second output is the position of the maximum inside its window, row-major: what backward needs.
 const RegisterOp kMaxPool{{
     .name = "max_pool2d",
-    .attributes = op_fields(),
+    .attributes = pool_op_fields(),
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       const Shape y = pooled(context);
       return {{y, context.dtype(0)}, {y, DType::i32}};
@@ -71,14 +71,14 @@ const RegisterOp kMaxPool{{
     .backward_needs = {.outputs = {1}},
 }};
 const RegisterOp kMaxPoolBackward{{.name = "max_pool2d_backward",
-                                   .attributes = ops::joined({op_fields(), {ops::input_size_field()}}),
-                                   .infer = infer_backward,
+                                   .attributes = ops::joined({pool_op_fields(), {ops::input_size_field()}}),
+                                   .infer = infer_pool_backward,
                                    .flops = ops::per_output_element(1),
                                    .no_gradient = "it is a gradient"}};
 
 const RegisterOp kAvgPool{{
     .name = "avg_pool2d",
-    .attributes = ops::joined({op_fields(), {count_field()}}),
+    .attributes = ops::joined({pool_op_fields(), {count_field()}}),
     .infer = [](const InferContext& context) -> std::vector<TensorType> {
       return {{pooled(context), context.dtype(0)}};
     },
@@ -87,11 +87,12 @@ const RegisterOp kAvgPool{{
       return {context.builder.add1("avg_pool2d_backward", {context.output_gradients[0]}, with_input_size(context))};
     },
 }};
-const RegisterOp kAvgPoolBackward{{.name = "avg_pool2d_backward",
-                                   .attributes = ops::joined({op_fields(), {count_field(), ops::input_size_field()}}),
-                                   .infer = infer_backward,
-                                   .flops = ops::per_output_element(1),
-                                   .no_gradient = "it is a gradient"}};
+const RegisterOp kAvgPoolBackward{
+    {.name = "avg_pool2d_backward",
+     .attributes = ops::joined({pool_op_fields(), {count_field(), ops::input_size_field()}}),
+     .infer = infer_pool_backward,
+     .flops = ops::per_output_element(1),
+     .no_gradient = "it is a gradient"}};
 
 const RegisterOp kGlobalAvgPool{{
     .name = "global_avg_pool",
@@ -108,11 +109,11 @@ const RegisterOp kGlobalAvgPool{{
 }};
 const RegisterOp kGlobalAvgPoolBackward{{.name = "global_avg_pool_backward",
                                          .attributes = {ops::input_size_field()},
-                                         .infer = infer_backward,
+                                         .infer = infer_pool_backward,
                                          .flops = ops::per_output_element(1),
                                          .no_gradient = "it is a gradient"}};
 
-std::vector<Field> window_fields() {
+std::vector<Field> pool_window_fields() {
   return {integers("kernel", std::nullopt, "Window height and width.").at_least(1).of_length({1, 2}),
           integers("stride", {{0}}, "Step between windows; 0: the kernel.").at_least(0).of_length({1, 2}),
           integers("padding", {{0}}, "Padding on each side.").at_least(0).of_length({1, 2})};
@@ -130,13 +131,13 @@ Attributes window_of(const LayerSpec& layer) {
 }
 
 const RegisterLayer kMaxPoolLayer{
-    {.name = "max_pool", .doc = "Maximum over windows.", .fields = window_fields(), .shorthand = "kernel"},
+    {.name = "max_pool", .doc = "Maximum over windows.", .fields = pool_window_fields(), .shorthand = "kernel"},
     [](Builder& builder, ValueId x, const LayerSpec& layer) {
       return builder.add1("max_pool2d", {x}, window_of(layer));
     }};
 
 std::vector<Field> avg_fields() {
-  return ops::joined({window_fields(), {count_field()}});
+  return ops::joined({pool_window_fields(), {count_field()}});
 }
 
 const RegisterLayer kAvgPoolLayer{

@@ -17,7 +17,7 @@ float slope_of(const Node& node, Activation kind) {
   return kind == Activation::leaky_relu ? static_cast<float>(node.attributes.real("slope")) : 0.0f;
 }
 
-Step prepare_forward(const Binding& b, Activation registered) {
+Step prepare_activation_forward(const Binding& b, Activation registered) {
   const Activation kind = kind_of(b.node, registered);
   const DType dtype = b.input_value(0).dtype;
   const std::int64_t count = stored_elements(b.input_value(0), b.input_layouts[0]);
@@ -25,7 +25,7 @@ Step prepare_forward(const Binding& b, Activation registered) {
           run = kernels::elementwise_kernels().activation] { run(kind, dtype, x, y, count, slope, threads); };
 }
 
-Step prepare_backward(const Binding& b, Activation registered) {
+Step prepare_activation_backward(const Binding& b, Activation registered) {
   const Activation kind = kind_of(b.node, registered);
   const DType dtype = b.input_value(0).dtype;
   const std::int64_t count = stored_elements(b.input_value(0), b.input_layouts[0]);
@@ -37,10 +37,11 @@ Step prepare_backward(const Binding& b, Activation registered) {
 
 struct RegisterActivation {
   RegisterActivation(const std::string& name, Activation kind) {
-    RegisterCpuOp(name, {kernel_that_follows(0, name), [kind](const Binding& b) { return prepare_forward(b, kind); }});
+    RegisterCpuOp(
+        name, {kernel_that_follows(0, name), [kind](const Binding& b) { return prepare_activation_forward(b, kind); }});
     const std::string backward = name + "_backward";
-    RegisterCpuOp(backward,
-                  {kernel_that_follows(1, backward), [kind](const Binding& b) { return prepare_backward(b, kind); }});
+    RegisterCpuOp(backward, {kernel_that_follows(1, backward),
+                             [kind](const Binding& b) { return prepare_activation_backward(b, kind); }});
   }
 };
 

@@ -20,7 +20,7 @@ std::function<NodeChoice(const ChooseContext&)> choose(std::size_t index, const 
   };
 }
 
-Step prepare_forward(const Binding& b) {
+Step prepare_batch_norm_forward(const Binding& b) {
   const kernels::BatchNormForward args{.view = input_view(b, 0),
                                        .dtype = b.input_value(0).dtype,
                                        .channels = b.input_value(0).shape[1],
@@ -40,7 +40,7 @@ Step prepare_forward(const Binding& b) {
   return [args, run = kernels::batch_norm_kernels().forward] { run(args); };
 }
 
-Step prepare_backward(const Binding& b) {
+Step prepare_batch_norm_backward(const Binding& b) {
   const kernels::BatchNormBackward args{.view = input_view(b, 1),
                                         .dtype = b.input_value(1).dtype,
                                         .channels = b.input_value(1).shape[1],
@@ -80,8 +80,8 @@ Step prepare_inference(const Binding& b) {
   return [args, run = kernels::batch_norm_kernels().inference] { run(args); };
 }
 
-const RegisterCpuOp kForward{"batch_norm", {choose(0, "batch_norm"), prepare_forward}};
-const RegisterCpuOp kBackward{"batch_norm_backward", {choose(1, "batch_norm_backward"), prepare_backward}};
+const RegisterCpuOp kBatchNormForward{"batch_norm", {choose(0, "batch_norm"), prepare_batch_norm_forward}};
+const RegisterCpuOp kBackward{"batch_norm_backward", {choose(1, "batch_norm_backward"), prepare_batch_norm_backward}};
 const RegisterCpuOp kInference{"batch_norm_inference", {choose(0, "batch_norm_inference"), prepare_inference}};
 
 }  // namespace

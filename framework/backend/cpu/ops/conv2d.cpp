@@ -51,8 +51,8 @@ Convolution planned_convolution(const Binding& binding) {
 }
 
 /// Makes what the plan says, and nothing else.
-std::shared_ptr<const ConvolutionPrimitive> planned(const Binding& binding, const Layout& x, const Layout& weight,
-                                                    const Layout& y) {
+std::shared_ptr<const ConvolutionPrimitive> planned_convolution(const Binding& binding, const Layout& x,
+                                                                const Layout& weight, const Layout& y) {
   const auto made = make_convolution(planned_convolution(binding), x, y);
   ATHANOR_CHECK(made != nullptr, "layer {}: the {} of {} is planned as {}, which does not exist for {} -> {}",
                 binding.node.layer, binding.algorithm, binding.node.op->name, binding.implementation, x, y);
@@ -61,8 +61,9 @@ std::shared_ptr<const ConvolutionPrimitive> planned(const Binding& binding, cons
   return made;
 }
 
-Step prepare_forward(const Binding& binding) {
-  const auto made = planned(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0]);
+Step prepare_conv2d_forward(const Binding& binding) {
+  const auto made =
+      planned_convolution(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0]);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, made->x, binding.inputs[0]},
                                   {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
                                   {DNNL_ARG_DST, made->y, binding.outputs[0]},
@@ -71,8 +72,9 @@ Step prepare_forward(const Binding& binding) {
   return bind_primitive(made->primitive, arguments);
 }
 
-Step prepare_backward_data(const Binding& binding) {
-  const auto made = planned(binding, binding.output_layouts[0], binding.input_layouts[1], binding.input_layouts[0]);
+Step prepare_conv2d_backward_data(const Binding& binding) {
+  const auto made =
+      planned_convolution(binding, binding.output_layouts[0], binding.input_layouts[1], binding.input_layouts[0]);
   return bind_primitive(made->primitive, {{DNNL_ARG_DIFF_DST, made->y, binding.inputs[0]},
                                           {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
                                           {DNNL_ARG_DIFF_SRC, made->x, binding.outputs[0]},
@@ -99,8 +101,9 @@ std::vector<Step> clear_blind_taps(const Convolution& conv, const ConvolutionPri
   return steps;
 }
 
-Step prepare_backward_weights(const Binding& binding) {
-  const auto made = planned(binding, binding.input_layouts[0], binding.output_layouts[0], binding.input_layouts[1]);
+Step prepare_conv2d_backward_weights(const Binding& binding) {
+  const auto made =
+      planned_convolution(binding, binding.input_layouts[0], binding.output_layouts[0], binding.input_layouts[1]);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, made->x, binding.inputs[0]},
                                   {DNNL_ARG_DIFF_DST, made->y, binding.inputs[1]},
                                   {DNNL_ARG_DIFF_WEIGHTS, made->weight, binding.outputs[0]},
@@ -115,9 +118,10 @@ Step prepare_backward_weights(const Binding& binding) {
   };
 }
 
-const RegisterCpuOp kForward{"conv2d", {choose_forward, prepare_forward}};
-const RegisterCpuOp kBackwardData{"conv2d_backward_data", {choose_backward_data, prepare_backward_data}};
-const RegisterCpuOp kBackwardWeights{"conv2d_backward_weights", {choose_backward_weights, prepare_backward_weights}};
+const RegisterCpuOp kConv2dForward{"conv2d", {choose_forward, prepare_conv2d_forward}};
+const RegisterCpuOp kConv2dBackwardData{"conv2d_backward_data", {choose_backward_data, prepare_conv2d_backward_data}};
+const RegisterCpuOp kConv2dBackwardWeights{"conv2d_backward_weights",
+                                           {choose_backward_weights, prepare_conv2d_backward_weights}};
 
 }  // namespace
 }  // namespace athanor::cpu

@@ -42,11 +42,11 @@ Step bind(const Binding& b) {
           ranks = b.output<std::int32_t>(1)] { count_correct(logits, labels, batch, classes, counts, ranks); };
 }
 
-Step prepare(const Binding& b) {
+Step prepare_count_correct(const Binding& b) {
   return b.input_value(0).dtype == DType::bf16 ? bind<BFloat16>(b) : bind<float>(b);
 }
 
-const RegisterCpuOp kCountCorrect{"count_correct", {plain_kernel("count_correct"), prepare}};
+const RegisterCpuOp kCountCorrect{"count_correct", {plain_kernel("count_correct"), prepare_count_correct}};
 
 }  // namespace
 }  // namespace athanor::cpu

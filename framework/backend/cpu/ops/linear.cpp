@@ -14,7 +14,7 @@ ProductPrimitive make_plain(const Graph& graph, const Node& node) {
   return std::move(*made);
 }
 
-NodeChoice choose(const ChooseContext& context) {
+NodeChoice choose_linear(const ChooseContext& context) {
   const ProductPrimitive made = make_plain(context.graph, context.node);
   NodeChoice choice = choose_plain(context);
   choice.implementation = made.implementation;
@@ -22,14 +22,14 @@ NodeChoice choose(const ChooseContext& context) {
   return choice;
 }
 
-ProductPrimitive planned(const Binding& binding) {
+ProductPrimitive planned_product(const Binding& binding) {
   ProductPrimitive made = make_plain(binding.graph, binding.node);
   check_planned(binding, "implementation", binding.implementation, made.implementation);
   return made;
 }
 
-Step prepare_forward(const Binding& b) {
-  const ProductPrimitive made = planned(b);
+Step prepare_linear_forward(const Binding& b) {
+  const ProductPrimitive made = planned_product(b);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, made.x, b.inputs[0]},
                                   {DNNL_ARG_WEIGHTS, made.weight, b.inputs[1]},
                                   {DNNL_ARG_DST, made.y, b.outputs[0]},
@@ -38,16 +38,16 @@ Step prepare_forward(const Binding& b) {
   return bind_primitive(made.primitive, arguments);
 }
 
-Step prepare_backward_data(const Binding& b) {
-  const ProductPrimitive made = planned(b);
+Step prepare_linear_backward_data(const Binding& b) {
+  const ProductPrimitive made = planned_product(b);
   return bind_primitive(made.primitive, {{DNNL_ARG_DIFF_DST, made.y, b.inputs[0]},
                                          {DNNL_ARG_WEIGHTS, made.weight, b.inputs[1]},
                                          {DNNL_ARG_DIFF_SRC, made.x, b.outputs[0]},
                                          {DNNL_ARG_SCRATCHPAD, made.scratch, b.scratch}});
 }
 
-Step prepare_backward_weights(const Binding& b) {
-  const ProductPrimitive made = planned(b);
+Step prepare_linear_backward_weights(const Binding& b) {
+  const ProductPrimitive made = planned_product(b);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, made.x, b.inputs[0]},
                                   {DNNL_ARG_DIFF_DST, made.y, b.inputs[1]},
                                   {DNNL_ARG_DIFF_WEIGHTS, made.weight, b.outputs[0]},
@@ -56,9 +56,9 @@ Step prepare_backward_weights(const Binding& b) {
   return bind_primitive(made.primitive, arguments);
 }
 
-const RegisterCpuOp kForward{"linear", {choose, prepare_forward}};
-const RegisterCpuOp kBackwardData{"linear_backward_data", {choose, prepare_backward_data}};
-const RegisterCpuOp kBackwardWeights{"linear_backward_weights", {choose, prepare_backward_weights}};
+const RegisterCpuOp kLinearForward{"linear", {choose_linear, prepare_linear_forward}};
+const RegisterCpuOp kLinearBackwardData{"linear_backward_data", {choose_linear, prepare_linear_backward_data}};
+const RegisterCpuOp kLinearBackwardWeights{"linear_backward_weights", {choose_linear, prepare_linear_backward_weights}};
 
 }  // namespace
 }  // namespace athanor::cpu

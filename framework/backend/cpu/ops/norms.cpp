@@ -19,7 +19,7 @@ GroupNormShape group_shape(const Binding& b, const Shape& x) {
 
 using ShapeOf = GroupNormShape (*)(const Binding&, const Shape&);
 
-Step prepare_forward(const Binding& b, ShapeOf shape_of) {
+Step prepare_norm_forward(const Binding& b, ShapeOf shape_of) {
   const kernels::GroupNormForward args{.shape = shape_of(b, b.input_value(0).shape),
                                        .dtype = b.input_value(0).dtype,
                                        .x = b.inputs[0],
@@ -33,7 +33,7 @@ Step prepare_forward(const Binding& b, ShapeOf shape_of) {
   return [args, run = kernels::group_norm_kernels().forward] { run(args); };
 }
 
-Step prepare_backward(const Binding& b, ShapeOf shape_of) {
+Step prepare_norm_backward(const Binding& b, ShapeOf shape_of) {
   const kernels::GroupNormBackward args{.shape = shape_of(b, b.input_value(1).shape),
                                         .dtype = b.input_value(1).dtype,
                                         .dy = b.inputs[0],
@@ -50,9 +50,10 @@ Step prepare_backward(const Binding& b, ShapeOf shape_of) {
 
 struct RegisterNorm {
   RegisterNorm(const std::string& name, ShapeOf shape_of) {
-    RegisterCpuOp(name, {plain_kernel(name), [shape_of](const Binding& b) { return prepare_forward(b, shape_of); }});
+    RegisterCpuOp(name,
+                  {plain_kernel(name), [shape_of](const Binding& b) { return prepare_norm_forward(b, shape_of); }});
     RegisterCpuOp(name + "_backward", {plain_kernel(name + "_backward"),
-                                       [shape_of](const Binding& b) { return prepare_backward(b, shape_of); }});
+                                       [shape_of](const Binding& b) { return prepare_norm_backward(b, shape_of); }});
   }
 };
 

@@ -20,7 +20,7 @@ std::vector<float> floats_of(const Binding& b, std::string_view name) {
   return {values.begin(), values.end()};
 }
 
-Step prepare(const Binding& b) {
+Step prepare_input(const Binding& b) {
   const Shape& images = b.input_value(0).shape;
   const auto prepared = std::make_shared<Prepared>(Prepared{floats_of(b, "mean"), floats_of(b, "std"), {}});
   prepared->args = {.view = output_view(b, 0),
@@ -37,7 +37,7 @@ Step prepare(const Binding& b) {
   return [prepared, run = kernels::prepare_input_kernels().prepare_input] { run(prepared->args); };
 }
 
-const RegisterCpuOp kPrepareInput{"prepare_input", {plain_kernel("prepare_input"), prepare}};
+const RegisterCpuOp kPrepareInput{"prepare_input", {plain_kernel("prepare_input"), prepare_input}};
 
 }  // namespace
 }  // namespace athanor::cpu

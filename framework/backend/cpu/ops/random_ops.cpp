@@ -8,7 +8,7 @@ namespace {
 
 using Kernel = void (*)(const kernels::Dropout&);
 
-Step prepare(const Binding& b, Kernel run) {
+Step prepare_random(const Binding& b, Kernel run) {
   kernels::Dropout args{.view = input_view(b, 0),
                         .dtype = b.input_value(0).dtype,
                         .channels = b.input_value(0).shape[1],
@@ -26,11 +26,11 @@ Step prepare(const Binding& b, Kernel run) {
 }
 
 const RegisterCpuOp kDropout{"dropout", {kernel_that_follows(0, "dropout"), [](const Binding& b) {
-                                           return prepare(b, kernels::dropout_kernels().dropout);
+                                           return prepare_random(b, kernels::dropout_kernels().dropout);
                                          }}};
 const RegisterCpuOp kStochasticDepth{"stochastic_depth",
                                      {kernel_that_follows(0, "stochastic_depth"), [](const Binding& b) {
-                                        return prepare(b, kernels::dropout_kernels().stochastic_depth);
+                                        return prepare_random(b, kernels::dropout_kernels().stochastic_depth);
                                       }}};
 
 }  // namespace

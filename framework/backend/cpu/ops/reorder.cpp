@@ -21,7 +21,7 @@ Step prepare_flat(const Binding& b) {
           run = kernels::elementwise_kernels().cast] { run(from, source, to, target, count, threads); };
 }
 
-Step prepare(const Binding& b) {
+Step prepare_reorder(const Binding& b) {
   const Value &x = b.input_value(0), &y = b.output_value(0);
   const Layout &from = b.input_layouts[0], &to = b.output_layouts[0];
   if (from == to && is_float(x.dtype) && is_float(y.dtype)) return prepare_flat(b);
@@ -34,8 +34,8 @@ Step prepare(const Binding& b) {
                         {{DNNL_ARG_FROM, source, b.inputs[0]}, {DNNL_ARG_TO, target, b.outputs[0]}});
 }
 
-const RegisterCpuOp kReorder{"reorder", {kernel_that_follows(0, "reorder"), prepare}};
-const RegisterCpuOp kCast{"cast", {kernel_that_follows(0, "cast"), prepare}};
+const RegisterCpuOp kReorder{"reorder", {kernel_that_follows(0, "reorder"), prepare_reorder}};
+const RegisterCpuOp kCast{"cast", {kernel_that_follows(0, "cast"), prepare_reorder}};
 
 }  // namespace
 }  // namespace athanor::cpu

@@ -89,7 +89,7 @@ WindowCopy shortcut_a_backward(DType dtype, const Image& dy, const Image& dx, co
 }
 
 /// Inputs stay as they are. Outputs take the layout of input 0, unless its channel blocks do not divide their channels.
-NodeChoice choose(const ChooseContext& context) {
+NodeChoice choose_shape(const ChooseContext& context) {
   NodeChoice choice = kernel_that_follows(0, context.node.op->name)(context);
   const Layout first = choice.inputs[0];
   for (std::size_t i = 0; i < choice.inputs.size(); ++i) {
@@ -101,14 +101,15 @@ NodeChoice choose(const ChooseContext& context) {
   return choice;
 }
 
-const RegisterCpuOp kConcat{"concat", {choose, prepare_concat}};
-const RegisterCpuOp kConcatBackward{"concat_backward", {choose, prepare_concat_backward}};
-const RegisterCpuOp kPad{"pad", {choose, [](const Binding& b) { return prepare_copy(b, pad); }}};
+const RegisterCpuOp kConcat{"concat", {choose_shape, prepare_concat}};
+const RegisterCpuOp kConcatBackward{"concat_backward", {choose_shape, prepare_concat_backward}};
+const RegisterCpuOp kPad{"pad", {choose_shape, [](const Binding& b) { return prepare_copy(b, pad); }}};
 const RegisterCpuOp kPadBackward{"pad_backward",
-                                 {choose, [](const Binding& b) { return prepare_copy(b, pad_backward); }}};
-const RegisterCpuOp kShortcutA{"shortcut_a", {choose, [](const Binding& b) { return prepare_copy(b, shortcut_a); }}};
-const RegisterCpuOp kShortcutABackward{"shortcut_a_backward",
-                                       {choose, [](const Binding& b) { return prepare_copy(b, shortcut_a_backward); }}};
+                                 {choose_shape, [](const Binding& b) { return prepare_copy(b, pad_backward); }}};
+const RegisterCpuOp kShortcutA{"shortcut_a",
+                               {choose_shape, [](const Binding& b) { return prepare_copy(b, shortcut_a); }}};
+const RegisterCpuOp kShortcutABackward{
+    "shortcut_a_backward", {choose_shape, [](const Binding& b) { return prepare_copy(b, shortcut_a_backward); }}};
 
 Step prepare_view(const Binding&) {
   return {};
