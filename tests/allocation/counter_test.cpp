@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <unwind.h>
 
 #include <atomic>
 #include <cerrno>
@@ -70,16 +71,30 @@ void __libc_free(void* memory);
 
 namespace {
 
+_Unwind_Reason_Code stop_in_onednn(_Unwind_Context* frame, void* found) {
+  if (object_of(reinterpret_cast<const void*>(_Unwind_GetIP(frame))) != objects.onednn) return _URC_NO_REASON;
+  *static_cast<bool*>(found) = true;
+  return _URC_END_OF_STACK;
+}
+
+/// Templates of the standard library that oneDNN and Athanor both use are linked once, so that oneDNN's strings may
+/// grow in code of ours: only the whole stack tells.
+bool asked_by_onednn() {
+  bool found = false;
+  _Unwind_Backtrace(&stop_in_onednn, &found);
+  return found;
+}
+
 /// A container of our code asks from inside libstdc++ too, so that only oneDNN's calls are not ours.
-void count_new(const void* caller) {
+void count_new() {
   if (!counting.load(std::memory_order_relaxed)) return;
-  (object_of(caller) == objects.onednn ? libraries : ours).fetch_add(1, std::memory_order_relaxed);
+  (asked_by_onednn() ? libraries : ours).fetch_add(1, std::memory_order_relaxed);
 }
 
 void count_malloc(const void* caller) {
   if (!counting.load(std::memory_order_relaxed)) return;
   const void* object = object_of(caller);
-  const bool is_ours = object == objects.program || object == objects.athanor;
+  const bool is_ours = (object == objects.program || object == objects.athanor) && !asked_by_onednn();
   (is_ours ? ours : libraries).fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -122,19 +137,19 @@ void free(void* memory) {
 }
 
 void* operator new(std::size_t bytes) {
-  count_new(__builtin_return_address(0));
+  count_new();
   return not_null(__libc_malloc(bytes));
 }
 void* operator new[](std::size_t bytes) {
-  count_new(__builtin_return_address(0));
+  count_new();
   return not_null(__libc_malloc(bytes));
 }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  count_new(__builtin_return_address(0));
+  count_new();
   return not_null(__libc_memalign(static_cast<std::size_t>(alignment), bytes));
 }
 void* operator new[](std::size_t bytes, std::align_val_t alignment) {
-  count_new(__builtin_return_address(0));
+  count_new();
   return not_null(__libc_memalign(static_cast<std::size_t>(alignment), bytes));
 }
 void operator delete(void* memory) noexcept {

@@ -196,7 +196,8 @@ TEST(Named, NamesTheNearestAndTheValidOnes) {
   EXPECT_TRUE(
       contains(named("{weight: 1}"), "tool.name: wanted the name of a test_tool, found nothing (valid: test_ham"));
   EXPECT_TRUE(contains(named("{name: [a]}"), "found a list of 1"));
-  EXPECT_TRUE(contains(named("{name: test_saw, weight: 1}"), "tool.weight: unknown key (valid: name)"));
+  EXPECT_TRUE(contains(named("{name: test_saw, weight: 1}"),
+                       "tool.weight: unknown key; 'weight' is a setting of test_hammer, not of test_saw"));
 }
 
 TEST(Named, ReadsListsOfNames) {

@@ -75,8 +75,7 @@ TEST(RunFolder, OfSomeoneElseIsLeftAlone) {
   for (const char* command : {"train", "check"}) {
     const Outcome outcome = run_program(folders, {command, "r.yaml", "--run", "mine"});
     EXPECT_EQ(outcome.code, 2) << outcome.err;
-    EXPECT_THAT(outcome.out + outcome.err,
-                HasSubstr("mine holds a 'log.txt' that is no run's"));
+    EXPECT_THAT(outcome.out + outcome.err, HasSubstr("mine holds a 'log.txt' that is no run's"));
   }
   EXPECT_EQ(files_below(folders.home()), before);
 }

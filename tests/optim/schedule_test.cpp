@@ -97,8 +97,9 @@ TEST(Schedule, RefusesSettingsThatExcludeEachOther) {
   EXPECT_THROW(schedule_of("constant", {{"warmup_steps", 5}, {"warmup_epochs", 1.0}}, 1, 9), UsageError);
   EXPECT_THROW(schedule_of("cosine", {{"t_max", 5}, {"t_0", 1}}, 1, 9), UsageError);
   EXPECT_THROW(schedule_of("one_cycle", {{"base_momentum", 0.9}, {"max_momentum", 0.8}}, 1, 9), UsageError);
-  EXPECT_THAT([] { schedule_of("step", json::object(), 1, 9); },
-              testing::ThrowsMessage<UsageError>(testing::HasSubstr("schedule step needs step_size")));
+  EXPECT_THAT(
+      [] { schedule_of("step", json::object(), 1, 9); },
+      testing::ThrowsMessage<UsageError>(testing::HasSubstr("schedule step: attribute 'step_size' is missing")));
   EXPECT_THAT([] { make_schedule("cosin", {}, {}); },
               testing::ThrowsMessage<UsageError>(testing::HasSubstr("constant, cosine")));
 }

@@ -167,15 +167,23 @@ TEST(RunFolder, ALiveRunInAnotherProcessKeepsItsFolderUntilItDies) {
   EXPECT_NO_THROW(open(temporary.path()));
 }
 
-TEST(RunFolder, FilesOfNoRunAreRefusedAndLeftAlone) {
-  for (const char* name : {"notes.txt", "recipe.yaml", "log.txt"}) {
+TEST(RunFolder, FilesThatOnlyLookLikeARunsAreRefusedAndLeftAlone) {
+  for (const char* name : {"recipe.yaml", "log.txt"}) {
     const TemporaryFolder temporary;
     write_file(temporary.path() / name, "mine");
     const std::string message = message_of<UsageError>([&] { open(temporary.path()); });
-    EXPECT_NE(message.find(std::string("holds '") + name), std::string::npos) << message;
+    EXPECT_NE(message.find(std::string("holds a '") + name), std::string::npos) << message;
     EXPECT_FALSE(fs::exists(temporary.path() / ".lock"));
     EXPECT_EQ(read_file(temporary.path() / name), "mine");
   }
+}
+
+TEST(RunFolder, OtherFilesStayWhereTheyAre) {
+  const TemporaryFolder temporary;
+  write_file(temporary.path() / "slurm-7.out", "mine");
+  open(temporary.path());
+  EXPECT_EQ(read_file(temporary.path() / "slurm-7.out"), "mine");
+  EXPECT_TRUE(fs::exists(temporary.path() / "recipe.yaml"));
 }
 
 TEST(RunFolder, AFileInItsPlaceIsAStorageError) {
