@@ -117,8 +117,8 @@ void load_state(Executable& executable, const OpenedCheckpoint& checkpoint, bool
 void want_memory(const Backend& backend, const ExecutableOptions& options, std::size_t available) {
   const std::size_t total = backend.plan_memory(options).total();
   if (total <= available) return;
-  throw DeviceError("evaluation needs {} MB, this process may use {} MB; use a smaller eval.batch", total >> 20,
-                    available >> 20);
+  throw DeviceError("evaluation needs {}, this process may use {}; use a smaller eval.batch", bytes_text(total),
+                    bytes_text(available));
 }
 
 Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe& recipe, const std::string& split,

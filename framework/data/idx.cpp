@@ -70,7 +70,9 @@ std::int64_t peek_idx_count(const std::filesystem::path& path) {
   if (!std::filesystem::exists(raw_or_packed(path))) return 0;
   ByteReader reader("labels", path);
   expect_magic(reader, kLabelsMagic);
-  return reader.read_u32();
+  const std::uint32_t count = reader.read_u32();
+  reader.expect_room_for(count);
+  return count;
 }
 
 }  // namespace athanor

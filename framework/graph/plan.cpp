@@ -281,6 +281,7 @@ std::string Plan::fingerprint() const {
       const Node& node = graph.node(step.node);
       text += fmt::format("{} {} {} {}", node.op->name, node.layer, step.algorithm, step.implementation);
       for (const auto& [key, value] : node.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
+      for (const ValueId input : node.inputs) text += fmt::format(" {}", input);
       for (const ValueId output : node.outputs) {
         if (output == kNoValue) continue;
         const Value& value = graph.value(output);
@@ -290,7 +291,10 @@ std::string Plan::fingerprint() const {
       text += '\n';
     }
   }
-  for (const StateTensor& slot : state) text += fmt::format("{} {} {}\n", slot.name, slot.offset, slot.elements);
+  for (const StateTensor& slot : state) {
+    text += fmt::format("{} {} {} {} {} {}\n", slot.name, slot.offset, slot.elements, slot.momentum, slot.groups,
+                        buffers[static_cast<std::size_t>(slot.value)].layout);
+  }
   for (const ReduceStep& step : reduce) text += fmt::format("reduce {} {}\n", step.range.begin, step.range.end);
   for (const OptimizeStep& step : optimize) {
     text += fmt::format("optimize {} {}\n", step.bucket.begin, step.bucket.end);

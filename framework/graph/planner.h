@@ -31,6 +31,10 @@ class BackendPlanner {
   /// Decides for one node, given the layouts that its inputs have now (empty: free to choose, for parameters).
   /// Throws DeviceError when the back end cannot run the op.
   virtual NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) = 0;
+  /// What a move of `source` (in layout `from`) to `target` (in `to`) runs on: a reorder or a cast that the passes put
+  /// in.
+  virtual std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,
+                                             const Layout& to) const = 0;
   /// Bytes that a value takes in a layout; more than its elements where the layout pads.
   virtual std::size_t bytes(const Value& value, const Layout&) const { return dense_bytes(value); }
 

@@ -49,6 +49,16 @@ RunData OpeningData::finish() {
     data.train_subset = std::move(split.train);
     data.validation_subset = std::move(split.validation);
   }
+  const DatasetInfo &train = data.train->info(), &test = data.test->info();
+  const auto shape = [](const DatasetInfo& info) {
+    return fmt::format("{}×{}×{}, {} classes", info.channels, info.height, info.width, info.classes);
+  };
+  if (shape(train) != shape(test)) {
+    throw DataError(
+        "data set {}: the images of the training split are {}, those of the test split {}; are all files of "
+        "one set?",
+        recipe_.data.set.name, shape(train), shape(test));
+  }
   if (data.train_size() != expected) {
     throw DataError("data set {}: the training split has {} images, its header promised {}; fetch the files again",
                     recipe_.data.set.name, data.train->size(), expected + recipe_.data.validation);

@@ -6,6 +6,7 @@
 #include "data/batch_source.h"
 #include "models/initialize.h"
 #include "optim/optimize_plan.h"
+#include "train/units_text.h"
 
 namespace athanor {
 namespace {
@@ -158,8 +159,8 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
   std::string advice = "even one image a shard does not fit; use fewer shards side by side or a smaller model";
   if (batch > 0) advice = fmt::format("the largest batch that fits is {}", batch);
   if (smaller_batch > 0) advice = fmt::format("the largest batch that fits is {0}, with eval.batch={0}", smaller_batch);
-  throw DeviceError("{}: {} images need {} MB, this process may use {} MB; {}", at(recipe, "train.batch"),
-                    recipe.train.batch, (total >> 20) + 1, available >> 20, advice);
+  throw DeviceError("{}: {} images need {}, this process may use {}; {}", at(recipe, "train.batch"), recipe.train.batch,
+                    bytes_text(total), bytes_text(available), advice);
 }
 
 ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing, const Plans& plans,

@@ -91,8 +91,7 @@ class Bench {
   static Hardware hardware_for(int threads) {
     Hardware hardware = probe_hardware();
     if (threads < 0 || threads > hardware.allowed_cpus) {
-      throw UsageError("--threads is {}, this process may use 1 to {} processors (0: all)", threads,
-                       hardware.allowed_cpus);
+      throw UsageError("--threads is {}, this process may use 1 to {} processors", threads, hardware.allowed_cpus);
     }
     if (threads > 0) hardware.allowed_cpus = threads;
     return hardware;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -24,17 +25,28 @@ std::int64_t now_ms() {
   return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
 }
 
+void end_now(int) {
+  _exit(static_cast<int>(ExitCode::interrupted));
+}
+
+void handle_interrupt() {
+  std::int64_t first = -1;
+  const std::int64_t now = now_ms();
+  if (first_interrupt_ms.compare_exchange_strong(first, now)) {
+    constexpr std::string_view kAdvice = "\nathanor: stopping after this step; press Ctrl-C again to end at once\n";
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kAdvice.data(), kAdvice.size());
+  } else if (now - first > StopSignals::kGrace_ms) {
+    end_now(SIGINT);
+  } else if (now - first > StopSignals::kSamePress_ms) {
+    alarm(1);
+  }
+}
+
 void handle(int signal) {
   const int saved_errno = errno;
   int none = 0;
   first_signal.compare_exchange_strong(none, signal);
-  if (signal == SIGINT) {
-    std::int64_t first = -1;
-    const std::int64_t now = now_ms();
-    if (!first_interrupt_ms.compare_exchange_strong(first, now) && now - first > StopSignals::kSamePress_ms) {
-      _exit(static_cast<int>(ExitCode::interrupted));
-    }
-  }
+  if (signal == SIGINT) handle_interrupt();
   errno = saved_errno;
 }
 
@@ -51,12 +63,16 @@ StopSignals::StopSignals() {
   sigaction(SIGINT, &action, &old_int_);
   sigaction(SIGTERM, &action, &old_term_);
   sigaction(SIGUSR2, &action, &old_usr2_);
+  action.sa_handler = end_now;
+  sigaction(SIGALRM, &action, &old_alarm_);
 }
 
 StopSignals::~StopSignals() {
   sigaction(SIGINT, &old_int_, nullptr);
   sigaction(SIGTERM, &old_term_, nullptr);
   sigaction(SIGUSR2, &old_usr2_, nullptr);
+  alarm(0);
+  sigaction(SIGALRM, &old_alarm_, nullptr);
   installed = false;
 }
 

@@ -6,12 +6,14 @@
 
 namespace athanor {
 
-/// Handles SIGINT, SIGTERM and SIGUSR2 while it lives and puts the old handlers back; one at a time. A second SIGINT
-/// ends the process at once with status 130; one that follows the first within kSamePress_ms is the same key press,
-/// delivered by both the terminal and a launcher, and does not count.
+/// Handles SIGINT, SIGTERM and SIGUSR2 while it lives and puts the old handlers back; one at a time. The first SIGINT
+/// says on standard error what a second one does: ends the process with status 130, at once or, within kGrace_ms of the
+/// first, a second later, so that a step that is nearly done can end. What follows within kSamePress_ms is the same key
+/// press, delivered by both the terminal and a launcher, and does not count.
 class StopSignals {
  public:
-  static constexpr int kSamePress_ms = 1000;
+  static constexpr int kSamePress_ms = 200;
+  static constexpr int kGrace_ms = 1000;
 
   StopSignals();
   ~StopSignals();
@@ -26,7 +28,7 @@ class StopSignals {
   const char* signal_name() const;
 
  private:
-  struct sigaction old_int_, old_term_, old_usr2_;
+  struct sigaction old_int_, old_term_, old_usr2_, old_alarm_;
 };
 
 }  // namespace athanor

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -91,7 +92,7 @@ std::string to_json(const Summary& summary) {
   json["precision"] = summary.precision;
   json["peak_bytes"] = summary.peak_bytes;
   json["error"] = said(summary.error);
-  json["start_seconds"] = measured(summary.start_seconds);
+  json["start_seconds"] = measured(std::round(summary.start_seconds * 100) / 100);
   json["skipped_steps"] = summary.skipped_steps;
   // An error may quote a file name that is no UTF-8.
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -193,9 +193,6 @@ TEST(AllocationCounter, SeesNewAndMallocOfOurs) {
 
 TEST(AllocationCounter, SeesWhatALibraryTakes) {
   const AllocationCount count = allocations_during([] {
-    dnnl_memory_desc_t desc;
-    const dnnl_dims_t extents = {4};
-    dnnl_memory_desc_init_by_tag(&desc, 1, extents, dnnl_f32, dnnl_a);
     dnnl_engine_t engine = nullptr;
     dnnl_engine_create(&engine, dnnl_cpu, 0);
     dnnl_engine_destroy(engine);

@@ -67,6 +67,22 @@ TEST_P(LanePoolOf, FlushesDenormalsOnEveryLaneAndLeavesTheCallerAsItWas) {
   EXPECT_GT(half_of_the_smallest_normal(), 0.0f);
 }
 
+/// A thread of a team that was there before the pool keeps its own mode unless it is told.
+TEST_P(LanePoolOf, FlushesDenormalsInEveryThreadOfATeam) {
+  constexpr int kThreads = 2;
+  std::atomic<int> kept{0};
+#pragma omp parallel num_threads(kThreads)
+  kept += half_of_the_smallest_normal() > 0.0f;
+  EXPECT_EQ(kept, kThreads);
+  LanePool pool(GetParam(), kThreads);
+  std::atomic<int> flushed{0};
+  pool.run([&](int) {
+#pragma omp parallel num_threads(kThreads)
+    flushed += half_of_the_smallest_normal() == 0.0f;
+  });
+  EXPECT_EQ(flushed, kThreads * GetParam());
+}
+
 TEST_P(LanePoolOf, ManyPoolsStartAndStop) {
   for (int i = 0; i < 50; ++i) {
     LanePool pool(GetParam(), 1);

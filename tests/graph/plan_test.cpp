@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <map>
 #include <set>
 
@@ -13,6 +13,12 @@
 
 namespace athanor::graph_test {
 namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kIsSanitized = true;
+#else
+constexpr bool kIsSanitized = false;
+#endif
 
 Plan training_plan(std::int64_t depth, std::int64_t batch, int shards = 4) {
   cpu::CpuPlanner planner(1);
@@ -133,19 +139,28 @@ TEST(Plan, TheFingerprintTellsChoicesApart) {
   EXPECT_EQ(training_plan(8, 4).fingerprint(), training_plan(8, 4).fingerprint());
   EXPECT_NE(training_plan(8, 4).fingerprint(), training_plan(8, 4, 2).fingerprint());
   EXPECT_NE(training_plan(8, 4).fingerprint(), training_plan(8, 5).fingerprint());
+  const std::string fingerprint = training_plan(8, 4).fingerprint();
+  Plan changed = training_plan(8, 4);
+  changed.shard.back().algorithm = "winograd";
+  EXPECT_NE(changed.fingerprint(), fingerprint);
+  changed = training_plan(8, 4);
+  changed.buffers[static_cast<std::size_t>(changed.state.front().value)].layout = "nhwc";
+  EXPECT_NE(changed.fingerprint(), fingerprint);
+  changed = training_plan(8, 4);
+  ++changed.graph.nodes.back().inputs.front();
+  EXPECT_NE(changed.fingerprint(), fingerprint);
 }
 
-// Alone on one core this takes well under 2 s; the bound leaves room for a machine that runs other tests beside it.
 TEST(Plan, ResNet1202IsPlannedQuicklyAndFitsTwoGigabytesAtBatch16) {
-  const auto start = std::chrono::steady_clock::now();
+  // Processor time: other programs on the machine do not count.
+  const std::clock_t start = std::clock();
   const Plan plan = training_plan(1202, 16, 1);
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+  const double spent_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   const double gigabytes = 1e-9 * static_cast<double>(plan.lane_bytes + plan.shared_bytes +
                                                       sizeof(float) * (2 * plan.state_elements + plan.output_elements));
-  std::printf("ResNet-1202 at batch 16: %zu steps planned in %.2f s, %.2f GB\n", plan.shard.size(), spent.count(),
-              gigabytes);
-  RecordProperty("seconds", std::to_string(spent.count()));
-  EXPECT_LT(spent.count(), 20);
+  std::printf("ResNet-1202 at batch 16: %zu steps planned in %.2f s, %.2f GB\n", plan.shard.size(), spent_s, gigabytes);
+  RecordProperty("seconds", std::to_string(spent_s));
+  EXPECT_LT(spent_s, kIsSanitized ? 60 : 2);
   EXPECT_LT(gigabytes, 2);
 }
 

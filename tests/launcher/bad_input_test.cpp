@@ -152,6 +152,13 @@ TEST(DamagedIdx, IsNamedWithOffsetFoundAndWanted) {
   packed["train-images-idx3-ubyte.gz"] = gzip;
   EXPECT_THAT(refused_mnist(packed), AllOf(HasSubstr("train-images-idx3-ubyte.gz"), HasSubstr("offset")));
   EXPECT_THAT(refused_mnist({}), HasSubstr("labels-idx1-ubyte"));
+  auto huge = whole_mnist();
+  huge["train-labels-idx1-ubyte"] = test::idx_file(0x801, {0xFFFFFFFF}, Bytes(40));
+  huge["train-images-idx3-ubyte"] = test::idx_file(0x803, {0xFFFFFFFF, 28, 28}, test::pattern(40 * 784));
+  EXPECT_THAT(refused_mnist(huge), HasSubstr("train-labels-idx1-ubyte"));
+  auto mixed = whole_mnist();
+  mixed["train-images-idx3-ubyte"] = test::idx_file(0x803, {40, 30, 28}, test::pattern(40 * 840));
+  EXPECT_THAT(refused_mnist(mixed), AllOf(HasSubstr("1×30×28"), HasSubstr("1×28×28")));
 }
 
 TEST(DamagedCifar, ThatIsNoMultipleOfTheRecordIsNamed) {

@@ -38,7 +38,7 @@ std::string number_after(const std::string& text, const std::string& words) {
 TEST(Session, NamesTheLargestBatchThatFits) {
   const std::size_t available = std::size_t{1} << 20;
   const std::string message = message_of<DeviceError>([&] { check(available, {"train.batch=200", "eval.batch=4"}); });
-  EXPECT_THAT(message, AllOf(HasSubstr("train.batch"), HasSubstr("200 images need "), HasSubstr("may use 1 MB")));
+  EXPECT_THAT(message, AllOf(HasSubstr("train.batch"), HasSubstr("200 images need "), HasSubstr("may use 1.05 MB")));
   const std::string batch = number_after(message, "largest batch that fits is ");
   ASSERT_FALSE(batch.empty()) << message;
   EXPECT_NO_THROW(check(available, {"train.batch=" + batch, "eval.batch=4"}));

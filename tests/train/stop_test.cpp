@@ -105,21 +105,17 @@ TEST(StopSignals, ASecondInterruptEndsAStuckProcessWith130) {
   child.hear();
   child.send(SIGINT);
   child.hear();
-  // What follows at once is the same key press: the process must live on for the rest of that second.
-  const auto first = std::chrono::steady_clock::now();
+  // What follows at once is the same key press: the process lives on.
   child.send(SIGINT);
   child.send(SIGTERM);
-  // So the key is pressed until the process ends.
-  while (!child.ends_within(20) && std::chrono::steady_clock::now() - first < std::chrono::seconds(10)) {
-    child.send(SIGINT);
-  }
+  EXPECT_FALSE(child.ends_within(StopSignals::kSamePress_ms + 100));
+  // One more press, within a second of the first or not: it has to be enough.
+  child.send(SIGINT);
+  EXPECT_TRUE(child.ends_within(5000));
   child.send(SIGKILL);  // does nothing to one that has ended
   const int status = child.wait_status();
-  const auto taken = std::chrono::steady_clock::now() - first;
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 130);
-  EXPECT_GE(taken, std::chrono::milliseconds(StopSignals::kSamePress_ms));
-  EXPECT_LT(taken, std::chrono::seconds(10));
 }
 
 TEST(StopSignals, TheOldHandlersComeBack) {

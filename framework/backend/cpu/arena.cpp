@@ -22,8 +22,7 @@ ArenaMemory::ArenaMemory(std::size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   void* mapped = mmap(nullptr, rounded(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) {
-    throw DeviceError("cannot allocate {} MB: {}; use a smaller batch or more ranks", bytes >> 20,
-                      std::strerror(errno));
+    throw DeviceError("cannot allocate {} bytes: {}; use a smaller batch", bytes, std::strerror(errno));
   }
   madvise(mapped, rounded(bytes), MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(mapped);

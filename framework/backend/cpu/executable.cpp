@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "backend/cpu/lane_pool.h"
+#include "backend/cpu/ops/support.h"
 #include "backend/cpu/program.h"
 #include "backend/cpu/state_store.h"
 #include "base/error.h"
@@ -34,8 +35,8 @@ std::pair<std::size_t, std::size_t> slice(std::size_t count, int lane, int lanes
 }
 
 /// Whether a value of a shard holds no infinity and no NaN. Values of other types count as finite.
-bool holds_finite(const Value& value, const void* data) {
-  const std::int64_t count = value.shape.elements();
+bool holds_finite(const Value& value, const Layout& layout, const void* data) {
+  const std::int64_t count = stored_elements(value, layout);
   if (value.dtype == DType::f32) return kernels::reduce_kernels().is_finite(static_cast<const float*>(data), count, 1);
   if (value.dtype != DType::bf16) return true;
   const auto* elements = static_cast<const BFloat16*>(data);
@@ -323,7 +324,9 @@ std::optional<BadValue> CpuExecutable::find_non_finite(const Batch& batch) {
         const Node& node = plan.graph.node(program.nodes()[i]);
         for (const ValueId output : node.outputs) {
           const void* data = address_of(plan, arenas_of(training_, 0), output);
-          if (data == nullptr || holds_finite(plan.graph.value(output), data)) continue;
+          if (data == nullptr ||
+              holds_finite(plan.graph.value(output), plan.buffers[static_cast<std::size_t>(output)].layout, data))
+            continue;
           found = BadValue{node.layer, node.op->name, shard};
           break;
         }

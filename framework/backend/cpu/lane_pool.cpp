@@ -19,6 +19,14 @@ void flush_denormals() {
   _MM_SET_DENORMALS_ZERO_MODE(_MM_DENORMALS_ZERO_ON);
 }
 
+/// Of every thread of the calling thread's team. A team that was made earlier, by whoever, has not inherited the mode.
+void flush_denormals_of_team(int threads) {
+  flush_denormals();
+  if (threads == 1) return;
+#pragma omp parallel num_threads(threads)
+  flush_denormals();
+}
+
 template <typename T>
 void wait_for_change(const std::atomic<T>& value, T old) {
   for (int spin = 0; spin < kSpins; ++spin) {
@@ -68,7 +76,7 @@ LanePool::~LanePool() {
 
 void LanePool::lead(int lane) {
   omp_set_num_threads(threads_per_lane_);
-  flush_denormals();
+  flush_denormals_of_team(threads_per_lane_);
   std::uint32_t seen = 0;
   while (true) {
     wait_for_change(ticket_, seen);
@@ -93,7 +101,7 @@ void LanePool::work_guarded(int lane) noexcept {
 void LanePool::run_all(const std::function<void(int)>& work) {
   const TeamSize team(threads_per_lane_);
   const unsigned int control = _mm_getcsr();
-  flush_denormals();
+  flush_denormals_of_team(threads_per_lane_);
   work_ = &work;
   ticket_.fetch_add(1, std::memory_order_release);
   ticket_.notify_all();

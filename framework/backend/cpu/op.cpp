@@ -16,14 +16,14 @@ std::map<std::string, CpuOp, std::less<>>& table() {
   return ops;
 }
 
-std::string kernel_name(const std::string& name) {
-  return fmt::format("athanor:{}:{}", name, kernels::name_of(kernels::active_isa()));
-}
-
 }  // namespace
 
 RegisterCpuOp::RegisterCpuOp(std::string_view name, CpuOp op) {
   ATHANOR_CHECK(table().emplace(name, std::move(op)).second, "CPU op '{}' is registered twice", name);
+}
+
+std::string own_implementation(std::string_view kernel) {
+  return fmt::format("athanor:{}:{}", kernel, kernels::name_of(kernels::active_isa()));
 }
 
 const CpuOp* find_cpu_op(std::string_view name) {
@@ -39,7 +39,7 @@ void check_planned(const Binding& binding, std::string_view what, std::string_vi
 NodeChoice choose_plain(const ChooseContext& context) {
   return {.inputs = std::vector<Layout>(context.node.inputs.size(), kPlain),
           .outputs = std::vector<Layout>(context.node.outputs.size(), kPlain),
-          .implementation = kernel_name(context.node.op->name),
+          .implementation = own_implementation(context.node.op->name),
           .scratch_bytes = 0};
 }
 
@@ -59,7 +59,7 @@ NodeChoice choose_same(const ChooseContext& context) {
 std::function<NodeChoice(const ChooseContext&)> plain_kernel(std::string name) {
   return [name = std::move(name)](const ChooseContext& context) {
     NodeChoice choice = choose_plain(context);
-    choice.implementation = kernel_name(name);
+    choice.implementation = own_implementation(name);
     return choice;
   };
 }
@@ -67,7 +67,7 @@ std::function<NodeChoice(const ChooseContext&)> plain_kernel(std::string name) {
 std::function<NodeChoice(const ChooseContext&)> same_layout_kernel(std::string name) {
   return [name = std::move(name)](const ChooseContext& context) {
     NodeChoice choice = choose_same(context);
-    choice.implementation = kernel_name(name);
+    choice.implementation = own_implementation(name);
     return choice;
   };
 }

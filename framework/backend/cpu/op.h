@@ -66,6 +66,8 @@ struct RegisterCpuOp {
   RegisterCpuOp(std::string_view name, CpuOp op);
 };
 
+/// How a plan names a kernel of ours: "athanor:batch_norm:avx512".
+std::string own_implementation(std::string_view kernel);
 /// The CPU side of an op, or nullptr.
 const CpuOp* find_cpu_op(std::string_view name);
 

@@ -2,6 +2,7 @@
 
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/op.h"
+#include "backend/cpu/ops/support.h"
 #include "base/error.h"
 #include "graph/op.h"
 
@@ -12,6 +13,12 @@ NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<co
   if (op == nullptr) throw DeviceError("layer {}: the CPU back end has no op '{}'", node.layer, node.op->name);
   const TeamSize team(threads_);
   return op->choose({graph, node, inputs, threads_});
+}
+
+std::string CpuPlanner::reorder_implementation(const Value& source, const Layout& from, const Value& target,
+                                               const Layout& to) const {
+  const TeamSize team(threads_);
+  return implementation_of_reorder(source, from, target, to);
 }
 
 std::size_t CpuPlanner::bytes(const Value& value, const Layout& layout) const {

@@ -10,6 +10,8 @@ class CpuPlanner : public BackendPlanner {
  public:
   explicit CpuPlanner(int threads) : threads_(threads) {}
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
+  std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,
+                                     const Layout& to) const override;
   std::size_t bytes(const Value& value, const Layout& layout) const override;
 
  private:

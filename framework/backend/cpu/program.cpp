@@ -85,6 +85,8 @@ ShardProgram::ShardProgram(const Plan& plan, const Arenas& arenas, std::uint64_t
 void ShardProgram::load(const Batch& batch, std::int64_t first_row) {
   const auto copy = [&](const Input& input, const auto& source) {
     if (input.target == nullptr) return;
+    ATHANOR_CHECK(source.size_bytes() >= static_cast<std::size_t>(first_row + rows_) * input.row_bytes,
+                  "a batch of other images than the plan's");
     const auto* bytes = reinterpret_cast<const std::byte*>(source.data());
     std::memcpy(input.target, bytes + static_cast<std::size_t>(first_row) * input.row_bytes,
                 static_cast<std::size_t>(rows_) * input.row_bytes);

@@ -113,7 +113,11 @@ class Propagation {
                         .implementation = "",
                         .scratch_bytes = 0};
       }
-      if (choices_[id].implementation.empty()) choices_[id].implementation = "reorder";
+      if (choices_[id].implementation.empty()) {
+        const ValueId from = node.inputs[0], to = node.outputs[0];
+        choices_[id].implementation =
+            planner_.reorder_implementation(graph_.value(from), layout_of(from), graph_.value(to), layout_of(to));
+      }
     }
   }
 

@@ -27,6 +27,9 @@ inline kernels::ChannelView output_view(const Binding& b, std::size_t i) {
   return view_of(b.output_value(i), b.output_layouts[i]);
 }
 
+/// What moves x, in layout `from`, to y in `to`: a kernel of ours, or oneDNN's reorder by its name.
+std::string implementation_of_reorder(const Value& x, const Layout& from, const Value& y, const Layout& to);
+
 /// Elements that a value occupies in its layout, padding included: what an element-wise kernel runs over.
 std::int64_t stored_elements(const Value& value, const Layout& layout);
 
