@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "comm/buckets.h"
+#include "data/augment.h"
 #include "data/batch_source.h"
 #include "models/initialize.h"
 #include "optim/optimize_plan.h"
@@ -36,6 +37,20 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .loss = {recipe.loss.name, recipe.loss.attributes},
           .compute_dtype = compute_type(recipe),
           .loss_scale = 1.0 / static_cast<double>(shards)};
+}
+
+/// Throws UsageError for augmentations that can leave nothing of an image.
+void want_something_to_see(const Recipe& recipe, const DatasetInfo& info) {
+  const Augmentations wanted = augmentations_from(recipe.data.augment);
+  const std::int64_t side = std::min(info.height, info.width);
+  if (wanted.crop_padding >= side) {
+    throw UsageError("{}: random_crop.padding is {}, images are {}×{}; use less than {}", at(recipe, "data.augment"),
+                     wanted.crop_padding, info.height, info.width, side);
+  }
+  if (wanted.cutout_size >= 2 * side) {
+    throw UsageError("{}: cutout.size is {}, images are {}×{}; use less than {}", at(recipe, "data.augment"),
+                     wanted.cutout_size, info.height, info.width, 2 * side);
+  }
 }
 
 }  // namespace
@@ -95,6 +110,7 @@ void want_device(const Recipe& recipe) {
 
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing) {
   want_device(recipe);
+  want_something_to_see(recipe, info);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
   const std::unique_ptr<BackendPlanner> planner = backend_for(recipe.device).planner(threads);
   Plans plans;

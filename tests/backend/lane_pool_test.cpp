@@ -1,6 +1,8 @@
 #include "backend/cpu/lane_pool.h"
 
 #include <gtest/gtest.h>
+#include <immintrin.h>
+#include <pmmintrin.h>
 
 #include <limits>
 #include <thread>
@@ -72,7 +74,11 @@ TEST_P(LanePoolOf, FlushesDenormalsInEveryThreadOfATeam) {
   constexpr int kThreads = 2;
   std::atomic<int> kept{0};
 #pragma omp parallel num_threads(kThreads)
-  kept += half_of_the_smallest_normal() > 0.0f;
+  {
+    _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_OFF);
+    _MM_SET_DENORMALS_ZERO_MODE(_MM_DENORMALS_ZERO_OFF);
+    kept += half_of_the_smallest_normal() > 0.0f;
+  }
   EXPECT_EQ(kept, kThreads);
   LanePool pool(GetParam(), kThreads);
   std::atomic<int> flushed{0};

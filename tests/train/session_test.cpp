@@ -57,6 +57,14 @@ TEST(Session, NamesASmallerEvaluationBatchWhereThatIsWhatDoesNotFit) {
   EXPECT_NO_THROW(check(available, {"train.batch=" + batch, "eval.batch=" + evaluation}));
 }
 
+TEST(Session, RefusesAugmentationsThatCanLeaveNothingOfAnImage) {
+  const std::size_t plenty = std::size_t{1} << 32;
+  EXPECT_THAT(message_of<UsageError>([&] { check(plenty, {"data.augment=[random_crop: {padding: 1000}]"}); }),
+              HasSubstr("random_crop.padding is 1000, images are "));
+  EXPECT_THAT(message_of<UsageError>([&] { check(plenty, {"data.augment=[cutout: {size: 100}]"}); }),
+              HasSubstr("cutout.size is 100, images are "));
+}
+
 TEST(Session, CountsTheImagesThatAreHeldInMemory) {
   Recipe recipe = tiny_recipe({});
   const auto communicator = make_self_communicator();
