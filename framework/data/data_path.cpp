@@ -22,10 +22,12 @@ std::filesystem::path resolve_data_path(std::string_view path) {
   if (root.empty()) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(kFallback, ignored)) {
+      std::string_view folder = path.substr(at + kVariable.size());
+      while (folder.starts_with('/')) folder.remove_prefix(1);
       throw DataError(
           "cannot find the data: ATHANOR_DATA is not set and {} is not a folder; set ATHANOR_DATA to the folder that "
           "'{}' lies in, or give data.path",
-          kFallback, path.substr(at + kVariable.size()));
+          kFallback, folder);
     }
     root = kFallback;
   }

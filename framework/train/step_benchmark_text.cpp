@@ -79,8 +79,8 @@ std::string to_json(const StepBenchmark& b) {
 }
 
 void print_step_benchmark(std::FILE* out, const StepBenchmark& b) {
-  fmt::print(out, "{}: batch {}, {} shards, {} side by side with {} threads each, {}\n", b.recipe, b.batch, b.shards,
-             b.lanes, b.shard_threads, b.precision);
+  fmt::print(out, "{}: batch {}, {} shards, {} side by side with {} each, {}\n", b.recipe, b.batch, b.shards, b.lanes,
+             plural(b.shard_threads, "thread"), b.precision);
   fmt::print(out, "  machine    {} ({}), load {:.1f} before, {:.1f} after\n", b.cpu_model, b.isa, b.load_before,
              b.load_after);
   fmt::print(out, "  step       {:.2f} ms ({:.2f} – {:.2f}), {} steps\n", b.step_s.median * kMs, b.step_s.p10 * kMs,

@@ -19,7 +19,7 @@ TEST(DataPath, TakesTheVariableOrTheFolderBesideOrSaysWhatToSet) {
   std::filesystem::create_directories(folder / "checkout");
   std::filesystem::current_path(folder / "checkout");
   EXPECT_THAT(test::data_error_of([&] { resolve_data_path(template_path); }),
-              ::testing::HasSubstr("set ATHANOR_DATA to the folder that '/mnist' lies in"));
+              ::testing::HasSubstr("set ATHANOR_DATA to the folder that 'mnist' lies in"));
   std::filesystem::create_directories(folder / "shared/data");
   EXPECT_EQ(resolve_data_path(template_path), "../shared/data/mnist");
   std::filesystem::current_path(before);
