@@ -133,7 +133,7 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   const Plans plans = make_plans(recipe, model_of(recipe), data.set->info(), sizing);
   const ExecutableOptions options{.training = nullptr,
                                   .evaluation = &plans.evaluation,
-                                  .local_shards = static_cast<int>(sizing.local_shards),
+                                  .shards = sizing.local,
                                   .lanes = sizing.lanes,
                                   .seed = recipe.train.seed,
                                   .communicator = communicator.get()};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/shard_range.h"
 #include "data/batch.h"
 #include "graph/plan.h"
 #include "optim/optimizer.h"
@@ -21,7 +22,19 @@ struct StepResult {
   double correct = 0;       ///< samples whose label is the largest logit
   double correct_top5 = 0;  ///< … is among the five largest
   double grad_norm = 0;     ///< L2 norm of the whole gradient, before clipping
-  bool finite = true;       ///< loss, gradient and batch statistics are; where not, nothing was updated
+  bool finite = true;       ///< loss, gradient and batch statistics are; where not, nothing was updated, or with Plan::update_at_once not all
+  bool stop = false;        ///< whether any rank's report asks to stop: the same on all ranks
+  double comm_exposed_s = 0;       ///< that the step waited for other ranks
+  std::int64_t comm_bytes = 0;     ///< sent to other ranks for this step
+  int slowest_rank = 0;            ///< whose gradients were ready last
+  double slowest_lag_s = 0;        ///< how much later than the median rank's
+};
+
+/// What a rank tells all others in the step's own reduction.
+struct RankReport {
+  std::int32_t stop = 0;     ///< nonzero: this rank was asked to stop
+  float data_wait_s = 0;     ///< waited for the loader before this step
+  float compute_s = 0;       ///< the back end fills it in: from the start of the step until its gradients were ready
 };
 
 /// Where the first number that is not finite came up.
@@ -49,6 +62,16 @@ struct StateEntry {
   Shape shape;       ///< logical; float32
 };
 
+/// A copy of everything that the next step depends on, as it lies in the device's memory: taken at once, read at
+/// leisure by another thread while training goes on.
+class StateSnapshot {
+ public:
+  virtual ~StateSnapshot() = default;
+  /// An entry of Executable::list_state in logical order (OIHW). Thread-safe.
+  virtual void read(const StateEntry& entry, std::span<float> values) const = 0;
+  virtual std::size_t bytes() const = 0;
+};
+
 /// Bytes by use, known before anything is allocated.
 struct MemoryPlan {
   std::size_t state = 0;        ///< parameters, running statistics
@@ -67,8 +90,8 @@ struct ExecutableOptions {
   const Plan* training = nullptr;    ///< or nullptr: evaluates only
   const Plan* evaluation = nullptr;  ///< or nullptr: trains only
   OptimizerSpec optimizer;
-  int local_shards = 1;  ///< of the plan's, those that this rank runs
-  int lanes = 1;         ///< shards that run side by side
+  ShardRange shards;  ///< of the plan's, those that this rank runs
+  int lanes = 1;      ///< shards that run side by side
   std::uint64_t seed = 0;
   Communicator* communicator = nullptr;
 };
@@ -78,7 +101,8 @@ class Executable {
   virtual ~Executable() = default;
 
   /// One update from the rows of this rank. `inputs.grad_scale` is ignored: shard gradients sum to the batch's mean.
-  virtual StepResult step(const Batch& batch, const StepInputs& inputs) = 0;
+  /// Collective: all ranks step together.
+  virtual StepResult step(const Batch& batch, const StepInputs& inputs, const RankReport& report = {}) = 0;
   /// Loss of each row (0 where masked) and the rank of its label's logit (0: correct; −1: masked). `averaged`: with the
   /// averaged weights.
   virtual void evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks, bool averaged) = 0;
@@ -88,6 +112,14 @@ class Executable {
   /// Copies an entry in logical order (OIHW). `values` has shape.elements() floats.
   virtual void read_state(const StateEntry& entry, std::span<float> values) const = 0;
   virtual void write_state(const StateEntry& entry, std::span<const float> values) = 0;
+
+  /// Memory for a snapshot, made real at once, so that taking one costs no more than the copy.
+  virtual std::unique_ptr<StateSnapshot> make_snapshot() const = 0;
+  /// Copies the state into `snapshot`; nullptr: this rank only hands over its part of a sharded optimizer's state.
+  /// Collective; no more than one rank keeps a copy, rank 0.
+  virtual void capture(StateSnapshot* snapshot) = 0;
+  /// XXH3-64 of every entry of list_state that all ranks hold alike (parameters, statistics), as it lies in memory.
+  virtual std::vector<std::uint64_t> hash_state() const = 0;
 
   /// Runs the forward and backward pass of a batch once more, node by node, without an update, and names the first
   /// output that is not finite.

@@ -62,10 +62,11 @@ Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, c
 Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator) {
   const int cpus = std::max(1, hardware.allowed_cpus / communicator.local_size());
   Sizing sizing{.shards = recipe.train.shards > 0 ? recipe.train.shards : communicator.size()};
-  sizing.local_shards = (sizing.shards + communicator.size() - 1) / communicator.size();
+  sizing.local = shards_of_rank(static_cast<int>(sizing.shards), communicator.rank(), communicator.size());
+  const std::int64_t most = (sizing.shards + communicator.size() - 1) / communicator.size();
   sizing.shard_threads = recipe.train.shard_threads;
-  if (sizing.shard_threads == 0) sizing.shard_threads = std::max<std::int64_t>(1, cpus / sizing.local_shards);
-  sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / sizing.shard_threads, 1, sizing.local_shards));
+  if (sizing.shard_threads == 0) sizing.shard_threads = std::max<std::int64_t>(1, cpus / most);
+  sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / sizing.shard_threads, 1, sizing.local.count()));
   sizing.evaluation_rows = (recipe.eval.batch + sizing.shards - 1) / sizing.shards * sizing.shards;
   return sizing;
 }
@@ -184,7 +185,7 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
   return {.training = &plans.training,
           .evaluation = &plans.evaluation,
           .optimizer = plans.optimizer,
-          .local_shards = static_cast<int>(sizing.local_shards),
+          .shards = sizing.local,
           .lanes = sizing.lanes,
           .seed = recipe.train.seed,
           .communicator = &communicator};

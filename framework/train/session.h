@@ -10,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "comm/communicator.h"
+#include "comm/shard_range.h"
 #include "data/dataset.h"
 #include "graph/plan.h"
 #include "models/model.h"
@@ -26,8 +27,8 @@ namespace athanor {
 struct Sizing {
   std::int64_t shards = 1;
   std::int64_t shard_threads = 1;
-  std::int64_t local_shards = 1;  ///< of this rank
-  int lanes = 1;                  ///< shards side by side
+  ShardRange local;  ///< shards of this rank
+  int lanes = 1;     ///< shards side by side
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;
   std::int64_t evaluation_rows = 0;  ///< rows of an evaluation batch: shards × rows of a shard

@@ -46,7 +46,7 @@ class TrainingRig {
     executable_ = cpu::make_executable({.training = &plan_,
                                         .evaluation = nullptr,
                                         .optimizer = optimizer_,
-                                        .local_shards = options.shards,
+                                        .shards = {0, options.shards},
                                         .lanes = options.lanes,
                                         .seed = kParitySeed,
                                         .communicator = communicator_.get()});

@@ -50,17 +50,22 @@ class CpuExecutable : public Executable {
         main_(options.training != nullptr ? *options.training : *options.evaluation),
         memory_(plan_memory(options)),
         store_(main_, options.optimizer),
-        schedule_(make_tree_schedule(options.local_shards, options.lanes)),
+        schedule_(make_tree_schedule(options.shards.count(), options.lanes)),
         pool_(options.lanes, main_.shard_threads) {
     allocate();
     bind();
   }
 
-  StepResult step(const Batch& batch, const StepInputs& inputs) override;
+  StepResult step(const Batch& batch, const StepInputs& inputs, const RankReport& report) override;
   void evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks, bool averaged) override;
   std::vector<StateEntry> list_state() const override { return store_.list(); }
   void read_state(const StateEntry& entry, std::span<float> values) const override { store_.read(entry, values); }
   void write_state(const StateEntry& entry, std::span<const float> values) override { store_.write(entry, values); }
+  std::unique_ptr<StateSnapshot> make_snapshot() const override { return store_.make_snapshot(); }
+  void capture(StateSnapshot* snapshot) override {
+    if (snapshot != nullptr) store_.capture(*snapshot);
+  }
+  std::vector<std::uint64_t> hash_state() const override { return store_.hash(); }
   std::optional<BadValue> find_non_finite(const Batch& batch) override;
   std::vector<NodeTime> profile(const Batch& batch, int repeats) override;
   MemoryPlan memory() const override { return memory_; }
@@ -167,7 +172,8 @@ void CpuExecutable::bind() {
   }
 }
 
-StepResult CpuExecutable::step(const Batch& batch, const StepInputs& inputs) {
+StepResult CpuExecutable::step(const Batch& batch, const StepInputs& inputs, const RankReport& report) {
+  step_result_.stop = report.stop != 0;
   pool_.run([&](int lane) {
     run_prologue(training_, lane);
     pool_.sync();
@@ -189,7 +195,7 @@ void CpuExecutable::run_shards(const Batch& batch, int lane) {
   int first = 0;
   for (const std::vector<Merge>& merges : schedule_.waves) {
     const int shard = first + lane;
-    if (shard < options_.local_shards) {
+    if (shard < options_.shards.count()) {
       program.load(batch, shard * program.rows());
       program.run();
     }
@@ -222,7 +228,7 @@ void CpuExecutable::merge(const std::vector<Merge>& merges, int lane) {
 void CpuExecutable::reduce() {
   for (const ReduceStep& step : main_.reduce) {
     options_.communicator->all_reduce(result() + step.range.begin, static_cast<std::size_t>(step.range.elements()),
-                                      "gradients");
+                                      DType::f32, ReduceOp::sum, "gradients");
   }
 }
 
@@ -298,7 +304,7 @@ void CpuExecutable::evaluate(const Batch& batch, std::span<float> losses, std::s
         static_cast<const float*>(address_of(plan, arenas_of(evaluation_, lane), plan.graph.outputs[0]));
     const auto* shard_ranks =
         static_cast<const std::int32_t*>(address_of(plan, arenas_of(evaluation_, lane), plan.graph.outputs[1]));
-    for (int shard = lane; shard < options_.local_shards; shard += options_.lanes) {
+    for (int shard = lane; shard < options_.shards.count(); shard += options_.lanes) {
       const std::int64_t first = shard * program.rows();
       program.load(batch, first);
       program.run();
@@ -317,7 +323,7 @@ std::optional<BadValue> CpuExecutable::find_non_finite(const Batch& batch) {
     pool_.sync();
     if (lane != 0) return;
     ShardProgram& program = training_.lanes.front();
-    for (int shard = 0; shard < options_.local_shards && !found; ++shard) {
+    for (int shard = 0; shard < options_.shards.count() && !found; ++shard) {
       program.load(batch, shard * program.rows());
       for (std::size_t i = 0; i < program.steps().size() && !found; ++i) {
         program.steps()[i]();
@@ -379,7 +385,7 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
   if (options.training != nullptr) {
     memory.optimizer = options.optimizer.slots.size() * main.parameter_elements * sizeof(float);
     if (options.optimizer.ema.enabled()) memory.optimizer += memory.state;
-    memory.gradients = static_cast<std::size_t>(make_tree_schedule(options.local_shards, options.lanes).buffers) *
+    memory.gradients = static_cast<std::size_t>(make_tree_schedule(options.shards.count(), options.lanes).buffers) *
                        main.output_elements * sizeof(float);
   }
   return memory;

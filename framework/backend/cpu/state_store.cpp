@@ -1,5 +1,7 @@
 #include "backend/cpu/state_store.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -22,6 +24,61 @@ StateStore::StateStore(const Plan& plan, const OptimizerSpec& optimizer)
   }
 }
 
+/// Copies of the arenas of one store, which it must not outlive.
+class CpuStateSnapshot final : public StateSnapshot {
+ public:
+  explicit CpuStateSnapshot(const StateStore& store) : store_(store) {
+    for (const ArenaMemory* arena : arenas_of(store)) {
+      copies_.emplace_back(arena->bytes());
+      copies_.back().touch();
+    }
+  }
+
+  void capture() {
+    const std::vector<const ArenaMemory*> arenas = arenas_of(store_);
+    for (std::size_t i = 0; i < arenas.size(); ++i) {
+      if (arenas[i]->bytes() > 0) std::memcpy(copies_[i].data(), arenas[i]->data(), arenas[i]->bytes());
+    }
+  }
+
+  void read(const StateEntry& entry, std::span<float> values) const override {
+    StateStore::Bases bases{copies_[0].floats(), copies_[1].floats(), {}};
+    for (std::size_t i = 2; i < copies_.size(); ++i) bases.slots.push_back(copies_[i].floats());
+    store_.read_from(bases, entry, values);
+  }
+  std::size_t bytes() const override {
+    std::size_t sum = 0;
+    for (const ArenaMemory& copy : copies_) sum += copy.bytes();
+    return sum;
+  }
+
+ private:
+  static std::vector<const ArenaMemory*> arenas_of(const StateStore& store) {
+    std::vector<const ArenaMemory*> arenas{&store.state_, &store.average_};
+    for (const ArenaMemory& slot : store.slots_) arenas.push_back(&slot);
+    return arenas;
+  }
+
+  const StateStore& store_;
+  std::vector<ArenaMemory> copies_;  // state, average, slots
+};
+
+std::unique_ptr<StateSnapshot> StateStore::make_snapshot() const {
+  return std::make_unique<CpuStateSnapshot>(*this);
+}
+
+void StateStore::capture(StateSnapshot& snapshot) const {
+  dynamic_cast<CpuStateSnapshot&>(snapshot).capture();
+}
+
+std::vector<std::uint64_t> StateStore::hash() const {
+  std::vector<std::uint64_t> hashes;
+  for (const StateTensor& tensor : plan_.state) {
+    hashes.push_back(XXH3_64bits(state_.floats() + tensor.offset, tensor.elements * sizeof(float)));
+  }
+  return hashes;
+}
+
 std::vector<StateEntry> StateStore::list() const {
   std::vector<StateEntry> entries;
   const auto add = [&](StateKind kind, const std::string& prefix, const StateTensor& tensor) {
@@ -41,13 +98,19 @@ std::vector<StateEntry> StateStore::list() const {
   return entries;
 }
 
-StateStore::Place StateStore::find(const StateEntry& entry) const {
+StateStore::Bases StateStore::bases() const {
+  Bases bases{state_.floats(), average_.floats(), {}};
+  for (const ArenaMemory& slot : slots_) bases.slots.push_back(slot.floats());
+  return bases;
+}
+
+StateStore::Place StateStore::find(const StateEntry& entry, const Bases& bases) const {
   std::string name = entry.name;
-  float* base = entry.kind == StateKind::average ? average_.floats() : state_.floats();
+  float* base = entry.kind == StateKind::average ? bases.average : bases.state;
   if (entry.kind == StateKind::optimizer) {
     const std::size_t slash = name.find('/');
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-      if (optimizer_.slots[slot].name == name.substr(0, slash)) base = slots_[slot].floats();
+      if (optimizer_.slots[slot].name == name.substr(0, slash)) base = bases.slots[slot];
     }
     name = name.substr(slash + 1);
   }
@@ -73,14 +136,18 @@ void StateStore::reorder(const StateTensor& tensor, const void* from, bool from_
   stream.wait();
 }
 
-void StateStore::read(const StateEntry& entry, std::span<float> values) const {
-  const Place place = find(entry);
+void StateStore::read_from(const Bases& bases, const StateEntry& entry, std::span<float> values) const {
+  const Place place = find(entry, bases);
   ATHANOR_CHECK(values.size() == place.tensor->elements);
   reorder(*place.tensor, place.data, false, values.data());
 }
 
+void StateStore::read(const StateEntry& entry, std::span<float> values) const {
+  read_from(bases(), entry, values);
+}
+
 void StateStore::write(const StateEntry& entry, std::span<const float> values) {
-  const Place place = find(entry);
+  const Place place = find(entry, bases());
   ATHANOR_CHECK(values.size() == place.tensor->elements);
   reorder(*place.tensor, values.data(), true, place.data);
 }

@@ -1,6 +1,8 @@
 // The arenas that outlive a step — parameters, running statistics, optimizer slots, averages — and their named tensors.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -21,16 +23,31 @@ class StateStore {
   const std::vector<ArenaMemory>& slots() const { return slots_; }
 
   std::vector<StateEntry> list() const;
+  std::unique_ptr<StateSnapshot> make_snapshot() const;
+  /// Copies every arena into a snapshot of make_snapshot.
+  void capture(StateSnapshot& snapshot) const;
+  /// XXH3-64 of each parameter and running statistic as it lies in memory, in the order of list().
+  std::vector<std::uint64_t> hash() const;
   /// Logical order both ways. An entry that does not exist is a broken invariant.
   void read(const StateEntry& entry, std::span<float> values) const;
   void write(const StateEntry& entry, std::span<const float> values);
 
  private:
+  friend class CpuStateSnapshot;
+
+  /// The arenas, or a copy of them.
+  struct Bases {
+    float* state;
+    float* average;
+    std::vector<float*> slots;
+  };
   struct Place {
     const StateTensor* tensor;
     float* data;
   };
-  Place find(const StateEntry& entry) const;
+  Bases bases() const;
+  Place find(const StateEntry& entry, const Bases& bases) const;
+  void read_from(const Bases& bases, const StateEntry& entry, std::span<float> values) const;
   void reorder(const StateTensor& tensor, const void* from, bool from_logical, void* to) const;
 
   const Plan& plan_;
