@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "graph/plan.h"
 #include "graph/update_plan.h"
 
@@ -20,8 +21,14 @@ struct BucketSizes {
 /// Those of the recipe's `comm.bucket_mb` (10⁶ bytes); none: the sizes above.
 BucketSizes bucket_sizes(std::optional<double> bucket_mb);
 
-/// Cuts the outputs arena of a training plan between tensors, by bytes, in the order in which backward finishes them.
-/// Statistics and metrics are few and go with the last bucket. Nothing for a plan that does not train.
+/// `comm.bucket_mb: auto` among several ranks: the smallest size of which the ranks sum nearly as many bytes a second
+/// as of larger ones, measured; the same on all ranks. Collective, a fraction of a second. Bits do not depend on it.
+double measure_bucket_mb(Communicator& communicator);
+
+/// Cuts the outputs arena of a training plan by bytes, in the order in which backward finishes them; bounds are
+/// multiples of the blocks of kernels/reduce.h, so that the gradient's norm has one order of summation. Statistics and
+/// metrics are the first bucket: they are complete before backward begins, so that everybody knows the loss before
+/// anything is updated. Nothing for a plan that does not train.
 std::vector<ReduceStep> plan_reduce_steps(const Plan& plan, const BucketSizes& sizes);
 
 }  // namespace athanor
