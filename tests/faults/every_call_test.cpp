@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <set>
+
 #include "faults/contents.h"
 #include "faults/saver.h"
 #include "io/checkpoint_folder.h"
