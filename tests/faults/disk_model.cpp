@@ -63,39 +63,59 @@ std::size_t DiskModel::unsafe_count() const {
       std::count_if(operations_.begin(), operations_.end(), [](const Operation& each) { return !each.safe; }));
 }
 
-std::map<std::string, std::string> DiskModel::after_power_loss(const std::function<bool(std::size_t)>& survives,
-                                                               bool grown) const {
-  std::vector<std::string> contents(files_);
-  std::map<std::string, std::size_t> names;
+std::vector<bool> DiskModel::lost_by(const Loss& loss) const {
+  std::vector<bool> lost;
   std::size_t unsafe = 0;
-  for (const Operation& operation : operations_) {
-    const bool is_lost = !operation.safe && !survives(unsafe++);
-    std::string& content = contents[operation.file];
-    const std::size_t end = operation.offset + operation.bytes.size();
-    if (operation.kind == Operation::write && (!is_lost || grown) && content.size() < end) content.resize(end, '\0');
-    if (is_lost) continue;
-    switch (operation.kind) {
-      case Operation::write:
+  for (const Operation& operation : operations_) lost.push_back(!operation.safe && !loss.survives.at(unsafe++));
+  return lost;
+}
+
+std::map<std::string, std::size_t> DiskModel::names_after(const std::vector<bool>& lost) const {
+  std::map<std::string, std::size_t> names;
+  for (std::size_t i = 0; i < operations_.size(); ++i) {
+    const Operation& operation = operations_[i];
+    if (lost[i] || operation.kind == Operation::write || operation.kind == Operation::truncate) continue;
+    if (operation.kind == Operation::rename) names.erase(operation.old_name);
+    if (operation.kind == Operation::unlink)
+      names.erase(operation.bytes);
+    else
+      names[operation.bytes] = operation.file;
+  }
+  return names;
+}
+
+std::map<std::string, std::string> DiskModel::after(const Loss& loss) const {
+  const std::vector<bool> lost = lost_by(loss);
+  std::map<std::string, std::string> result;
+  for (const auto& [name, file] : names_after(lost)) {
+    std::string& content = result[name];
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+      const Operation& operation = operations_[i];
+      if (operation.file != file) continue;
+      const std::size_t end = operation.offset + operation.bytes.size();
+      if (operation.kind == Operation::write && (!lost[i] || loss.grown) && content.size() < end) content.resize(end);
+      if (operation.kind == Operation::write && !lost[i]) {
         content.replace(operation.offset, operation.bytes.size(), operation.bytes);
-        break;
-      case Operation::truncate:
-        content.resize(operation.offset, '\0');
-        break;
-      case Operation::rename:
-        names.erase(operation.old_name);
-        names[operation.bytes] = operation.file;
-        break;
-      case Operation::link:
-        names[operation.bytes] = operation.file;
-        break;
-      case Operation::unlink:
-        names.erase(operation.bytes);
-        break;
+      }
+      if (operation.kind == Operation::truncate && !lost[i]) content.resize(operation.offset);
     }
   }
-  std::map<std::string, std::string> result;
-  for (const auto& [name, file] : names) result[name] = contents[file];
   return result;
+}
+
+std::string DiskModel::signature_after(const Loss& loss) const {
+  const std::vector<bool> lost = lost_by(loss);
+  std::string signature;
+  for (const auto& [name, file] : names_after(lost)) {
+    signature += name + ':';
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+      const bool is_content = operations_[i].kind == Operation::write || operations_[i].kind == Operation::truncate;
+      if (!is_content || operations_[i].file != file) continue;
+      if (!lost[i]) signature += std::to_string(i) + ' ';
+      if (lost[i] && loss.grown) signature += '-' + std::to_string(i) + ' ';
+    }
+  }
+  return signature;
 }
 
 }  // namespace athanor::faults

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,11 +20,15 @@ class DiskModel {
 
   /// How many writes and changes of names a power loss could take now.
   std::size_t unsafe_count() const;
-  /// What a power loss leaves: `survives(i)` says which of the unsafe ones, in the order in which they were made, it
-  /// spares. `grown`: files have the length that lost writes would have given them, and zeros there.
-  /// By name, bytes.
-  std::map<std::string, std::string> after_power_loss(const std::function<bool(std::size_t)>& survives,
-                                                      bool grown) const;
+  /// A power loss: which of the unsafe ones it spares, in the order in which they were made.
+  struct Loss {
+    std::vector<bool> survives;
+    bool grown = false;  ///< files have the length that lost writes would have given them, and zeros there
+  };
+  /// What it leaves: bytes by name.
+  std::map<std::string, std::string> after(const Loss& loss) const;
+  /// Equal where what is left is made of the same operations; much cheaper than what is left.
+  std::string signature_after(const Loss& loss) const;
 
  private:
   struct Operation {
@@ -38,6 +41,9 @@ class DiskModel {
   };
 
   void change_name(Operation operation);
+  /// Of each operation, whether it is lost.
+  std::vector<bool> lost_by(const Loss& loss) const;
+  std::map<std::string, std::size_t> names_after(const std::vector<bool>& lost) const;
 
   std::vector<Operation> operations_;
   std::map<std::string, std::size_t> names_;  // as the running program sees them

@@ -1,10 +1,8 @@
 // A save is cut off after each of its system calls, and whatever was not yet synced is lost in many ways. What a run
 // then resumes from is the checkpoint before or the new one, to the bit; the new one, once the save has returned.
 #include <gmock/gmock.h>
-#include <xxhash.h>
 
 #include <fstream>
-#include <functional>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -20,7 +18,6 @@ namespace {
 
 using test::same_contents;
 using testing::TemporaryFolder;
-using Files = std::map<std::string, std::string>;
 
 std::string bytes_in(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -45,42 +42,42 @@ const RecordedSave& recorded_save() {
   return save;
 }
 
-/// Calls `visit` for what many ways of losing power now would leave: all of the unsafe lost, none, each one alone, all
-/// but each one, and random halves.
-void for_each_loss(const DiskModel& disk, std::uint64_t seed, const std::function<void(const Files&)>& visit) {
+/// Many ways of losing power now: all of the unsafe lost, none, each one alone, all but each one, and random halves.
+std::vector<DiskModel::Loss> losses_of(const DiskModel& disk, std::uint64_t seed) {
   constexpr int kRandomSubsets = 20;
   const std::size_t unsafe = disk.unsafe_count();
+  std::vector<DiskModel::Loss> losses;
   for (const bool grown : {false, true}) {
-    visit(disk.after_power_loss([](std::size_t) { return false; }, grown));
-    visit(disk.after_power_loss([](std::size_t) { return true; }, grown));
+    losses.push_back({std::vector<bool>(unsafe, false), grown});
+    losses.push_back({std::vector<bool>(unsafe, true), grown});
     for (std::size_t one = 0; one < unsafe; ++one) {
-      visit(disk.after_power_loss([one](std::size_t i) { return i != one; }, grown));
-      visit(disk.after_power_loss([one](std::size_t i) { return i == one; }, grown));
+      for (const bool spared : {false, true}) {
+        losses.push_back({std::vector<bool>(unsafe, !spared), grown});
+        losses.back().survives[one] = spared;
+      }
     }
     RandomStream random(seed, Purpose::test, 0, key_of("losses"));
     for (int i = 0; unsafe > 1 && i < kRandomSubsets; ++i) {
-      visit(disk.after_power_loss([&](std::size_t) { return random.below(2) == 1; }, grown));
+      losses.push_back({std::vector<bool>(unsafe), grown});
+      for (std::size_t each = 0; each < unsafe; ++each) losses.back().survives[each] = random.below(2) == 1;
     }
   }
+  return losses;
 }
 
 /// Whatever power losses leave, once each: many lose the same.
 class Outcomes {
  public:
   /// Which checkpoint a run finds: 1 or 2, or 0 for neither and for one that is damaged beside it.
-  int step_found(const Files& files) {
-    std::string key;
-    for (const auto& [name, bytes] : files) {
-      key += name + '=' + std::to_string(XXH3_64bits(bytes.data(), bytes.size())) + ';';
-    }
-    const auto [known, is_new] = steps_.emplace(key, 0);
-    if (is_new) known->second = look(files);
+  int step_found(const DiskModel& disk, const DiskModel::Loss& loss) {
+    const auto [known, is_new] = steps_.emplace(disk.signature_after(loss), 0);
+    if (is_new) known->second = look(disk.after(loss));
     return known->second;
   }
   std::size_t count() const { return steps_.size(); }
 
  private:
-  int look(const Files& files) const {
+  int look(const std::map<std::string, std::string>& files) const {
     const TemporaryFolder folder;
     for (const auto& [name, bytes] : files) std::ofstream(folder / name, std::ios::binary) << bytes;
     const auto found = CheckpointFolder(folder.path()).newest_good();
@@ -101,10 +98,10 @@ bool can_lose(const std::optional<EventKind>& ignored, Outcomes& outcomes) {
   disk.add("step-000000001.h5", save.first);
   bool is_durable = false, is_lost = false;
   for (std::size_t i = 0; !is_lost && i <= save.events.size(); ++i) {
-    for_each_loss(disk, i, [&](const Files& files) {
-      const int step = outcomes.step_found(files);
+    for (const DiskModel::Loss& loss : losses_of(disk, i)) {
+      const int step = outcomes.step_found(disk, loss);
       is_lost = is_lost || (is_durable ? step != 2 : step == 0);
-    });
+    }
     if (i == save.events.size()) break;
     const Event& event = save.events[i];
     is_durable = is_durable || event.kind == EventKind::mark;
