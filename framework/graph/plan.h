@@ -66,8 +66,8 @@ struct Plan {
   std::vector<MetricSlot> metrics;
   std::vector<ReduceStep> reduce;      ///< covers the outputs arena; none: evaluation
   std::vector<OptimizeStep> optimize;  ///< in the order of `reduce`
-  /// Whether a bucket's update starts when its reduction ends. Not with clipping, which needs the whole gradient's norm,
-  /// nor where an update may have to be left out.
+  /// Whether a bucket's update starts when its reduction ends. Not with clipping, which needs the whole gradient's
+  /// norm, nor where an update may have to be left out.
   bool update_at_once = false;
 
   std::size_t lane_bytes = 0;
@@ -80,6 +80,9 @@ struct Plan {
   int shard_threads = 1;
 
   bool is_training() const { return !graph.gradients.empty(); }
+  /// Whether shards wait for each other inside a pass (OpDef::synchronizes): all shards of a rank are then under way at
+  /// once, each with a lane arena of its own.
+  bool has_meetings() const;
   /// Layout by parameter name, for plans that share the state.
   std::map<std::string, Layout> parameter_layouts() const;
   /// XXH3-128 over everything that changes arithmetic or the order of elements, as 32 hex digits.

@@ -38,7 +38,7 @@ class TrainingRig {
                              .std = {0.25},
                              .loss = {},
                              .compute_dtype = DType::f32,
-                             .loss_scale = 1.0 / options.shards};
+                             .shards = options.shards};
     cpu::CpuPlanner planner(options.threads);
     plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads);
     plan_.reduce = plan_reduce_steps(plan_, BucketSizes{});
