@@ -75,7 +75,7 @@ struct OpDef {
   /// The output is the input's memory under another shape: nothing runs.
   bool is_view = false;
   /// All shards of the batch, on all ranks, meet at this op: input 0 is the shard's own value, output 0 those of all
-  /// shards, [shards, …] by global number. The executable moves them; the op's step is for a batch of one shard.
+  /// shards, [shards, …] by global number. The executable moves them.
   bool synchronizes = false;
 };
 

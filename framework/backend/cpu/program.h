@@ -28,6 +28,15 @@ void place_constants(const Plan& plan, const Arenas& arenas);
 /// The step of a node with its pointers bound. Views give an empty step.
 Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, std::uint64_t seed);
 
+/// Where a shard meets the others (OpDef::synchronizes): instead of running `step`, all of them move what each has at
+/// `own` to every shard's `all`.
+struct Meeting {
+  std::size_t step = 0;  ///< in ShardProgram::steps
+  const std::byte* own = nullptr;
+  std::byte* all = nullptr;  ///< [shards] times `bytes`, by global number
+  std::size_t bytes = 0;     ///< of one shard
+};
+
 /// One shard's pass on one lane.
 class ShardProgram {
  public:
@@ -41,6 +50,7 @@ class ShardProgram {
   /// The step of every node that runs, with its node, for profiling and diagnosis.
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<NodeId>& nodes() const { return nodes_; }
+  const std::vector<Meeting>& meetings() const { return meetings_; }
   std::int64_t rows() const { return rows_; }
 
  private:
@@ -51,6 +61,7 @@ class ShardProgram {
 
   std::vector<Step> steps_;
   std::vector<NodeId> nodes_;
+  std::vector<Meeting> meetings_;
   std::int64_t rows_ = 0;
   Input images_, labels_, sample_indices_, transforms_;
   std::int64_t* epoch_ = nullptr;

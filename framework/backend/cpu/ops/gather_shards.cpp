@@ -1,18 +1,17 @@
-// gather_shards of a batch of one shard. Where there are more, the executable moves the values between the shards'
-// steps.
+// gather_shards of a shard that runs on its own: as if all shards of the batch were like it, which for a batch of one
+// is what it says. Where shards run together, ShardMeeting moves their values instead of this step.
 #include <cstring>
 
 #include "backend/cpu/ops/support.h"
-#include "base/error.h"
 
 namespace athanor::cpu {
 namespace {
 
 Step prepare_gather(const Binding& b) {
   const std::size_t bytes = BackendPlanner::dense_bytes(b.input_value(0));
-  return [bytes, shards = b.node.attributes.integer("shards"), x = b.input<void>(0), y = b.output<void>(0)] {
-    ATHANOR_CHECK(shards == 1, "a shard of {} was run on its own", shards);
-    std::memcpy(y, x, bytes);
+  const auto shards = static_cast<std::size_t>(b.node.attributes.integer("shards"));
+  return [bytes, shards, x = b.input<void>(0), y = b.output<std::byte>(0)] {
+    for (std::size_t shard = 0; shard < shards; ++shard) std::memcpy(y + shard * bytes, x, bytes);
   };
 }
 
