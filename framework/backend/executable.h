@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/gradient_reduction.h"
+#include "comm/rank_report.h"
 #include "comm/shard_range.h"
 #include "data/batch.h"
 #include "graph/plan.h"
@@ -18,23 +20,17 @@ namespace athanor {
 
 /// What one update did. Sums are over the global batch.
 struct StepResult {
-  double loss = 0;          ///< mean over the batch
-  double correct = 0;       ///< samples whose label is the largest logit
-  double correct_top5 = 0;  ///< … is among the five largest
-  double grad_norm = 0;     ///< L2 norm of the whole gradient, before clipping
-  bool finite = true;       ///< loss, gradient and batch statistics are; where not, nothing was updated, or with Plan::update_at_once not all
-  bool stop = false;        ///< whether any rank's report asks to stop: the same on all ranks
-  double comm_exposed_s = 0;       ///< that the step waited for other ranks
-  std::int64_t comm_bytes = 0;     ///< sent to other ranks for this step
-  int slowest_rank = 0;            ///< whose gradients were ready last
-  double slowest_lag_s = 0;        ///< how much later than the median rank's
-};
-
-/// What a rank tells all others in the step's own reduction.
-struct RankReport {
-  std::int32_t stop = 0;     ///< nonzero: this rank was asked to stop
-  float data_wait_s = 0;     ///< waited for the loader before this step
-  float compute_s = 0;       ///< the back end fills it in: from the start of the step until its gradients were ready
+  double loss = 0;              ///< mean over the batch
+  double correct = 0;           ///< samples whose label is the largest logit
+  double correct_top5 = 0;      ///< … is among the five largest
+  double grad_norm = 0;         ///< L2 norm of the whole gradient, before clipping
+  bool finite = true;           ///< loss, gradient and batch statistics are; where not, nothing was updated, or with
+                                ///< Plan::update_at_once not all
+  bool stop = false;            ///< whether any rank's report asks to stop: the same on all ranks
+  double comm_exposed_s = 0;    ///< that the step waited for other ranks
+  std::int64_t comm_bytes = 0;  ///< sent to other ranks for this step
+  int slowest_rank = 0;         ///< whose gradients were ready last
+  double slowest_lag_s = 0;     ///< how much later than the median rank's
 };
 
 /// Where the first number that is not finite came up.
@@ -93,7 +89,9 @@ struct ExecutableOptions {
   ShardRange shards;  ///< of the plan's, those that this rank runs
   int lanes = 1;      ///< shards that run side by side
   std::uint64_t seed = 0;
-  Communicator* communicator = nullptr;
+  Communicator* communicator = nullptr;  ///< outlives the executable
+  ReductionMode reduction = ReductionMode::tree;
+  DType wire = DType::f32;  ///< of gradients between ranks, with ReductionMode::library: f32, bf16 or f16
 };
 
 class Executable {
@@ -122,7 +120,7 @@ class Executable {
   virtual std::vector<std::uint64_t> hash_state() const = 0;
 
   /// Runs the forward and backward pass of a batch once more, node by node, without an update, and names the first
-  /// output that is not finite.
+  /// output that is not finite. Where shards meet on their way (Plan::has_meetings) all ranks must call it together.
   virtual std::optional<BadValue> find_non_finite(const Batch& batch) = 0;
   /// Time of every node of one shard while all lanes run, mean of `repeats`; no update.
   virtual std::vector<NodeTime> profile(const Batch& batch, int repeats) = 0;

@@ -1,6 +1,7 @@
 // A plan bound to memory: flat lists of steps, ready to run.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -44,8 +45,24 @@ class ShardProgram {
 
   /// Copies the shard's rows of the batch to where the graph's inputs lie.
   void load(const Batch& batch, std::int64_t first_row);
-  void run() const {
-    for (const Step& step : steps_) step();
+  void run() const { run_from(0); }
+  /// Runs the bound steps from `at` on.
+  void run_from(std::size_t at) const {
+    for (; at < steps_.size(); ++at) steps_[at]();
+  }
+  /// Runs the bound steps from `at` on up to step `last` of Plan::shard; returns the first that was not run.
+  std::size_t run_through(std::int32_t last, std::size_t at) const {
+    for (; at < steps_.size() && plan_steps_[at] <= last; ++at) steps_[at]();
+    return at;
+  }
+  /// Runs the bound steps [at, end).
+  void run_to(std::size_t end, std::size_t at) const {
+    for (; at < end; ++at) steps_[at]();
+  }
+  /// The first bound step behind step `last` of Plan::shard.
+  std::size_t end_of(std::int32_t last) const {
+    return static_cast<std::size_t>(std::upper_bound(plan_steps_.begin(), plan_steps_.end(), last) -
+                                    plan_steps_.begin());
   }
   /// The step of every node that runs, with its node, for profiling and diagnosis.
   const std::vector<Step>& steps() const { return steps_; }
@@ -62,6 +79,7 @@ class ShardProgram {
   std::vector<Step> steps_;
   std::vector<NodeId> nodes_;
   std::vector<Meeting> meetings_;
+  std::vector<std::int32_t> plan_steps_;  ///< per bound step: its place in Plan::shard
   std::int64_t rows_ = 0;
   Input images_, labels_, sample_indices_, transforms_;
   std::int64_t* epoch_ = nullptr;
