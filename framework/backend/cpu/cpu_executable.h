@@ -38,7 +38,7 @@ class CpuExecutable final : public Executable {
  private:
   struct Pass {
     const Plan* plan = nullptr;
-    std::vector<ShardProgram> lanes;  // one for each shard that is under way at a time
+    std::vector<ShardProgram> lanes;          // one for each shard that is under way at a time
     std::vector<std::vector<Step>> prologue;  // per lane
     ArenaMemory shared;
   };

@@ -137,7 +137,7 @@ void CpuExecutable::bind_buckets() {
   last_wave_lanes_ = shards - (shards - 1) / options_.lanes * options_.lanes;
   if (trains_in_lock_step(options_)) {
     last_wave_lanes_ = std::min(shards, options_.lanes);
-    meeting_ = std::make_unique<ShardMeeting>(main_, *options_.communicator);
+    meeting_ = std::make_unique<ShardMeeting>(main_, options_.shards, *options_.communicator);
   }
   compute_times_.resize(static_cast<std::size_t>(options_.communicator->size()));
 }

@@ -44,8 +44,8 @@ void CpuExecutable::run_in_lock_step(const Batch& batch, int lane) {
   }
 }
 
-/// Node by node over all shards, to the end even where something is found: the other ranks come to the meetings too. What
-/// is not finite spreads over the shards at the next meeting, so the earliest node is the culprit.
+/// Node by node over all shards, to the end even where something is found: the other ranks come to the meetings too.
+/// What is not finite spreads over the shards at the next meeting, so the earliest node is the culprit.
 std::optional<BadValue> CpuExecutable::find_non_finite_in_lock_step(const Batch& batch) {
   struct Found {
     std::size_t step;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/error.h"
 #include "graph/op.h"
 
 namespace athanor::cpu {
@@ -32,12 +33,14 @@ std::size_t ShardMeeting::memory_bytes(const Plan& plan, int ranks) {
   return 2 * largest_meeting(plan) * static_cast<std::size_t>(ranks * most_shards(plan.shards, ranks));
 }
 
-ShardMeeting::ShardMeeting(const Plan& plan, Communicator& communicator)
+ShardMeeting::ShardMeeting(const Plan& plan, ShardRange own, Communicator& communicator)
     : communicator_(communicator),
       shards_(plan.shards),
       rank_(communicator.rank()),
       ranks_(communicator.size()),
       most_(most_shards(plan.shards, communicator.size())) {
+  ATHANOR_CHECK(own == shards_of_rank(shards_, rank_, ranks_), "shards {} to {} of {} are not those of rank {} of {}",
+                own.first, own.last, shards_, rank_, ranks_);
   for (std::vector<std::byte>& buffer : buffers_) buffer.resize(memory_bytes(plan, ranks_) / 2);
 }
 

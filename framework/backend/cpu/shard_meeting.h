@@ -17,8 +17,8 @@ namespace athanor::cpu {
 
 class ShardMeeting {
  public:
-  /// `communicator` must outlive this; it is used by lane 0.
-  ShardMeeting(const Plan& plan, Communicator& communicator);
+  /// `own`: shards of this rank. `communicator` must outlive this; it is used by lane 0.
+  ShardMeeting(const Plan& plan, ShardRange own, Communicator& communicator);
 
   /// Inside LanePool::run, by every lane, at meeting `index` of the programs of this rank's shards. A lane brings
   /// shards lane, lane + lanes, …; it returns when they have what all shards brought. Throws PeerError.
