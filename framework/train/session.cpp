@@ -190,7 +190,10 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
           .lanes = sizing.lanes,
           .seed = recipe.train.seed,
           .communicator = &communicator,
-          .reduction = recipe.train.reduction == "fast" ? ReductionMode::library : ReductionMode::tree};
+          .reduction = recipe.train.reduction == "fast" ? ReductionMode::library : ReductionMode::tree,
+          .wire = recipe.comm.wire == "bf16"   ? DType::bf16
+                  : recipe.comm.wire == "fp16" ? DType::f16
+                                               : DType::f32};
 }
 
 void initialize_state(Executable& executable, const Plan& plan, std::uint64_t seed) {
