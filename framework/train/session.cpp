@@ -36,7 +36,7 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .std = given_or(recipe.data.stddev, 1),
           .loss = {recipe.loss.name, recipe.loss.attributes},
           .compute_dtype = compute_type(recipe),
-          .loss_scale = 1.0 / static_cast<double>(shards)};
+          .shards = shards};
 }
 
 /// Throws UsageError for augmentations that can leave nothing of an image.
