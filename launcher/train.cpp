@@ -1,33 +1,44 @@
 // athanor train RECIPE [KEY=VALUE …] [--run DIR] [--json]
-#include "base/error.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
+#include "train/phases.h"
 #include "train/trainer.h"
 
 namespace athanor {
 namespace {
 
+struct TrainArguments {
+  RecipeArguments recipe;
+  std::string run;
+  bool json = false;
+};
+
+int run_train(const TrainArguments& arguments, Communicator& communicator) {
+  Recipe recipe;
+  agree_on(communicator, "recipe",
+           [&] { recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides); });
+  TrainOptions options;
+  options.communicator = &communicator;
+  options.run = arguments.run;
+  options.recipe_argument = arguments.recipe.text();
+  options.program = program_name();
+  options.text_to_stderr = arguments.json;
+  const Summary summary = train(std::move(recipe), options);
+  if (arguments.json && is_first_rank()) print_json(to_json(summary));
+  if (summary.status == "preempted") return static_cast<int>(ExitCode::preempted);
+  return static_cast<int>(summary.status == "interrupted" ? ExitCode::interrupted : ExitCode::done);
+}
+
 void add_train(CLI::App& program, int& exit_code) {
-  struct Arguments {
-    RecipeArguments recipe;
-    std::string run;
-    bool json = false;
-  };
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = program.add_subcommand("train", "Trains what a recipe describes");
   arguments->recipe.add_to(*command);
   add_run_option(*command, arguments->run);
   command->add_flag("--json", arguments->json, "Print the summary as one JSON object on standard output");
   command->callback([arguments, &exit_code] {
-    TrainOptions options;
-    options.run = arguments->run;
-    options.recipe_argument = arguments->recipe.text();
-    options.program = program_name();
-    options.text_to_stderr = arguments->json;
-    const Summary summary = train(read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), options);
-    if (arguments->json) print_json(to_json(summary));
-    if (summary.status == "interrupted") exit_code = static_cast<int>(ExitCode::interrupted);
+    run_on_ranks([&](Communicator& communicator) { exit_code = run_train(*arguments, communicator); });
   });
 }
 

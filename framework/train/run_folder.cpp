@@ -110,20 +110,28 @@ HeldRun look_at_run_folder(const fs::path& path, const std::string& resolved_rec
   return {.exists = true, .is_done = read_status(path) == "done", .recipe = *held};
 }
 
-RunFolder RunFolder::open(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
-                          const RunFolderOptions& options) {
+std::string recipe_file_text(const std::string& provenance, const std::string& resolved_recipe_text) {
+  return as_comments(provenance) + resolved_recipe_text;
+}
+
+RunFolder RunFolder::take(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
+                          const AsksForMore& asks_for_more) {
   want_no_lookalikes(path);  // before a lock is left in a folder of someone else's
   make_folder(path);
-  RunFolder folder(path, as_comments(options.provenance) + resolved_recipe_text, FileLock(path / ".lock"));
+  RunFolder folder(path, FileLock(path / ".lock"));
   const HeldRun held = look_at_run_folder(path, resolved_recipe_text, compare);
-  folder.already_done_ =
-      held.is_done && !(options.asks_for_more && options.asks_for_more(held.recipe, resolved_recipe_text));
+  folder.already_done_ = held.is_done && !(asks_for_more && asks_for_more(held.recipe, resolved_recipe_text));
   folder.checkpoints_ = list_checkpoints(path);
-  if (!folder.already_done_ && folder.checkpoints_.empty()) folder.start_over();
   return folder;
 }
 
-void RunFolder::start_over() {
+void RunFolder::go_on(const std::string& recipe_file) {
+  std::error_code ignored;
+  fs::remove(summary_path(), ignored);
+  write_atomically(recipe_path(), recipe_file);
+}
+
+void RunFolder::start_over(const std::string& recipe_file) {
   const auto is_there = [&](std::string_view name) {
     std::error_code ignored;
     return fs::exists(path_ / name, ignored);
@@ -142,7 +150,7 @@ void RunFolder::start_over() {
     }
   }
   checkpoints_.clear();
-  write_atomically(recipe_path(), recipe_file_);
+  write_atomically(recipe_path(), recipe_file);
 }
 
 }  // namespace athanor

@@ -37,8 +37,12 @@ struct Sizing {
   std::int64_t epochs() const { return (total_steps + steps_per_epoch - 1) / steps_per_epoch; }
 };
 
-/// How batches are cut and how many shards run side by side, without a run: for evaluation, as training would.
+/// How batches are cut and how many shards run side by side, without a run: for evaluation, as training would. Throws
+/// UsageError, with values that work, where there are more ranks than shards.
 Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator);
+
+/// Updates that a run on `samples` images takes; 0 where the batch is larger.
+std::int64_t count_steps(const Recipe& recipe, std::int64_t samples);
 
 /// Fills in what the recipe leaves open from the machine. `samples`: images to train on. Throws UsageError with values
 /// that work.

@@ -1,0 +1,138 @@
+#include "train/run_setup.h"
+
+#include "base/log.h"
+#include "train/core_share.h"
+#include "train/phases.h"
+#include "train/program_model.h"
+#include "train/provenance.h"
+#include "train/rank_agreement.h"
+#include "train/read_summary.h"
+
+namespace athanor {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+class Preparation {
+ public:
+  Preparation(PreparedRun& run, const TrainOptions& options, Communicator& communicator)
+      : run_(run), asked_(run.recipe), options_(options), communicator_(communicator), opening_(run.recipe) {}
+
+  void go() {
+    compare_programs();
+    share_cores(run_.hardware, communicator_);
+    agree_on(communicator_, "data", [&] { samples_ = opening_.train_size(); });
+    take_used_folder();
+    if (run_.already_done) return;
+    plan();
+    agree_on(communicator_, "data", [&] { run_.data = opening_.finish(); });
+    want_same_data(communicator_, run_.data);
+    begin_in_folder();
+  }
+
+ private:
+  bool is_first() const { return communicator_.rank() == 0; }
+
+  void compare_programs() {
+    run_.hardware = probe_hardware();
+    agree_on(communicator_, "device",
+             [&] { run_.provenance = provenance_text(backend_for(run_.recipe.device), run_.hardware); });
+    want_same_program(communicator_, first_line(run_.provenance));
+    want_same_recipe(communicator_, run_.recipe);
+    std::string common;
+    const std::string mixed = mixed_instruction_sets(communicator_, run_.hardware.isa, common);
+    if (!mixed.empty()) log_warning("ranks have different instruction sets: {}", mixed);
+    if (options_.model) {
+      run_.model = *options_.model;
+    } else {
+      run_.model = model_of(run_.recipe);
+    }
+  }
+
+  /// A recipe that a folder holds is compared with what was asked, before the machine filled in shards and threads: they
+  /// may differ from the machine that the folder's run was begun on.
+  std::optional<std::string> difference_to(const std::string& held) const {
+    Recipe compared = asked_;
+    if (options_.model && !is_planned_) {
+      // The network is not known yet; it is compared when it is.
+      const YamlNode there = parse_yaml(held, "the folder's recipe.yaml");
+      if (const YamlNode* model = there.find("model")) compared.resolved.set("model", *model);
+    }
+    return difference_text(held, resolved_text(compared));
+  }
+
+  RunFolder take_folder() const {
+    return RunFolder::take(
+        run_.folder_path, resolved_text(asked_),
+        [&](const std::string& held, const std::string&) { return difference_to(held); },
+        [&](const std::string&, const std::string&) {
+          return count_steps(run_.recipe, samples_) > read_summary(run_.folder_path).steps;
+        });
+  }
+
+  /// A folder that holds a run may say more than the recipe, so it is looked at before anything is planned.
+  void take_used_folder() {
+    run_.folder_path = options_.run.empty() ? default_run_folder(run_.recipe.name) : options_.run;
+    agree_on(communicator_, "run folder", [&] {
+      std::error_code ignored;
+      if (is_first() && fs::exists(run_.folder_path / "recipe.yaml", ignored)) run_.folder = take_folder();
+    });
+    std::int32_t done = run_.folder && run_.folder->already_done() ? 1 : 0;
+    communicator_.broadcast(&done, sizeof done, 0, "run folder");
+    run_.already_done = done != 0;
+  }
+
+  void plan() {
+    const DatasetInfo& info = opening_.info();
+    agree_on(communicator_, "batch",
+             [&] { run_.sizing = size_run(run_.recipe, samples_, run_.hardware, communicator_); });
+    agree_on(communicator_, "plan", [&] { run_.plans = make_plans(run_.recipe, run_.model, info, run_.sizing); });
+    want_same_plans(communicator_, run_.plans.training, run_.plans.evaluation);
+    is_planned_ = true;
+    if (options_.model) {
+      const YamlNode model = scalar_node(program_model_text(run_.plans.training.graph));
+      for (Recipe* recipe : {&run_.recipe, &asked_}) recipe->resolved.set("model", model);
+    }
+    agree_on(communicator_, "memory", [&] {
+      check_memory(run_.recipe, run_.model, info, run_.sizing, run_.plans, run_.hardware, communicator_);
+      run_.memory = plan_run_memory(run_.recipe, info, run_.sizing, run_.plans);
+    });
+  }
+
+  void begin_in_folder() {
+    agree_on(communicator_, "run folder", [&] {
+      if (!is_first()) return;
+      // The lock goes with the folder: it is not given up in between.
+      if (!run_.folder) {
+        run_.folder = take_folder();
+      } else if (options_.model) {
+        look_at_run_folder(run_.folder_path, resolved_text(asked_),
+                           [&](const std::string& held, const std::string&) { return difference_to(held); });
+      }
+      run_.folder->start_over(recipe_file_text(run_.provenance, resolved_text(run_.recipe)));
+    });
+  }
+
+  PreparedRun& run_;
+  Recipe asked_;
+  const TrainOptions& options_;
+  Communicator& communicator_;
+  OpeningData opening_;
+  std::int64_t samples_ = 0;
+  bool is_planned_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<PreparedRun> prepare_run(Recipe recipe, const TrainOptions& options, Communicator& communicator) {
+  auto run = std::make_unique<PreparedRun>();
+  run->recipe = std::move(recipe);
+  Preparation(*run, options, communicator).go();
+  return run;
+}
+
+}  // namespace athanor
