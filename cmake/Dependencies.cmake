@@ -26,3 +26,7 @@ find_path(HDF5_INCLUDE hdf5.h PATH_SUFFIXES hdf5/serial REQUIRED)
 add_library(hdf5 INTERFACE)
 target_link_libraries(hdf5 INTERFACE ${HDF5_LIBRARY})
 target_include_directories(hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE})
+
+# MPI's C interface alone; its C++ bindings are gone from the standard.
+set(MPI_CXX_SKIP_MPICXX ON)
+find_package(MPI 3.1 REQUIRED COMPONENTS CXX)

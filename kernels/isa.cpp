@@ -1,5 +1,7 @@
 #include "kernels/isa.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <string>
 
@@ -18,11 +20,19 @@ Isa detect() {
   return best;
 }
 
+std::atomic<Isa>& chosen() {
+  static std::atomic<Isa> isa = detect();
+  return isa;
+}
+
 }  // namespace
 
 Isa active_isa() {
-  static const Isa isa = detect();
-  return isa;
+  return chosen().load(std::memory_order_relaxed);
+}
+
+void limit_isa(Isa most) {
+  chosen() = std::min(active_isa(), most);
 }
 
 std::string_view name_of(Isa isa) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace athanor {
 
 std::string Communicator::name_of(int rank) const {

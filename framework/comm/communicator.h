@@ -2,6 +2,7 @@
 // Back ends: self_communicator.cpp (a process alone) and mpi_communicator.cpp.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -71,8 +72,9 @@ class Communicator {
   /// While `is_stopping` says yes (a stop was requested), no call waits longer than kStoppingTimeout_s.
   virtual void set_stopping(std::function<bool()> is_stopping) = 0;
   static constexpr double kStoppingTimeout_s = 5;
-  /// Whether somebody computes on this process's cores while calls wait: waiting then sleeps in between.
-  virtual void set_background(bool background) = 0;
+  /// Calls of a background thread: while `*waiting` is 0 nobody waits for them and others compute, so that a call that
+  /// waits sleeps in between. nullptr: somebody always waits. Must outlive the group.
+  virtual void set_background(const std::atomic<int>* waiting) = 0;
 
   /// The same ranks as another group, for another thread. Collective. Must not outlive this one.
   virtual std::unique_ptr<Communicator> duplicate(const char* name) = 0;

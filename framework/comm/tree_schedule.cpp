@@ -3,32 +3,23 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "comm/tree.h"
 
 namespace athanor {
 namespace {
 
-/// The sum of a complete subtree, and where it lies.
-struct Partial {
-  int leaves;
-  int buffer;
-};
-
 class Scheduling {
  public:
-  Scheduling(int shards, int lanes) : lanes_(lanes) {
-    ATHANOR_CHECK(shards >= 1 && lanes >= 1);
-    for (int first = 0; first < shards; first += lanes) {
-      const int count = std::min(lanes, shards - first);
-      is_last_ = first + count == shards;
+  Scheduling(int shards, ShardRange range, int lanes) : shards_(shards), lanes_(lanes) {
+    ATHANOR_CHECK(0 <= range.first && range.first < range.last && range.last <= shards && lanes >= 1);
+    for (int first = range.first; first < range.last; first += lanes) {
+      const int count = std::min(lanes, range.last - first);
+      is_last_ = first + count == range.last;
       schedule_.waves.emplace_back();
-      for (int lane = 0; lane < count; ++lane) push({1, lane});
-      if (is_last_) {
-        while (partials_.size() > 1) merge_top();
-      } else {
-        save_lane_buffers();
-      }
+      for (int lane = 0; lane < count; ++lane) push({{first + lane, first + lane + 1}, lane});
+      if (!is_last_) save_lane_buffers();
     }
-    schedule_.result = partials_.front().buffer;
+    schedule_.pieces = std::move(partials_);
     schedule_.buffers = lanes_ + accumulators_;
   }
 
@@ -44,15 +35,17 @@ class Scheduling {
     return buffer;
   }
 
-  void push(Partial partial) {
-    partials_.push_back(partial);
-    while (partials_.size() > 1 && partials_.back().leaves == partials_[partials_.size() - 2].leaves) merge_top();
+  void push(Piece piece) {
+    partials_.push_back(piece);
+    while (partials_.size() > 1 && are_siblings(shards_, partials_[partials_.size() - 2].shards, piece.shards)) {
+      piece = merge_top();
+    }
   }
 
-  void merge_top() {
-    const Partial right = partials_.back();
+  Piece merge_top() {
+    const Piece right = partials_.back();
     partials_.pop_back();
-    Partial& left = partials_.back();
+    Piece& left = partials_.back();
     int target = left.buffer;
     if (is_lane(left.buffer)) {
       target = !is_lane(right.buffer) ? right.buffer : is_last_ ? left.buffer : new_accumulator();
@@ -60,12 +53,13 @@ class Scheduling {
       free_.push_back(right.buffer);
     }
     schedule_.waves.back().push_back({target, left.buffer, right.buffer});
-    left = {left.leaves + right.leaves, target};
+    left = {{left.shards.first, right.shards.last}, target};
+    return left;
   }
 
   /// The next wave overwrites the lanes' buffers.
   void save_lane_buffers() {
-    for (Partial& partial : partials_) {
+    for (Piece& partial : partials_) {
       if (!is_lane(partial.buffer)) continue;
       const int target = new_accumulator();
       schedule_.waves.back().push_back({target, partial.buffer, -1});
@@ -73,18 +67,19 @@ class Scheduling {
     }
   }
 
+  int shards_;
   int lanes_;
   int accumulators_ = 0;
   bool is_last_ = false;
   std::vector<int> free_;
-  std::vector<Partial> partials_;
+  std::vector<Piece> partials_;
   TreeSchedule schedule_;
 };
 
 }  // namespace
 
-TreeSchedule make_tree_schedule(int shards, int lanes) {
-  return Scheduling(shards, lanes).take();
+TreeSchedule make_tree_schedule(int shards, ShardRange range, int lanes) {
+  return Scheduling(shards, range, lanes).take();
 }
 
 }  // namespace athanor

@@ -1,9 +1,10 @@
-// In which order a rank adds up what its shards hand in. The tree over n shards is fixed: n leaves are split at the
-// largest power of two below n, recursively. So the bits of a sum depend neither on how many shards ran side by side
-// nor on when they finished.
+// In which order a rank adds up what its shards hand in, along the tree of comm/tree.h. So the bits of a sum depend
+// neither on how many shards ran side by side nor on when they finished.
 #pragma once
 
 #include <vector>
+
+#include "comm/shard_range.h"
 
 namespace athanor {
 
@@ -15,13 +16,20 @@ struct Merge {
   int right;  ///< −1: copy `left` to `target`
 };
 
+/// The sum of a complete subtree, and the buffer that holds it after the last wave.
+struct Piece {
+  ShardRange shards;
+  int buffer = 0;
+};
+
 struct TreeSchedule {
   std::vector<std::vector<Merge>> waves;  ///< what to do after each wave, in order, element by element
   int buffers = 0;                        ///< lanes and accumulators
-  int result = 0;                         ///< the buffer that holds the sum after the last wave
+  std::vector<Piece> pieces;              ///< what the rank hands to the others, from left to right; alone: one
 };
 
-/// For `shards` ≥ 1 shards on `lanes` ≥ 1 lanes. Needs at most ⌈log2(shards)⌉ + 1 accumulators.
-TreeSchedule make_tree_schedule(int shards, int lanes);
+/// For the shards `range` of `shards` on `lanes` ≥ 1 lanes. Needs at most 2 · ⌈log2(shards)⌉ + 1 accumulators, half as
+/// many where the range is one subtree.
+TreeSchedule make_tree_schedule(int shards, ShardRange range, int lanes);
 
 }  // namespace athanor

@@ -37,7 +37,7 @@ Value run_schedule(const TreeSchedule& schedule, int lanes, const std::vector<Va
       at(merge.target) = merge.right < 0 ? at(merge.left) : add(at(merge.left), at(merge.right));
     }
   }
-  return at(schedule.result);
+  return at(schedule.pieces.front().buffer);
 }
 
 template <typename Check>
@@ -45,7 +45,7 @@ void for_each_case(const Check& check) {
   for (int shards = 1; shards <= kMaxShards; ++shards) {
     for (int lanes = 1; lanes <= kMaxLanes; ++lanes) {
       SCOPED_TRACE(std::to_string(shards) + " shards on " + std::to_string(lanes) + " lanes");
-      check(shards, lanes, make_tree_schedule(shards, lanes));
+      check(shards, lanes, make_tree_schedule(shards, {0, shards}, lanes));
     }
   }
 }
@@ -92,7 +92,7 @@ TEST(TreeSchedule, AddsInTheOrderOfTheTree) {
     EXPECT_EQ(run_schedule(schedule, lanes, leaves, add), tree_sum(leaves, 0, shards, add));
   });
   std::vector<std::string> six = {"0", "1", "2", "3", "4", "5"};
-  EXPECT_EQ(run_schedule(make_tree_schedule(6, 2), 2, six, add), "(((0+1)+(2+3))+(4+5))");
+  EXPECT_EQ(run_schedule(make_tree_schedule(6, {0, 6}, 2), 2, six, add), "(((0+1)+(2+3))+(4+5))");
 }
 
 TEST(TreeSchedule, NeedsFewAccumulatorsAndOneWavePerRound) {
@@ -100,8 +100,8 @@ TEST(TreeSchedule, NeedsFewAccumulatorsAndOneWavePerRound) {
     const int log2_rounded_up = std::bit_width(static_cast<unsigned>(shards - 1));
     EXPECT_LE(schedule.buffers - lanes, log2_rounded_up + 1);
     EXPECT_GE(schedule.buffers, lanes);
-    EXPECT_GE(schedule.result, 0);
-    EXPECT_LT(schedule.result, schedule.buffers);
+    EXPECT_GE(schedule.pieces.front().buffer, 0);
+    EXPECT_LT(schedule.pieces.front().buffer, schedule.buffers);
     EXPECT_EQ(static_cast<int>(schedule.waves.size()), (shards + lanes - 1) / lanes);
   });
 }
@@ -130,7 +130,7 @@ TEST(TreeSchedule, NeverReadsALostSumNorOverwritesANeededOne) {
     }
     EXPECT_EQ(handed_in, shards);
     EXPECT_EQ(std::count(needed.begin(), needed.end(), true), 1);
-    EXPECT_TRUE(is_needed(schedule.result));
+    EXPECT_TRUE(is_needed(schedule.pieces.front().buffer));
   });
 }
 

@@ -50,7 +50,7 @@ class CpuExecutable : public Executable {
         main_(options.training != nullptr ? *options.training : *options.evaluation),
         memory_(plan_memory(options)),
         store_(main_, options.optimizer),
-        schedule_(make_tree_schedule(options.shards.count(), options.lanes)),
+        schedule_(make_tree_schedule(main_.shards, options.shards, options.lanes)),
         pool_(options.lanes, main_.shard_threads) {
     allocate();
     bind();
@@ -92,7 +92,7 @@ class CpuExecutable : public Executable {
   void decide(const StepInputs& inputs);
   void update(int lane);
   void update_statistics();
-  float* result() const { return outputs_[static_cast<std::size_t>(schedule_.result)].floats(); }
+  float* result() const { return outputs_[static_cast<std::size_t>(schedule_.pieces.front().buffer)].floats(); }
   const float* find_metric(std::string_view name) const;
 
   ExecutableOptions options_;
@@ -385,7 +385,7 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
   if (options.training != nullptr) {
     memory.optimizer = options.optimizer.slots.size() * main.parameter_elements * sizeof(float);
     if (options.optimizer.ema.enabled()) memory.optimizer += memory.state;
-    memory.gradients = static_cast<std::size_t>(make_tree_schedule(options.shards.count(), options.lanes).buffers) *
+    memory.gradients = static_cast<std::size_t>(make_tree_schedule(main.shards, options.shards, options.lanes).buffers) *
                        main.output_elements * sizeof(float);
   }
   return memory;

@@ -1,0 +1,333 @@
+#include "comm/mpi_communicator.h"
+
+#include <mpi.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <thread>
+
+#include "base/host_name.h"
+#include "comm/mpi_types.h"
+#include "comm/peer_watch.h"
+
+namespace athanor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// MPI counts are ints; longer messages travel in parts of this many bytes.
+constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+constexpr double kDefaultTimeout_s = 300;
+/// How often a waiting call looks at the clock, at stop requests and at its peers.
+constexpr std::chrono::milliseconds kLook{50};
+constexpr int kTag = 1;
+
+/// What every rank knows of every other one.
+struct Peer {
+  char host[256] = {};
+  ProcessId process;
+  bool is_watched = false;  ///< on this host, and visible from here
+};
+
+/// MPI from its start to its end, shared by all groups of a process.
+class MpiProcess {
+ public:
+  MpiProcess() {
+    int provided = 0;
+    if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {
+      throw DeviceError("MPI cannot be started; does mpirun come from the same MPI as this program's library?");
+    }
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    if (provided < MPI_THREAD_MULTIPLE) {
+      throw DeviceError("this MPI lets only one thread call it (level {}); use one with MPI_THREAD_MULTIPLE", provided);
+    }
+    operations.emplace();
+  }
+  /// A group that lost a peer would wait in MPI_Finalize for ever; the launcher ends what is left.
+  ~MpiProcess() {
+    if (broken) return;
+    if (operations) operations->release();
+    MPI_Finalize();
+  }
+  MpiProcess(const MpiProcess&) = delete;
+  MpiProcess& operator=(const MpiProcess&) = delete;
+
+  std::optional<MpiOperations> operations;
+  std::atomic<bool> broken{false};
+  std::vector<Peer> peers;  ///< by rank of MPI_COMM_WORLD
+  int local_rank = 0, local_size = 1;
+  std::vector<std::string> hosts;
+};
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(std::shared_ptr<MpiProcess> process, MPI_Comm comm) : process_(std::move(process)), comm_(comm) {
+    MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(comm_, &rank_);
+    MPI_Comm_size(comm_, &size_);
+    requests_.reserve(static_cast<std::size_t>(size_) * 4);
+    awaited_.reserve(requests_.capacity());
+  }
+  ~MpiCommunicator() override {
+    if (!process_->broken && comm_ != MPI_COMM_WORLD) MPI_Comm_free(&comm_);
+  }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  int local_rank() const override { return process_->local_rank; }
+  int local_size() const override { return process_->local_size; }
+  const std::string& host(int rank) const override { return process_->hosts[static_cast<std::size_t>(rank)]; }
+  std::string_view backend() const override { return "mpi"; }
+
+  void all_reduce(void* data, std::size_t count, DType type, ReduceOp op, const char* name) override;
+  void reduce_scatter(const void* in, void* out, std::size_t count, DType type, ReduceOp op, const char* name) override;
+  void all_gather(const void* in, void* out, std::size_t bytes, const char* name) override;
+  void broadcast(void* data, std::size_t bytes, int root, const char* name) override;
+  void barrier(const char* name) override;
+  void exchange(std::span<const SendPart> sends, std::span<const ReceivePart> receives, const char* name) override;
+
+  void set_timeout(double seconds) override { timeout_s_ = seconds; }
+  void set_stopping(std::function<bool()> is_stopping) override { is_stopping_ = std::move(is_stopping); }
+  void set_background(const std::atomic<int>* waiting) override { waiting_ = waiting; }
+  std::unique_ptr<Communicator> duplicate(const char* name) override;
+  [[noreturn]] void leave(ExitCode code) override;
+
+  MPI_Comm handle() const { return comm_; }
+
+ private:
+  MPI_Request& add_request(int peer);
+  void post(int status, const char* name);
+  void wait(const char* name);
+  void look_around(Clock::time_point start, const char* name);
+  [[noreturn]] void give_up(const char* name, const std::string& why);
+  std::string awaited_text() const;
+
+  std::shared_ptr<MpiProcess> process_;
+  MPI_Comm comm_;
+  int rank_ = 0, size_ = 1;
+  double timeout_s_ = kDefaultTimeout_s;
+  std::function<bool()> is_stopping_;
+  const std::atomic<int>* waiting_ = nullptr;
+  std::vector<MPI_Request> requests_;  ///< of the call in hand
+  std::vector<int> awaited_;           ///< per request: the peer, −1: everybody
+};
+
+MPI_Request& MpiCommunicator::add_request(int peer) {
+  awaited_.push_back(peer);
+  return requests_.emplace_back(MPI_REQUEST_NULL);
+}
+
+void MpiCommunicator::post(int status, const char* name) {
+  if (status == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(status, text, &length);
+  give_up(name, fmt::format("MPI says: {}", text));
+}
+
+void MpiCommunicator::give_up(const char* name, const std::string& why) {
+  process_->broken = true;
+  throw PeerError("{} gave up in '{}': {}. The other ranks' messages say more; start the job again", name_of(rank_),
+                  name, why);
+}
+
+/// "rank 2 on node1, rank 3 on node1 (every rank of 4 takes part)".
+std::string MpiCommunicator::awaited_text() const {
+  std::vector<int> ranks;
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i] != MPI_REQUEST_NULL && awaited_[i] >= 0) ranks.push_back(awaited_[i]);
+  }
+  std::sort(ranks.begin(), ranks.end());
+  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+  if (ranks.empty()) return fmt::format("some of the {} ranks", size_);
+  std::string text;
+  for (const int rank : ranks) text += (text.empty() ? "" : ", ") + name_of(rank);
+  return text;
+}
+
+/// Throws where waiting is of no use any more.
+void MpiCommunicator::look_around(Clock::time_point start, const char* name) {
+  for (int rank = 0; rank < size_; ++rank) {
+    const Peer& peer = process_->peers[static_cast<std::size_t>(rank)];
+    if (rank == rank_ || !peer.is_watched || !is_dead(peer.process)) continue;
+    // What it sent before it died may be all that was missing.
+    int all_done = 0;
+    post(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE), name);
+    if (all_done == 0) give_up(name, fmt::format("{} (process {}) is dead", name_of(rank), peer.process.pid));
+  }
+  const double waited_s = std::chrono::duration<double>(Clock::now() - start).count();
+  const bool stopping = is_stopping_ && is_stopping_();
+  const double limit_s = stopping ? std::min(timeout_s_, kStoppingTimeout_s) : timeout_s_;
+  if (waited_s < limit_s) return;
+  give_up(name, fmt::format("waited {:.1f} s for {}{}", waited_s, awaited_text(),
+                            stopping ? ", and a stop was requested" : "; is it alive, and the network up?"));
+}
+
+/// Until every posted request is done.
+void MpiCommunicator::wait(const char* name) {
+  constexpr int kSpins = 64;
+  constexpr timespec kNap{0, 20'000};
+  const Clock::time_point start = Clock::now();
+  Clock::time_point next_look = start + kLook;
+  for (int spin = 0;; ++spin) {
+    int done = 0;
+    post(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE), name);
+    if (done != 0) break;
+    if (waiting_ != nullptr && waiting_->load(std::memory_order_relaxed) == 0) {
+      nanosleep(&kNap, nullptr);
+    } else if (spin % kSpins == kSpins - 1) {
+      sched_yield();
+    } else {
+      continue;
+    }
+    if (Clock::now() < next_look) continue;
+    look_around(start, name);
+    next_look = Clock::now() + kLook;
+  }
+  requests_.clear();
+  awaited_.clear();
+}
+
+void MpiCommunicator::all_reduce(void* data, std::size_t count, DType type, ReduceOp op, const char* name) {
+  const MpiReduction reduction = process_->operations->of(type, op);
+  const std::size_t most = kMostBytes / size_of(type);
+  for (std::size_t begin = 0; begin < count; begin += most) {
+    const int part = static_cast<int>(std::min(most, count - begin));
+    post(MPI_Iallreduce(MPI_IN_PLACE, static_cast<std::byte*>(data) + begin * size_of(type), part, reduction.type,
+                        reduction.op, comm_, &add_request(-1)),
+         name);
+    wait(name);
+  }
+}
+
+void MpiCommunicator::reduce_scatter(const void* in, void* out, std::size_t count, DType type, ReduceOp op,
+                                     const char* name) {
+  const MpiReduction reduction = process_->operations->of(type, op);
+  ATHANOR_CHECK(count * size_of(type) <= kMostBytes, "{}: reduce_scatter of {} elements a rank", name, count);
+  post(MPI_Ireduce_scatter_block(in, out, static_cast<int>(count), reduction.type, reduction.op, comm_,
+                                 &add_request(-1)),
+       name);
+  wait(name);
+}
+
+void MpiCommunicator::all_gather(const void* in, void* out, std::size_t bytes, const char* name) {
+  std::byte* own = static_cast<std::byte*>(out) + static_cast<std::size_t>(rank_) * bytes;
+  if (bytes > 0 && in != own) std::memmove(own, in, bytes);
+  if (bytes > kMostBytes) {
+    // Rare and large: every rank to every other one, in parts.
+    std::vector<SendPart> sends;
+    std::vector<ReceivePart> receives;
+    for (int peer = 0; peer < size_; ++peer) {
+      if (peer == rank_) continue;
+      sends.push_back({peer, own, bytes});
+      receives.push_back({peer, static_cast<std::byte*>(out) + static_cast<std::size_t>(peer) * bytes, bytes});
+    }
+    exchange(sends, receives, name);
+    return;
+  }
+  post(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_BYTE, out, static_cast<int>(bytes), MPI_BYTE, comm_, &add_request(-1)),
+       name);
+  wait(name);
+}
+
+void MpiCommunicator::broadcast(void* data, std::size_t bytes, int root, const char* name) {
+  for (std::size_t begin = 0; begin < bytes; begin += kMostBytes) {
+    post(MPI_Ibcast(static_cast<std::byte*>(data) + begin, static_cast<int>(std::min(kMostBytes, bytes - begin)),
+                    MPI_BYTE, root, comm_, &add_request(-1)),
+         name);
+    wait(name);
+  }
+}
+
+void MpiCommunicator::barrier(const char* name) {
+  post(MPI_Ibarrier(comm_, &add_request(-1)), name);
+  wait(name);
+}
+
+void MpiCommunicator::exchange(std::span<const SendPart> sends, std::span<const ReceivePart> receives,
+                               const char* name) {
+  const auto in_parts = [](std::size_t bytes, const auto& visit) {
+    for (std::size_t begin = 0; begin < bytes; begin += kMostBytes) {
+      visit(begin, static_cast<int>(std::min(kMostBytes, bytes - begin)));
+    }
+  };
+  for (const ReceivePart& part : receives) {
+    in_parts(part.bytes, [&](std::size_t begin, int bytes) {
+      post(MPI_Irecv(static_cast<std::byte*>(part.data) + begin, bytes, MPI_BYTE, part.peer, kTag, comm_,
+                     &add_request(part.peer)),
+           name);
+    });
+  }
+  for (const SendPart& part : sends) {
+    in_parts(part.bytes, [&](std::size_t begin, int bytes) {
+      post(MPI_Isend(static_cast<const std::byte*>(part.data) + begin, bytes, MPI_BYTE, part.peer, kTag, comm_,
+                     &add_request(part.peer)),
+           name);
+    });
+  }
+  wait(name);
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::duplicate(const char* name) {
+  MPI_Comm copy = MPI_COMM_NULL;
+  post(MPI_Comm_idup(comm_, &copy, &add_request(-1)), name);
+  wait(name);
+  auto group = std::make_unique<MpiCommunicator>(process_, copy);
+  group->timeout_s_ = timeout_s_;
+  group->is_stopping_ = is_stopping_;
+  return group;
+}
+
+void MpiCommunicator::leave(ExitCode code) {
+  process_->broken = true;
+  std::fflush(nullptr);
+  // The abort itself may hang, with a launcher that is gone.
+  std::thread([code] {
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+    _exit(static_cast<int>(code));
+  }).detach();
+  MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
+  _exit(static_cast<int>(code));
+}
+
+/// Who the others are, and which of them live where this rank can see them.
+void meet(MpiProcess& process, MpiCommunicator& world) {
+  Peer own;
+  std::strncpy(own.host, host_name().c_str(), sizeof own.host - 1);
+  own.process = this_process();
+  process.peers.resize(static_cast<std::size_t>(world.size()));
+  world.all_gather(&own, process.peers.data(), sizeof own, "meeting");
+  MPI_Comm local = MPI_COMM_NULL;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local);
+  MPI_Comm_rank(local, &process.local_rank);
+  MPI_Comm_size(local, &process.local_size);
+  MPI_Comm_free(&local);
+  for (Peer& peer : process.peers) {
+    process.hosts.emplace_back(peer.host);
+    peer.is_watched = std::strcmp(peer.host, own.host) == 0 && is_visible(peer.process);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_communicator() {
+  const auto process = std::make_shared<MpiProcess>();
+  auto world = std::make_unique<MpiCommunicator>(process, MPI_COMM_WORLD);
+  meet(*process, *world);
+  return world;
+}
+
+bool mpi_blocking_all_reduce(Communicator& communicator, float* data, std::size_t count) {
+  const auto* group = dynamic_cast<MpiCommunicator*>(&communicator);
+  if (group == nullptr) return false;
+  return MPI_Allreduce(MPI_IN_PLACE, data, static_cast<int>(count), MPI_FLOAT, MPI_SUM, group->handle()) == MPI_SUCCESS;
+}
+
+}  // namespace athanor
