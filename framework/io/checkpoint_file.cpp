@@ -1,17 +1,23 @@
 #include "io/checkpoint_file.h"
 
-#include <array>
+#include <algorithm>
+#include <chrono>
+#include <memory>
 
 #include "base/error.h"
 #include "io/checkpoint_image.h"
+#include "io/damaged_checkpoint.h"
 #include "io/durable_file.h"
 #include "io/user_block.h"
 
 namespace athanor {
 namespace {
 
+constexpr std::size_t kHashedAtOnce = std::size_t{1} << 20;
+
 [[noreturn]] void fail_damaged(const std::string& path, const char* what) {
-  throw StorageError("cannot read checkpoint: {}: {}; use an older checkpoint, or copy the file again", path, what);
+  throw DamagedCheckpoint("cannot read checkpoint: {}: {}; use an older checkpoint, or copy the file again", path,
+                          what);
 }
 
 UserBlock read_user_block(SequentialFile& file) {
@@ -27,7 +33,7 @@ void check_hash(const SequentialFile& file, const ContentHash& found, const Cont
 /// Reads the rest of the file through a small buffer and compares its hash; returns the head.
 UserBlock verify(SequentialFile& file) {
   const UserBlock block = read_user_block(file);
-  std::vector<std::byte> slab(kSlabBytes);
+  std::vector<std::byte> slab(kHashedAtOnce);
   ContentHasher hasher;
   std::uint64_t bytes = 0;
   while (const std::size_t got = file.read(slab)) {
@@ -54,32 +60,126 @@ void check_read_back(const std::filesystem::path& written, const std::filesystem
       path.string(), reason);
 }
 
-}  // namespace
+/// Collects what belongs into the file, front to back, in a block of memory that the largest tensor fits into, and
+/// hashes and appends it where the block is full.
+class Stream {
+ public:
+  Stream(DurableFile& file, std::size_t largest)
+      : file_(file), capacity_(std::max(kSlabBytes, largest)), buffer_(new std::byte[capacity_]) {}
 
-void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents) {
-  const std::vector<std::byte> image = encode_checkpoint_image(contents, path.string());
-  ContentHasher hasher;
-  hasher.add(image);
-  const UserBlock block{image.size(), hasher.result()};
-  const UserBlockBytes head = encode_user_block(block);
-  const std::array<std::span<const std::byte>, 2> pieces = {head, image};
-  write_durably(path, pieces, [&](const std::filesystem::path& written) { check_read_back(written, path, block); });
+  /// The next `bytes` of the file, to be filled before the next call; at most the largest. Aligned for floats.
+  std::span<std::byte> next(std::size_t bytes) {
+    if (bytes > capacity_ - filled_ || filled_ % alignof(float) != 0) flush();
+    const std::span<std::byte> part(buffer_.get() + filled_, bytes);
+    filled_ += bytes;
+    return part;
+  }
+
+  ContentHash finish() {
+    flush();
+    return hasher_.result();
+  }
+
+ private:
+  void flush() {
+    const std::span<const std::byte> full(buffer_.get(), filled_);
+    hasher_.add(full);
+    file_.append(full);
+    filled_ = 0;
+  }
+
+  DurableFile& file_;
+  std::size_t capacity_;
+  std::unique_ptr<std::byte[]> buffer_;  // not set to 0 first
+  std::size_t filled_ = 0;
+  ContentHasher hasher_;
+};
+
+std::size_t bytes_of(const Shape& shape) {
+  return static_cast<std::size_t>(shape.elements()) * sizeof(float);
 }
 
-void verify_checkpoint(const std::filesystem::path& path) {
+/// Writes everything but the head, for which it leaves room. The head of it is the result.
+UserBlock write_content(DurableFile& file, const CheckpointLayout& layout) {
+  file.append(UserBlockBytes{});
+  std::size_t largest = 0;
+  for (const CheckpointLayout::Place& place : layout.tensors)
+    largest = std::max(largest, bytes_of(place.tensor->shape));
+  Stream stream(file, largest);
+  std::uint64_t at = kUserBlockBytes;
+  const auto write_others = [&](std::uint64_t end) {
+    while (at < end) {
+      const std::size_t bytes = std::min<std::uint64_t>(end - at, kSlabBytes);
+      layout.others.read(at, stream.next(bytes));
+      at += bytes;
+    }
+  };
+  for (const CheckpointLayout::Place& place : layout.tensors) {
+    write_others(place.offset);
+    const std::span<std::byte> part = stream.next(bytes_of(place.tensor->shape));
+    place.tensor->read({reinterpret_cast<float*>(part.data()), part.size() / sizeof(float)});
+    at += part.size();
+  }
+  write_others(layout.file_bytes);
+  return {.bytes = layout.file_bytes - kUserBlockBytes, .hash = stream.finish()};
+}
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point start, Clock::time_point end) {
+  return std::chrono::duration<double>(end - start).count();
+}
+
+}  // namespace
+
+WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const CheckpointSources& sources) {
+  const Clock::time_point start = Clock::now();
+  const CheckpointLayout layout = lay_out_checkpoint(sources, path.string());
+  DurableFile file(path);
+  const UserBlock block = write_content(file, layout);
+  file.overwrite(0, encode_user_block(block));
+  file.sync_and_close();
+  const Clock::time_point synced = Clock::now();
+  check_read_back(file.path(), path, block);
+  const Clock::time_point verified = Clock::now();
+  file.publish();
+  return {.bytes = layout.file_bytes,
+          .write_s = seconds_between(start, synced) + seconds_between(verified, Clock::now()),
+          .verify_s = seconds_between(synced, verified)};
+}
+
+WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents) {
+  CheckpointSources sources{.meta = contents, .tensors = {}};
+  for (const CheckpointTensor& tensor : contents.tensors) {
+    ATHANOR_CHECK(tensor.shape.elements() == static_cast<std::int64_t>(tensor.values.size()), "{}: {} values for {}",
+                  tensor.name, tensor.values.size(), tensor.shape.text());
+    sources.tensors.push_back({tensor.group, tensor.name, tensor.shape, [&tensor](std::span<float> values) {
+                                 std::copy(tensor.values.begin(), tensor.values.end(), values.begin());
+                               }});
+  }
+  return write_checkpoint(path, sources);
+}
+
+std::uint64_t verify_checkpoint(const std::filesystem::path& path) {
   SequentialFile file(path);
   verify(file);
+  return file.bytes();
 }
 
 CheckpointContents read_checkpoint(const std::filesystem::path& path) {
   SequentialFile file(path);
   const UserBlock block = read_user_block(file);
-  std::vector<std::byte> image(block.bytes);
-  if (file.read(image) != image.size()) fail_damaged(file.path(), "its length changed while it was read");
+  const std::unique_ptr<std::byte[]> memory(new std::byte[block.bytes]);  // not set to 0 first
+  const std::span<std::byte> image(memory.get(), block.bytes);
   ContentHasher hasher;
-  hasher.add(image);
+  // Hashed while still in the processor's caches.
+  for (std::size_t at = 0; at < image.size(); at += kHashedAtOnce) {
+    const std::span<std::byte> part = image.subspan(at, std::min(kHashedAtOnce, image.size() - at));
+    if (file.read(part) != part.size()) fail_damaged(file.path(), "its length changed while it was read");
+    hasher.add(part);
+  }
   check_hash(file, hasher.result(), block.hash);
-  return decode_checkpoint_image(image, file.path());
+  return decode_checkpoint_image(image, block.version, file.path());
 }
 
 }  // namespace athanor

@@ -1,19 +1,24 @@
-// The file of a trained network: an ordinary HDF5 file behind a 512-byte user block (io/user_block.h) that finds damage
-// before HDF5 parses anything. h5dump, h5ls and h5py read it as it is.
+// The file that training continues from: an ordinary HDF5 file behind a 512-byte user block (io/user_block.h) that
+// finds damage before HDF5 parses anything. h5dump, h5ls and h5py read it as it is.
 //
-//   /                       attributes step, epoch, samples (int64)
-//   /parameters/NAME        float32, little-endian, logical order (OIHW); so do statistics and average
-//   /statistics/NAME        running means and variances
-//   /average/NAME           averaged weights
-//   /recipe                 the resolved recipe, a string
-//   /about/KEY              strings: versions, hardware, the plan's fingerprint
+//   /                         attributes step, epoch, samples (int64)
+//   /parameters/NAME          float32, little-endian, logical order (OIHW); so do statistics, average and optimizer
+//   /statistics/NAME          running means and variances
+//   /average/NAME             averaged weights
+//   /optimizer/SLOT/NAME      what the optimizer keeps of each parameter
+//   /numbers, /reals          attributes (int64, float64): state of schedule, counters, seeds
+//   /recipe                   the resolved recipe, a string
+//   /about/KEY                strings: versions, hardware, the plan's fingerprint
 //
-// A reader ignores groups it does not know, so that later programs may add some.
+// A reader ignores groups it does not know, so that later programs may add some. Version 1 of the format had neither
+// optimizer nor numbers and reals; it is still read.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,35 +26,65 @@
 
 namespace athanor {
 
-/// Values in logical (OIHW) order. Group and name together are unique in a file; neither may hold '/' or NUL.
+/// Everything in a checkpoint that is no tensor. Doubles keep their bits, infinities and NaN included.
+struct CheckpointMeta {
+  std::string recipe_text;
+  std::int64_t step = 0;
+  std::int64_t epoch = 0;
+  std::int64_t samples = 0;
+  std::map<std::string, std::int64_t> numbers;
+  std::map<std::string, double> reals;
+  std::map<std::string, std::string> attributes;
+};
+
+/// Values in logical (OIHW) order. Group and name together are unique in a file; no name may hold '/' or NUL.
 struct CheckpointTensor {
-  std::string group;  ///< "parameters", "statistics" or "average"
+  std::string group;  ///< "parameters", "statistics", "average" or "optimizer/SLOT"
   std::string name;   ///< at most 1,024 bytes
   Shape shape;
   std::vector<float> values;
 };
 
-struct CheckpointContents {
-  std::vector<CheckpointTensor> tensors;  ///< read back sorted by group as above, then by name
-  std::string recipe_text;
-  std::int64_t step = 0;
-  std::int64_t epoch = 0;
-  std::int64_t samples = 0;
-  std::map<std::string, std::string> attributes;
+/// What reading gives: tensors sorted by group as above (slots by name), then by name.
+struct CheckpointContents : CheckpointMeta {
+  std::vector<CheckpointTensor> tensors;
 };
 
-/// Writes `contents` to `path`, whole or not at all: to a temporary file in the same folder (".NAME.PID-N.tmp"),
-/// synced, read back from the device and compared, renamed, the folder synced. A file that stood at `path` stays until
-/// then. Equal contents give equal bytes. Takes about twice the tensors' bytes of memory meanwhile. Throws StorageError
-/// where the folder is missing, the disk is full or does not keep what it was given.
-void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents);
+/// A tensor to be written. `read` fills shape.elements() values in logical order; it is called once, by the thread
+/// that writes, when the tensor's turn comes.
+struct TensorSource {
+  std::string group, name;
+  Shape shape;
+  std::function<void(std::span<float> values)> read;
+};
+
+struct CheckpointSources {
+  CheckpointMeta meta;
+  std::vector<TensorSource> tensors;
+};
+
+struct WrittenCheckpoint {
+  std::uint64_t bytes = 0;
+  double write_s = 0;   ///< from the start until renamed and the folder synced, less verify_s
+  double verify_s = 0;  ///< reading back from the device
+};
+
+/// Writes `path`, whole or not at all: to a temporary file in the same folder (".NAME.PID-N.tmp"), front to back in
+/// blocks of at most 4 MB or one tensor, synced, read back from the device and compared, renamed, the folder synced. A
+/// file that stood at `path` stays until then. Equal contents give equal bytes, in whatever order tensors are listed.
+/// Throws StorageError where the folder is missing, the disk is full or does not keep what it was given, and what
+/// `read` throws.
+WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const CheckpointSources& sources);
+/// The same from values in memory.
+WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents);
 
 /// Verifies magic, format version, length and hash, then parses. Throws StorageError, naming the file, what is wrong
-/// and what to do, for a file that is missing, foreign, newer, truncated, damaged, or that holds what no checkpoint
-/// holds (links elsewhere, filters, tensors larger than the file).
+/// and what to do, for a file that is missing or newer, and DamagedCheckpoint (io/damaged_checkpoint.h) for one that is
+/// foreign, truncated, damaged, or that holds what no checkpoint holds (links elsewhere, filters, tensors larger than
+/// the file).
 CheckpointContents read_checkpoint(const std::filesystem::path& path);
 
-/// The verification alone, with 4 MB of memory. Throws as read_checkpoint does.
-void verify_checkpoint(const std::filesystem::path& path);
+/// The verification alone, with 4 MB of memory. Returns the file's size; throws as read_checkpoint does.
+std::uint64_t verify_checkpoint(const std::filesystem::path& path);
 
 }  // namespace athanor

@@ -1,22 +1,36 @@
-// What follows a checkpoint's user block, as bytes in memory: HDF5 never touches the disk, so a full or failing disk
-// cannot leave the library in a half-open state, and what it parses is exactly what was hashed.
+// What follows a checkpoint's user block. Writing: HDF5 lays the file out and writes everything but the tensors into
+// memory; whoever writes the file fills them in. Reading: what HDF5 parses is exactly what was hashed. Internal to io/.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "io/checkpoint_file.h"
+#include "io/sparse_bytes.h"
 
 namespace athanor {
 
-/// The HDF5 file that belongs behind a 512-byte user block. Throws StorageError about `path` for names that the file
-/// cannot hold, or when HDF5 fails (no memory).
-std::vector<std::byte> encode_checkpoint_image(const CheckpointContents& contents, const std::string& path);
+/// A whole file, user block included, with holes where the tensors lie.
+struct CheckpointLayout {
+  struct Place {
+    std::uint64_t offset = 0;  ///< in the file
+    const TensorSource* tensor = nullptr;
+  };
+  std::uint64_t file_bytes = 0;
+  std::vector<Place> tensors;  ///< in the order of the file, none overlapping
+  SparseBytes others;          ///< everything else, at its offset in the file
+};
 
-/// Parses what encode_checkpoint_image wrote; foreign structures throw StorageError about `path`. HDF5 copies the
-/// image.
-CheckpointContents decode_checkpoint_image(std::span<const std::byte> image, const std::string& path);
+/// Takes no more memory than the file's headers and texts. Throws StorageError about `path` for names that the file
+/// cannot hold, or when HDF5 fails (no memory).
+CheckpointLayout lay_out_checkpoint(const CheckpointSources& sources, const std::string& path);
+
+/// Parses what follows the user block of a file of this format version; foreign structures throw DamagedCheckpoint
+/// about `path`.
+CheckpointContents decode_checkpoint_image(std::span<const std::byte> image, std::uint32_t version,
+                                           const std::string& path);
 
 }  // namespace athanor

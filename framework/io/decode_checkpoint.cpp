@@ -1,11 +1,13 @@
 // From an HDF5 image to contents, trusting nothing: the hash says that the file is as it was written, not who wrote it.
 #include <array>
+#include <type_traits>
 
-#include "base/error.h"
 #include "io/checkpoint_image.h"
 #include "io/checkpoint_layout.h"
+#include "io/damaged_checkpoint.h"
 #include "io/durable_file.h"
 #include "io/hdf5_handle.h"
+#include "io/memory_driver.h"
 #include "io/slabs.h"
 
 namespace athanor {
@@ -18,52 +20,86 @@ class Decoding {
   Decoding(std::span<const std::byte> image, const std::string& path)
       : path_(path), bytes_left_(image.size()), file_(open_file(image)) {}
 
-  std::int64_t number(const char* name) const {
+  std::int64_t count(const char* name) const {
     if (H5Aexists(file_, name) <= 0) fail(name, "this attribute is missing");
-    const Hdf5Handle attribute(H5Aopen(file_, name, H5P_DEFAULT), H5Aclose);
-    check(attribute, name);
-    const Hdf5Handle space(H5Aget_space(attribute), H5Sclose);
-    const Hdf5Handle type(H5Aget_type(attribute), H5Tclose);
-    if (H5Sget_simple_extent_npoints(space) != 1 || H5Tget_class(type) != H5T_INTEGER) fail(name, "want one integer");
-    std::int64_t value = 0;
-    check(H5Aread(attribute, H5T_NATIVE_INT64, &value), name);
+    const auto value = attribute<std::int64_t>(file_, name);
     if (value < 0) fail(name, "want no negative number");
     return value;
+  }
+
+  template <typename Number>
+  std::map<std::string, Number> attributes_of(const char* group_name) const {
+    const Hdf5Handle group = open_group(file_, group_name);
+    H5O_info_t info{};
+    check(H5Oget_info(group, &info), group_name);
+    std::map<std::string, Number> result;
+    for (hsize_t i = 0; i < info.num_attrs; ++i) {
+      const std::string name = name_from(group_name, [&](char* text, std::size_t bytes) {
+        return H5Aget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, text, bytes, H5P_DEFAULT);
+      });
+      result[name] = attribute<Number>(group, name.c_str());
+    }
+    return result;
   }
 
   std::string recipe() { return text(file_, layout::kRecipe); }
 
   std::map<std::string, std::string> about() {
     std::map<std::string, std::string> result;
-    const Hdf5Handle group = open_group(layout::kAbout);
+    const Hdf5Handle group = open_group(file_, layout::kAbout);
     for (const std::string& name : names_in(group, layout::kAbout)) result[name] = text(group, name);
     return result;
   }
 
   void read_tensors(const char* group_name, std::vector<CheckpointTensor>& tensors) {
-    const Hdf5Handle group = open_group(group_name);
-    for (const std::string& name : names_in(group, group_name)) {
-      tensors.push_back(tensor(group, name));
-      tensors.back().group = group_name;
+    const Hdf5Handle group = open_group(file_, group_name);
+    read_tensors_of(group, group_name, tensors);
+  }
+
+  void read_optimizer(std::vector<CheckpointTensor>& tensors) {
+    const Hdf5Handle optimizer = open_group(file_, layout::kOptimizer);
+    for (const std::string& slot : names_in(optimizer, layout::kOptimizer)) {
+      const Hdf5Handle group = open_group(optimizer, slot.c_str());
+      read_tensors_of(group, std::string(layout::kOptimizer) + '/' + slot, tensors);
     }
   }
 
  private:
   Hdf5Handle open_file(std::span<const std::byte> image) const {
-    const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    const Hdf5Handle access = access_to(image);
     check(access, "access list");
-    check(H5Pset_fapl_core(access, kSlabBytes, false), "access list");
-    check(H5Pset_file_image(access, const_cast<std::byte*>(image.data()), image.size()), "image");
     Hdf5Handle file(H5Fopen(unique_image_name().c_str(), H5F_ACC_RDONLY, access), H5Fclose);
     check(file, "file");
     return file;
   }
 
-  Hdf5Handle open_group(const char* name) const {
-    check_is_here(file_, name);
-    Hdf5Handle group(H5Gopen2(file_, name, H5P_DEFAULT), H5Gclose);
+  Hdf5Handle open_group(hid_t parent, const char* name) const {
+    check_is_here(parent, name);
+    Hdf5Handle group(H5Gopen2(parent, name, H5P_DEFAULT), H5Gclose);
     check(group, name);
     return group;
+  }
+
+  template <typename Number>
+  Number attribute(hid_t parent, const char* name) const {
+    constexpr bool kIsReal = std::is_floating_point_v<Number>;
+    const Hdf5Handle attribute(H5Aopen(parent, name, H5P_DEFAULT), H5Aclose);
+    check(attribute, name);
+    const Hdf5Handle space(H5Aget_space(attribute), H5Sclose);
+    const Hdf5Handle type(H5Aget_type(attribute), H5Tclose);
+    if (H5Sget_simple_extent_npoints(space) != 1 || H5Tget_class(type) != (kIsReal ? H5T_FLOAT : H5T_INTEGER)) {
+      fail(name, kIsReal ? "want one real number" : "want one integer");
+    }
+    Number value = 0;
+    check(H5Aread(attribute, kIsReal ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, &value), name);
+    return value;
+  }
+
+  void read_tensors_of(hid_t group, const std::string& group_name, std::vector<CheckpointTensor>& tensors) {
+    for (const std::string& name : names_in(group, group_name)) {
+      tensors.push_back(tensor(group, name));
+      tensors.back().group = group_name;
+    }
   }
 
   /// A soft or external link could lead into any file of this machine.
@@ -79,15 +115,22 @@ class Decoding {
     check(H5Gget_info(group, &info), group_name);
     std::vector<std::string> names;
     for (hsize_t i = 0; i < info.nlinks; ++i) {
-      std::string name(layout::kMaxNameBytes + 1, '\0');
-      const ssize_t bytes =
-          H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(), H5P_DEFAULT);
-      check(bytes, group_name);
-      if (static_cast<std::size_t>(bytes) > layout::kMaxNameBytes) fail(group_name, "a name in it is too long");
-      name.resize(static_cast<std::size_t>(bytes));
-      names.push_back(std::move(name));
+      names.push_back(name_from(group_name, [&](char* text, std::size_t bytes) {
+        return H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, text, bytes, H5P_DEFAULT);
+      }));
     }
     return names;
+  }
+
+  /// `get(text, bytes)` writes as much of a name as fits and returns how long it is.
+  template <typename Get>
+  std::string name_from(const std::string& group_name, const Get& get) const {
+    std::string name(layout::kMaxNameBytes + 1, '\0');
+    const ssize_t bytes = get(name.data(), name.size());
+    check(bytes, group_name);
+    if (static_cast<std::size_t>(bytes) > layout::kMaxNameBytes) fail(group_name, "a name in it is too long");
+    name.resize(static_cast<std::size_t>(bytes));
+    return name;
   }
 
   /// Opens a dataset whose bytes lie plainly in this file, as many as `element_bytes` and its extents say, and counts
@@ -183,8 +226,9 @@ class Decoding {
   }
 
   [[noreturn]] void fail(const std::string& what, const std::string& message) const {
-    throw StorageError("cannot read checkpoint: {}: {}: {}; this file was not written by this program: use another",
-                       path_, what, message);
+    throw DamagedCheckpoint(
+        "cannot read checkpoint: {}: {}: {}; this file was not written by this program: use another", path_, what,
+        message);
   }
 
   std::string path_;
@@ -194,16 +238,21 @@ class Decoding {
 
 }  // namespace
 
-CheckpointContents decode_checkpoint_image(std::span<const std::byte> image, const std::string& path) {
+CheckpointContents decode_checkpoint_image(std::span<const std::byte> image, std::uint32_t version,
+                                           const std::string& path) {
   const Hdf5Quiet quiet;
   Decoding decoding(image, path);
   CheckpointContents contents;
-  contents.step = decoding.number(layout::kStep);
-  contents.epoch = decoding.number(layout::kEpoch);
-  contents.samples = decoding.number(layout::kSamples);
+  contents.step = decoding.count(layout::kStep);
+  contents.epoch = decoding.count(layout::kEpoch);
+  contents.samples = decoding.count(layout::kSamples);
   contents.recipe_text = decoding.recipe();
   contents.attributes = decoding.about();
   for (const char* group : layout::kTensorGroups) decoding.read_tensors(group, contents.tensors);
+  if (version == 1) return contents;
+  decoding.read_optimizer(contents.tensors);
+  contents.numbers = decoding.attributes_of<std::int64_t>(layout::kNumbers);
+  contents.reals = decoding.attributes_of<double>(layout::kReals);
   return contents;
 }
 

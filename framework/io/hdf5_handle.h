@@ -20,6 +20,8 @@ class Hdf5Handle {
   Hdf5Handle& operator=(Hdf5Handle&&) = delete;
 
   operator hid_t() const { return id_; }
+  /// Closes now; negative when that fails.
+  herr_t close() { return id_ >= 0 ? close_(std::exchange(id_, -1)) : 0; }
   bool ok() const { return id_ >= 0; }
 
  private:

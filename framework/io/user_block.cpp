@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/error.h"
+#include "io/damaged_checkpoint.h"
 
 namespace athanor {
 namespace {
@@ -68,7 +68,7 @@ UserBlockBytes encode_user_block(const UserBlock& block) {
   UserBlockBytes bytes{};
   const std::span<std::byte> all(bytes);
   std::memcpy(all.data(), kMagic.data(), kMagic.size());
-  put(all.subspan(kVersionAt), kCheckpointFormat);
+  put(all.subspan(kVersionAt), block.version);
   put(all.subspan(kBytesAt), block.bytes);
   std::copy(block.hash.begin(), block.hash.end(), all.begin() + kHashAt);
   return bytes;
@@ -76,14 +76,16 @@ UserBlockBytes encode_user_block(const UserBlock& block) {
 
 UserBlock decode_user_block(std::span<const std::byte> block, std::uint64_t file_bytes, const std::string& path) {
   if (!begins_with(block, kMagic)) {
-    throw StorageError("cannot read checkpoint: {}: {}; name a file that `athanor train` has written", path,
-                       file_bytes == 0                  ? "the file is empty"
-                       : begins_with(block, kHdf5Magic) ? "this HDF5 file was not written by Athanor"
-                                                        : "this is not an Athanor checkpoint, or its head is damaged");
+    throw DamagedCheckpoint("cannot read checkpoint: {}: {}; name a file that `athanor train` has written", path,
+                            file_bytes == 0 ? "the file is empty"
+                            : begins_with(block, kHdf5Magic)
+                                ? "this HDF5 file was not written by Athanor"
+                                : "this is not an Athanor checkpoint, or its head is damaged");
   }
   if (block.size() < kUserBlockBytes) {
-    throw StorageError("cannot read checkpoint: {}: truncated: {} bytes, want more than {}; use an older checkpoint",
-                       path, file_bytes, kUserBlockBytes);
+    throw DamagedCheckpoint(
+        "cannot read checkpoint: {}: truncated: {} bytes, want more than {}; use an older checkpoint", path, file_bytes,
+        kUserBlockBytes);
   }
   const auto version = get<std::uint32_t>(block.subspan(kVersionAt));
   if (version > kCheckpointFormat) {
@@ -93,15 +95,17 @@ UserBlock decode_user_block(std::span<const std::byte> block, std::uint64_t file
         path, version, kCheckpointFormat);
   }
   if (version == 0 || get<std::uint32_t>(block.subspan(kReservedAt)) != 0 || !all_zero(block.subspan(kPaddingAt))) {
-    throw StorageError("cannot read checkpoint: {}: the file's head is damaged; use an older checkpoint", path);
+    throw DamagedCheckpoint("cannot read checkpoint: {}: the file's head is damaged; use an older checkpoint", path);
   }
   UserBlock result;
+  result.version = version;
   result.bytes = get<std::uint64_t>(block.subspan(kBytesAt));
   std::copy_n(block.begin() + kHashAt, result.hash.size(), result.hash.begin());
   if (result.bytes != file_bytes - kUserBlockBytes) {
-    throw StorageError("cannot read checkpoint: {}: {}: {} bytes follow the head, want {}; use an older checkpoint",
-                       path, result.bytes > file_bytes - kUserBlockBytes ? "truncated" : "wrong length",
-                       file_bytes - kUserBlockBytes, result.bytes);
+    throw DamagedCheckpoint(
+        "cannot read checkpoint: {}: {}: {} bytes follow the head, want {}; use an older checkpoint", path,
+        result.bytes > file_bytes - kUserBlockBytes ? "truncated" : "wrong length", file_bytes - kUserBlockBytes,
+        result.bytes);
   }
   return result;
 }

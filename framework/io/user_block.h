@@ -19,12 +19,13 @@
 namespace athanor {
 
 constexpr std::size_t kUserBlockBytes = 512;
-constexpr std::uint32_t kCheckpointFormat = 1;
+constexpr std::uint32_t kCheckpointFormat = 2;
 
 using UserBlockBytes = std::array<std::byte, kUserBlockBytes>;
 using ContentHash = std::array<std::byte, 16>;
 
 struct UserBlock {
+  std::uint32_t version = kCheckpointFormat;
   std::uint64_t bytes = 0;  ///< how many follow the block
   ContentHash hash{};
 };
@@ -47,7 +48,7 @@ class ContentHasher {
 UserBlockBytes encode_user_block(const UserBlock& block);
 
 /// `block`: the file's first bytes, at most 512. `file_bytes`: its size. Throws StorageError about `path` unless they
-/// are a checkpoint's of this format and length.
+/// are a checkpoint's of this format or an older one and this length: DamagedCheckpoint, unless it is a newer format.
 UserBlock decode_user_block(std::span<const std::byte> block, std::uint64_t file_bytes, const std::string& path);
 
 }  // namespace athanor

@@ -67,8 +67,8 @@ TEST_F(DamagedCheckpoint, SaysWhatIsWrong) {
   bytes.back() ^= std::byte{1};
   EXPECT_THAT(error_of(bytes), HasSubstr("damaged"));
   bytes = good_;
-  bytes[8] = std::byte{2};
-  EXPECT_THAT(error_of(bytes), AllOf(HasSubstr("format version is 2"), HasSubstr("newer")));
+  bytes[8] = std::byte{3};
+  EXPECT_THAT(error_of(bytes), AllOf(HasSubstr("format version is 3"), HasSubstr("newer")));
   EXPECT_THAT(error_of({}), HasSubstr("empty"));
   EXPECT_THAT(error_of(std::vector<std::byte>(4096, std::byte{'x'})), HasSubstr("not an Athanor checkpoint"));
   EXPECT_THAT(error_of({good_.begin() + kUserBlockBytes, good_.end()}), HasSubstr("not written by Athanor"));
@@ -81,7 +81,8 @@ TEST_F(DamagedCheckpoint, WhatIsNoFileIsRefusedAtOnce) {
 }
 
 /// Lets `change` alter the HDF5 file, then makes the head right again, as somebody who means harm would.
-void forge(const std::filesystem::path& path, const std::function<void(hid_t file)>& change) {
+void forge(const std::filesystem::path& path, const std::function<void(hid_t file)>& change,
+           std::uint32_t version = kCheckpointFormat) {
   const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
   ASSERT_GE(file, 0);
   change(file);
@@ -90,7 +91,7 @@ void forge(const std::filesystem::path& path, const std::function<void(hid_t fil
   const std::span<const std::byte> rest = std::span(bytes).subspan(kUserBlockBytes);
   ContentHasher hasher;
   hasher.add(rest);
-  const UserBlockBytes head = encode_user_block({rest.size(), hasher.result()});
+  const UserBlockBytes head = encode_user_block({version, rest.size(), hasher.result()});
   std::copy(head.begin(), head.end(), bytes.begin());
   write_bytes(path, bytes);
 }
@@ -110,10 +111,22 @@ TEST_F(DamagedCheckpoint, AnUnchangedForgeryLoads) {
 
 TEST_F(DamagedCheckpoint, GroupsOfLaterProgramsAreIgnored) {
   forge(path_, [](hid_t file) {
-    H5Gclose(H5Gcreate2(file, "optimizer", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    add_dataset(file, "optimizer/step", H5T_STD_I64LE, {4});
+    H5Gclose(H5Gcreate2(file, "later", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    add_dataset(file, "later/step", H5T_STD_I64LE, {4});
   });
   EXPECT_EQ(read_checkpoint(path_).tensors.size(), sample_contents().tensors.size());
+}
+
+TEST_F(DamagedCheckpoint, VersionOneHadNoOptimizerAndNoNumbers) {
+  const auto remove = [](hid_t file) {
+    for (const char* group : {"optimizer", "numbers", "reals"}) H5Ldelete(file, group, H5P_DEFAULT);
+  };
+  forge(path_, remove, 1);
+  CheckpointContents want = sample_contents();
+  want.numbers.clear();
+  want.reals.clear();
+  std::erase_if(want.tensors, [](const CheckpointTensor& tensor) { return tensor.group.starts_with("optimizer"); });
+  EXPECT_TRUE(same_contents(read_checkpoint(path_), want));
 }
 
 struct Forgery {
@@ -183,6 +196,34 @@ void lose_recipe(hid_t file) {
 void lose_step(hid_t file) {
   H5Adelete(file, "step");
 }
+void link_slot_softly(hid_t file) {
+  H5Lcreate_soft("/parameters", file, "optimizer/soft", H5P_DEFAULT, H5P_DEFAULT);
+}
+void put_tensor_for_slot(hid_t file) {
+  add_dataset(file, "optimizer/flat", H5T_IEEE_F32LE, {4});
+}
+void add_attribute(hid_t file, const char* group, hid_t type, hsize_t count) {
+  const hid_t space = H5Screate_simple(1, &count, nullptr);
+  const hid_t attribute = H5Acreate_by_name(file, group, "odd", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  EXPECT_GE(attribute, 0);
+  H5Aclose(attribute);
+  H5Sclose(space);
+}
+void make_number_real(hid_t file) {
+  add_attribute(file, "numbers", H5T_IEEE_F64LE, 1);
+}
+void make_real_long(hid_t file) {
+  add_attribute(file, "reals", H5T_IEEE_F64LE, 100);
+}
+void store_virtually(hid_t file) {
+  const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+  const hsize_t extent = 4;
+  const hid_t space = H5Screate_simple(1, &extent, nullptr);
+  H5Pset_virtual(list, space, "/etc/passwd", "x", space);
+  add_dataset(file, "parameters/virtual", H5T_IEEE_F32LE, {extent}, list);
+  H5Sclose(space);
+  H5Pclose(list);
+}
 void number_recipe(hid_t file) {
   H5Ldelete(file, "recipe", H5P_DEFAULT);
   add_dataset(file, "recipe", H5T_IEEE_F32LE, {4});
@@ -199,6 +240,11 @@ INSTANTIATE_TEST_SUITE_P(, ForgedCheckpoint,
                                            Forgery{"SixAxes", add_axes, "five axes"},
                                            Forgery{"Filter", compress, "without filters"},
                                            Forgery{"ExternalStorage", store_externally, "plain contiguous storage"},
+                                           Forgery{"VirtualStorage", store_virtually, "plain contiguous storage"},
+                                           Forgery{"SlotIsALink", link_slot_softly, "link to elsewhere"},
+                                           Forgery{"SlotIsATensor", put_tensor_for_slot, "HDF5 cannot read it"},
+                                           Forgery{"NumberIsReal", make_number_real, "want one integer"},
+                                           Forgery{"RealIsLong", make_real_long, "want one real number"},
                                            Forgery{"NoRecipe", lose_recipe, "missing"},
                                            Forgery{"NoStep", lose_step, "missing"},
                                            Forgery{"RecipeOfNumbers", number_recipe, "want one string"}),
