@@ -146,7 +146,7 @@ Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe&
   loading.subset = data.subset;
   loading.depth = kEvaluationDepth;
   Loader loader(*data.set, loading);
-  return evaluate(*executable, loader, class_weights_of(recipe.loss.attributes), false);
+  return evaluate(*executable, loader, *communicator, class_weights_of(recipe.loss.attributes), false);
 }
 
 std::string json_of(const OpenedCheckpoint& checkpoint, const std::string& split, bool averaged,

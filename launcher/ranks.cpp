@@ -18,7 +18,8 @@ std::unique_ptr<Communicator> make_noted_communicator() {
 
 void run_on_ranks(const std::function<void(Communicator&)>& act) {
   const std::unique_ptr<Communicator> communicator = make_noted_communicator();
-  end_together(*communicator, [&] { act(*communicator); }, report_failure);
+  end_together(
+      *communicator, [&] { act(*communicator); }, report_failure);
 }
 
 bool is_first_rank() {

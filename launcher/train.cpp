@@ -17,8 +17,7 @@ struct TrainArguments {
 
 int run_train(const TrainArguments& arguments, Communicator& communicator) {
   Recipe recipe;
-  agree_on(communicator, "recipe",
-           [&] { recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides); });
+  agree_on(communicator, "recipe", [&] { recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides); });
   TrainOptions options;
   options.communicator = &communicator;
   options.run = arguments.run;

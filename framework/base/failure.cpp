@@ -17,8 +17,7 @@ Failure current_failure() {
     return {ExitCode::storage, error.what()};
   } catch (const std::exception& error) {
     // Threads that cannot be started, primitives that cannot be made: the machine does not give what the run needs.
-    return {ExitCode::device,
-            fmt::format("{}; does this process have enough memory and threads?", error.what())};
+    return {ExitCode::device, fmt::format("{}; does this process have enough memory and threads?", error.what())};
   }
 }
 

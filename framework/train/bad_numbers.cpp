@@ -30,9 +30,9 @@ std::vector<std::int64_t> indices_of_all_ranks(Communicator& communicator, const
 
 std::string first_bad_output(Executable& executable, Communicator& communicator, const Batch& batch, int first_shard) {
   const std::optional<BadValue> bad = executable.find_non_finite(batch);
-  const std::string own = bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer,
-                                            bad->shard + first_shard)
-                              : "";
+  const std::string own =
+      bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer, bad->shard + first_shard)
+          : "";
   for (const std::string& found : gather_texts(communicator, own, "first bad output")) {
     if (!found.empty()) return found;
   }
@@ -58,10 +58,10 @@ void fail_for_bad_numbers(Executable& executable, Communicator& communicator, co
   };
   full = message(fmt::format("{}", fmt::join(indices, ", ")));
   if (indices.size() <= kShownIndices) throw_on_all_ranks({ExitCode::numerics, full});
-  throw_on_all_ranks({ExitCode::numerics,
-                      message(fmt::format("{}, … and {} more (all are in log.txt)",
-                                          fmt::join(indices.begin(), indices.begin() + kShownIndices, ", "),
-                                          indices.size() - kShownIndices))});
+  throw_on_all_ranks(
+      {ExitCode::numerics, message(fmt::format("{}, … and {} more (all are in log.txt)",
+                                               fmt::join(indices.begin(), indices.begin() + kShownIndices, ", "),
+                                               indices.size() - kShownIndices))});
 }
 
 }  // namespace athanor

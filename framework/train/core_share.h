@@ -1,5 +1,5 @@
-// How many cores a rank may count on. Ranks of one host may be bound to cores of their own, or may all be allowed on all
-// of them; a core that several ranks may use is shared out among them.
+// How many cores a rank may count on. Ranks of one host may be bound to cores of their own, or may all be allowed on
+// all of them; a core that several ranks may use is shared out among them.
 #pragma once
 
 #include <span>

@@ -9,8 +9,8 @@
 namespace athanor {
 namespace {
 
-/// Of every sample of a split: its loss, as bits, and the rank of its label's logit. A process fills in those of its own
-/// rows; as numbers to which zeros are added, they come together over the ranks without rounding.
+/// Of every sample of a split: its loss, as bits, and the rank of its label's logit. A process fills in those of its
+/// own rows; as numbers to which zeros are added, they come together over the ranks without rounding.
 class SampleResults {
  public:
   explicit SampleResults(std::int64_t samples)
@@ -40,7 +40,8 @@ Evaluation summarize(const SampleResults& results, const BatchSource& source, st
   double total_weight = 0;  // of the labels, added in the order of the samples
   for (std::size_t i = 0; i < losses.size(); ++i) {
     const std::int64_t index = subset.empty() ? static_cast<std::int64_t>(i) : subset[i];
-    total_weight += class_weights.empty() ? 1.0 : class_weights[static_cast<std::size_t>(source.dataset().label(index))];
+    total_weight +=
+        class_weights.empty() ? 1.0 : class_weights[static_cast<std::size_t>(source.dataset().label(index))];
     const std::int32_t rank = results.rank(i);
     correct += rank == 0 ? 1 : 0;
     correct_top5 += rank >= 0 && rank < 5 ? 1 : 0;

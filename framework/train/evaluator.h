@@ -19,11 +19,11 @@ struct Evaluation {
   std::int64_t samples = 0;
 };
 
-/// Goes through `loader` (evaluate mode; this rank's rows of each batch) from the front and restarts it at the end, for the next time.
-/// `class_weights`: those of the loss (class_weights_of), or none; the mean is PyTorch's, over the whole split.
-/// `averaged`: with the averaged weights. `stop`: asked before every batch, on all ranks or on none; where it says yes on
-/// any, the evaluation ends there and `samples` is 0. Collective. Throws what the loader and the communicator throw.
-/// Allocates when it begins and when it ends, nothing for each batch.
+/// Goes through `loader` (evaluate mode; this rank's rows of each batch) from the front and restarts it at the end, for
+/// the next time. `class_weights`: those of the loss (class_weights_of), or none; the mean is PyTorch's, over the whole
+/// split. `averaged`: with the averaged weights. `stop`: asked before every batch, on all ranks or on none; where it
+/// says yes on any, the evaluation ends there and `samples` is 0. Collective. Throws what the loader and the
+/// communicator throw. Allocates when it begins and when it ends, nothing for each batch.
 Evaluation evaluate(Executable& executable, Loader& loader, Communicator& communicator,
                     std::span<const double> class_weights, bool averaged, const std::function<bool()>& stop = {});
 

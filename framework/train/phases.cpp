@@ -63,7 +63,8 @@ void agree_on(Communicator& communicator, const char* phase, const std::function
   for (std::size_t rank = 0; rank < texts.size(); ++rank) {
     Failure failure = failure_of(texts[rank]);
     if (failure.code == ExitCode::done) continue;
-    const bool alike = std::all_of(texts.begin(), texts.end(), [&](const std::string& text) { return text == texts[0]; });
+    const bool alike =
+        std::all_of(texts.begin(), texts.end(), [&](const std::string& text) { return text == texts[0]; });
     if (!alike) failure.message = fmt::format("{}: {}", communicator.name_of(static_cast<int>(rank)), failure.message);
     throw_on_all_ranks(failure);
   }

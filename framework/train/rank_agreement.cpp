@@ -1,9 +1,10 @@
 #include "train/rank_agreement.h"
 
 #include <algorithm>
-#include <map>
 #include <vector>
 
+#include "base/log.h"
+#include "kernels/isa.h"
 #include "train/phases.h"
 
 namespace athanor {
@@ -42,22 +43,15 @@ void want_same(Communicator& communicator, const std::string& text, const Compar
   const auto other = std::find_if(texts.begin(), texts.end(), [&](const std::string& its) { return its != texts[0]; });
   if (other == texts.end()) return;
   throw_on_all_ranks({comparison.code,
-                      fmt::format("{} has {} than {}: {}; {}", communicator.name_of(static_cast<int>(other - texts.begin())),
-                                  comparison.what, communicator.name_of(0), comparison.describe(texts[0], *other),
-                                  comparison.advice)});
+                      fmt::format("{} has {} than {}: {}; {}",
+                                  communicator.name_of(static_cast<int>(other - texts.begin())), comparison.what,
+                                  communicator.name_of(0), comparison.describe(texts[0], *other), comparison.advice)});
 }
 
 std::string describe_split(const char* split, const Dataset& set) {
   const DatasetInfo& info = set.info();
   return fmt::format("{} of {}: {} images of {}×{}×{}, fingerprint {}\n", split, info.name, set.size(), info.channels,
                      info.height, info.width, info.fingerprint);
-}
-
-/// From the least to the most.
-int place_of(const std::string& isa) {
-  const std::map<std::string, int> kPlaces{{"baseline", 0}, {"avx2", 1}, {"avx512", 2}};
-  const auto found = kPlaces.find(isa);
-  return found == kPlaces.end() ? 0 : found->second;
 }
 
 }  // namespace
@@ -70,14 +64,13 @@ void want_same_program(Communicator& communicator, const std::string& program) {
 void want_same_recipe(Communicator& communicator, const Recipe& recipe) {
   YamlNode compared = recipe.resolved;
   if (YamlNode* data = compared.find("data")) data->erase("path");
-  want_same(communicator, emit(compared),
-            {"another recipe", "start all ranks with the same recipe and the same settings", ExitCode::usage,
-             differing_key});
+  want_same(
+      communicator, emit(compared),
+      {"another recipe", "start all ranks with the same recipe and the same settings", ExitCode::usage, differing_key});
 }
 
 void want_same_plans(Communicator& communicator, const Plan& training, const Plan& evaluation) {
-  want_same(communicator,
-            fmt::format("training {}\nevaluation {}", training.fingerprint(), evaluation.fingerprint()),
+  want_same(communicator, fmt::format("training {}\nevaluation {}", training.fingerprint(), evaluation.fingerprint()),
             {"another plan", "use hosts with the same kind of processor, or ATHANOR_ISA to make them alike",
              ExitCode::usage, differing_line});
 }
@@ -87,18 +80,26 @@ void want_same_data(Communicator& communicator, const RunData& data) {
             {"other data", "copy the same files to all hosts", ExitCode::data, differing_line});
 }
 
-std::string mixed_instruction_sets(Communicator& communicator, const std::string& own, std::string& common) {
-  const std::vector<std::string> sets = gather_texts(communicator, own, "instruction sets");
-  common = *std::min_element(sets.begin(), sets.end(),
-                             [](const auto& a, const auto& b) { return place_of(a) < place_of(b); });
-  if (std::all_of(sets.begin(), sets.end(), [&](const std::string& set) { return set == sets[0]; })) return "";
+void use_common_isa(Communicator& communicator, bool deterministic) {
+  const auto own = static_cast<std::int32_t>(kernels::active_isa());
+  std::vector<std::int32_t> sets(static_cast<std::size_t>(communicator.size()));
+  communicator.all_gather(&own, sets.data(), sizeof own, "instruction sets");
+  const std::int32_t lowest = *std::min_element(sets.begin(), sets.end());
+  if (lowest == *std::max_element(sets.begin(), sets.end())) return;
   std::string text;
   for (std::size_t rank = 0; rank < sets.size(); ++rank) {
     if (rank > 0 && sets[rank] == sets[rank - 1]) continue;
-    text += fmt::format("{}{} from {}", text.empty() ? "" : ", ", sets[rank],
+    text += fmt::format("{}{} from {} on", text.empty() ? "" : ", ",
+                        kernels::name_of(static_cast<kernels::Isa>(sets[rank])),
                         communicator.name_of(static_cast<int>(rank)));
   }
-  return text;
+  const std::string_view common = kernels::name_of(static_cast<kernels::Isa>(lowest));
+  if (deterministic) kernels::limit_isa(static_cast<kernels::Isa>(lowest));
+  if (communicator.rank() != 0) return;
+  log_warning("the processors differ ({}); {}", text,
+              deterministic ? fmt::format("all ranks use {}, because train.deterministic is true", common)
+                            : std::string("each rank uses its own, because train.deterministic is false: the bits "
+                                          "depend on which rank runs a shard"));
 }
 
 }  // namespace athanor

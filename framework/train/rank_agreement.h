@@ -24,8 +24,8 @@ void want_same_plans(Communicator& communicator, const Plan& training, const Pla
 /// Names, sizes and fingerprints of both splits. Throws DataError.
 void want_same_data(Communicator& communicator, const RunData& data);
 
-/// The instruction sets of the ranks where they differ, "avx512 on node1, avx2 on node2"; empty where they are one. The
-/// lowest is in `common`. Collective.
-std::string mixed_instruction_sets(Communicator& communicator, const std::string& own, std::string& common);
+/// Where the processors of the ranks have different instruction sets, says so on rank 0 and, with `deterministic`, lets
+/// all use the lowest, so that they compute the same bits. Before anything is planned. Collective.
+void use_common_isa(Communicator& communicator, bool deterministic);
 
 }  // namespace athanor

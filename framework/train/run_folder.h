@@ -57,8 +57,8 @@ class RunFolder {
 
   /// Moves an earlier attempt's files to previous-N/ and writes recipe.yaml. Throws StorageError.
   void start_over(const std::string& recipe_file);
-  /// Keeps the earlier attempt's files, for a run that goes on from one of its checkpoints; recipe.yaml is now this one's
-  /// and what summary.json said no longer holds. Throws StorageError.
+  /// Keeps the earlier attempt's files, for a run that goes on from one of its checkpoints; recipe.yaml is now this
+  /// one's and what summary.json said no longer holds. Throws StorageError.
   void go_on(const std::string& recipe_file);
 
   const std::filesystem::path& path() const { return path_; }

@@ -1,6 +1,5 @@
 #include "train/run_setup.h"
 
-#include "base/log.h"
 #include "train/core_share.h"
 #include "train/phases.h"
 #include "train/program_model.h"
@@ -38,14 +37,12 @@ class Preparation {
   bool is_first() const { return communicator_.rank() == 0; }
 
   void compare_programs() {
+    use_common_isa(communicator_, run_.recipe.train.deterministic);
     run_.hardware = probe_hardware();
     agree_on(communicator_, "device",
              [&] { run_.provenance = provenance_text(backend_for(run_.recipe.device), run_.hardware); });
     want_same_program(communicator_, first_line(run_.provenance));
     want_same_recipe(communicator_, run_.recipe);
-    std::string common;
-    const std::string mixed = mixed_instruction_sets(communicator_, run_.hardware.isa, common);
-    if (!mixed.empty()) log_warning("ranks have different instruction sets: {}", mixed);
     if (options_.model) {
       run_.model = *options_.model;
     } else {
@@ -53,8 +50,8 @@ class Preparation {
     }
   }
 
-  /// A recipe that a folder holds is compared with what was asked, before the machine filled in shards and threads: they
-  /// may differ from the machine that the folder's run was begun on.
+  /// A recipe that a folder holds is compared with what was asked, before the machine filled in shards and threads:
+  /// they may differ from the machine that the folder's run was begun on.
   std::optional<std::string> difference_to(const std::string& held) const {
     Recipe compared = asked_;
     if (options_.model && !is_planned_) {

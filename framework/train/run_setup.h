@@ -1,5 +1,5 @@
-// Everything before step 0, in the order in which it can fail cheaply, in phases on which all ranks agree: none begins to
-// train unless all can, and all know why not.
+// Everything before step 0, in the order in which it can fail cheaply, in phases on which all ranks agree: none begins
+// to train unless all can, and all know why not.
 #pragma once
 
 #include <filesystem>
@@ -29,7 +29,8 @@ struct PreparedRun {
   MemoryPlan memory;
 };
 
-/// Collective. Throws what ranks agree on (OnAllRanks). Plans and recipe stay where they are as long as the result does.
+/// Collective. Throws what ranks agree on (OnAllRanks). Plans and recipe stay where they are as long as the result
+/// does.
 std::unique_ptr<PreparedRun> prepare_run(Recipe recipe, const TrainOptions& options, Communicator& communicator);
 
 }  // namespace athanor

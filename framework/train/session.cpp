@@ -53,17 +53,19 @@ void want_shard_for_each_rank(const Recipe& recipe, int ranks) {
     const std::int64_t enough = divisor_above(batch, ranks);
     throw UsageError("{} is {}, but there are {} ranks and each needs a shard; start at most {}{}",
                      at(recipe, "train.shards"), shards, ranks, shards,
-                     enough >= ranks ? fmt::format(", or set train.shards={} (another experiment: each shard has its own "
-                                                   "batch-norm statistics)",
-                                                   enough)
-                                     : "");
+                     enough >= ranks
+                         ? fmt::format(", or set train.shards={} (another experiment: each shard has its own "
+                                       "batch-norm statistics)",
+                                       enough)
+                         : "");
   }
   if (shards == 0 && batch % ranks != 0) {
     const std::int64_t below = batch / ranks * ranks;
-    throw UsageError("{} is {}, which cannot be cut into a shard for each of {} ranks; use a batch of {}{}, or "
-                     "train.shards={}",
-                     at(recipe, "train.batch"), batch, ranks, below > 0 ? fmt::format("{} or ", below) : "",
-                     below + ranks, divisor_above(batch, ranks));
+    throw UsageError(
+        "{} is {}, which cannot be cut into a shard for each of {} ranks; use a batch of {}{}, or "
+        "train.shards={}",
+        at(recipe, "train.batch"), batch, ranks, below > 0 ? fmt::format("{} or ", below) : "", below + ranks,
+        divisor_above(batch, ranks));
   }
 }
 

@@ -96,8 +96,7 @@ struct Audience {
 };
 
 void show_first_screen(const PreparedRun& run, const Audience& audience, const Communicator& communicator) {
-  FirstScreen screen =
-      make_screen(run.recipe, run.data, run.sizing, run.plans, run.memory, run.hardware, communicator);
+  FirstScreen screen = make_screen(run.recipe, run.data, run.sizing, run.plans, run.memory, run.hardware, communicator);
   screen.run_folder = run.folder_path.string();
   const std::string lines = first_screen(screen);
   if (!audience.quiet) {

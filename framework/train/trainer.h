@@ -15,7 +15,7 @@ namespace athanor {
 
 struct TrainOptions {
   Communicator* communicator = nullptr;  ///< the ranks; nullptr: those that a launcher started, for this run
-  std::filesystem::path run;        ///< run folder; empty: runs/NAME
+  std::filesystem::path run;             ///< run folder; empty: runs/NAME
   std::string recipe_argument;      ///< what the user typed after `train`, for "type next"; empty: that is left out
   std::string program = "athanor";  ///< as the user started it, for "type next"
   std::optional<ModelSpec> model;   ///< instead of the recipe's
@@ -23,10 +23,10 @@ struct TrainOptions {
   bool quiet = false;               ///< no first screen and no progress
 };
 
-/// Trains as the recipe says and leaves a run folder behind; all ranks call it alike, rank 0 prints and writes. A finished
-/// folder is left alone and its summary returned. Ends early on SIGINT, SIGTERM or SIGUSR2, on all ranks after the same
-/// step, with status "preempted" once that is saved. Throws Error for everything that can go wrong; where the run had
-/// begun, summary.json then has status "failed" and the message.
+/// Trains as the recipe says and leaves a run folder behind; all ranks call it alike, rank 0 prints and writes. A
+/// finished folder is left alone and its summary returned. Ends early on SIGINT, SIGTERM or SIGUSR2, on all ranks after
+/// the same step, with status "preempted" once that is saved. Throws Error for everything that can go wrong; where the
+/// run had begun, summary.json then has status "failed" and the message.
 Summary train(Recipe recipe, const TrainOptions& options = {});
 
 /// The same with a network that a program brings and the text of a recipe without its section `model`:

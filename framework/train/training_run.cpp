@@ -91,8 +91,7 @@ TrainingRun::TrainingRun(const RunParts& parts, const std::filesystem::path& met
       state_(start_of(parts, schedule_)),
       earlier_seconds_(state_.train_seconds) {
   if (!parts.data.validation_subset.empty()) {
-    validation_ =
-        std::make_unique<Loader>(*parts.data.train, evaluation_loader(parts, parts.data.validation_subset));
+    validation_ = std::make_unique<Loader>(*parts.data.train, evaluation_loader(parts, parts.data.validation_subset));
   }
   const std::int64_t steps = std::max<std::int64_t>(0, parts.sizing.total_steps - state_.step);
   rates_.resize(std::min(static_cast<std::size_t>(steps), kMostRates));
@@ -215,7 +214,7 @@ void TrainingRun::handle_non_finite(const Batch& batch, double lr, const StepRes
   // All ranks know; the first one says it.
   if (is_power_of_two(state_.skipped) && parts_.communicator.rank() == 0) {
     log_warning("step {}: {} is not finite; update skipped, {} so far", state_.step + 1, what_is_bad(result),
-             state_.skipped);
+                state_.skipped);
   }
 }
 
@@ -237,8 +236,7 @@ bool TrainingRun::evaluate_now(const StopRequest& stop) {
     state_.best_step = state_.step;
   }
   if (!schedule_.metric().empty()) {
-    state_.plateau =
-        schedule_.observe(state_.plateau, schedule_.metric() == "loss" ? result.loss : result.accuracy);
+    state_.plateau = schedule_.observe(state_.plateau, schedule_.metric() == "loss" ? result.loss : result.accuracy);
   }
   return true;
 }

@@ -52,11 +52,12 @@ void want_same_weights(const Executable& executable, Communicator& communicator,
     first = std::min(first, static_cast<std::size_t>(place));
   }
   if (others.empty()) return;
-  throw_on_all_ranks({ExitCode::numerics,
-                      fmt::format("after step {}: the weights of {} are not those of the other ranks, first in {}; is a "
-                                  "memory or a link broken there? Start again without that host: the run goes on from "
-                                  "its last checkpoint",
-                                  step, fmt::join(others, ", "), name_of_hashed(executable, first))});
+  throw_on_all_ranks(
+      {ExitCode::numerics,
+       fmt::format("after step {}: the weights of {} are not those of the other ranks, first in {}; is a "
+                   "memory or a link broken there? Start again without that host: the run goes on from "
+                   "its last checkpoint",
+                   step, fmt::join(others, ", "), name_of_hashed(executable, first))});
 }
 
 }  // namespace athanor
