@@ -1,4 +1,4 @@
-// athanor train RECIPE [KEY=VALUE …] [--run DIR] [--json]
+// athanor train RECIPE [KEY=VALUE …] [--run DIR] [--resume auto|never|FILE] [--init FILE] [--json]
 #include "launcher/command.h"
 #include "launcher/output.h"
 #include "launcher/ranks.h"
@@ -12,15 +12,28 @@ namespace {
 struct TrainArguments {
   RecipeArguments recipe;
   std::string run;
+  std::string resume = "auto";
+  std::string init;
   bool json = false;
 };
 
+void want_one_start(const TrainArguments& arguments) {
+  if (arguments.init.empty() || arguments.resume == "auto" || arguments.resume == "never") return;
+  throw UsageError("--resume {} and --init {}: a run starts from one of them; leave the other out", arguments.resume,
+                   arguments.init);
+}
+
 int run_train(const TrainArguments& arguments, Communicator& communicator) {
   Recipe recipe;
-  agree_on(communicator, "recipe", [&] { recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides); });
+  agree_on(communicator, "recipe", [&] {
+    want_one_start(arguments);
+    recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides);
+  });
   TrainOptions options;
   options.communicator = &communicator;
   options.run = arguments.run;
+  options.resume = arguments.resume;
+  options.init = arguments.init;
   options.recipe_argument = arguments.recipe.text();
   options.program = program_name();
   options.text_to_stderr = arguments.json;
@@ -32,9 +45,15 @@ int run_train(const TrainArguments& arguments, Communicator& communicator) {
 
 void add_train(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<TrainArguments>();
-  CLI::App* command = program.add_subcommand("train", "Trains what a recipe describes");
+  CLI::App* command =
+      program.add_subcommand("train", "Trains what a recipe describes, or goes on; alone, under mpirun or under srun");
   arguments->recipe.add_to(*command);
   add_run_option(*command, arguments->run);
+  command->add_option(
+      "--resume", arguments->resume,
+      "auto (default): goes on from the newest checkpoint in the run folder that verifies; never: starts "
+      "over; else a checkpoint file to go on from");
+  command->add_option("--init", arguments->init, "Checkpoint file whose weights a new run starts from");
   command->add_flag("--json", arguments->json, "Print the summary as one JSON object on standard output");
   command->callback([arguments, &exit_code] {
     run_on_ranks([&](Communicator& communicator) { exit_code = run_train(*arguments, communicator); });

@@ -18,23 +18,24 @@ namespace athanor {
 
 /// What one update did. Sums are over the global batch.
 struct StepResult {
-  double loss = 0;          ///< mean over the batch
-  double correct = 0;       ///< samples whose label is the largest logit
-  double correct_top5 = 0;  ///< … is among the five largest
-  double grad_norm = 0;     ///< L2 norm of the whole gradient, before clipping
-  bool finite = true;       ///< loss, gradient and batch statistics are; where not, nothing was updated, or with Plan::update_at_once not all
-  bool stop = false;        ///< whether any rank's report asks to stop: the same on all ranks
-  double comm_exposed_s = 0;       ///< that the step waited for other ranks
-  std::int64_t comm_bytes = 0;     ///< sent to other ranks for this step
-  int slowest_rank = 0;            ///< whose gradients were ready last
-  double slowest_lag_s = 0;        ///< how much later than the median rank's
+  double loss = 0;              ///< mean over the batch
+  double correct = 0;           ///< samples whose label is the largest logit
+  double correct_top5 = 0;      ///< … is among the five largest
+  double grad_norm = 0;         ///< L2 norm of the whole gradient, before clipping
+  bool finite = true;           ///< loss, gradient and batch statistics are; where not, nothing was updated, or with
+                                ///< Plan::update_at_once not all
+  bool stop = false;            ///< whether any rank's report asks to stop: the same on all ranks
+  double comm_exposed_s = 0;    ///< that the step waited for other ranks
+  std::int64_t comm_bytes = 0;  ///< sent to other ranks for this step
+  int slowest_rank = 0;         ///< whose gradients were ready last
+  double slowest_lag_s = 0;     ///< how much later than the median rank's
 };
 
 /// What a rank tells all others in the step's own reduction.
 struct RankReport {
-  std::int32_t stop = 0;     ///< nonzero: this rank was asked to stop
-  float data_wait_s = 0;     ///< waited for the loader before this step
-  float compute_s = 0;       ///< the back end fills it in: from the start of the step until its gradients were ready
+  std::int32_t stop = 0;  ///< nonzero: this rank was asked to stop
+  float data_wait_s = 0;  ///< waited for the loader before this step
+  float compute_s = 0;    ///< the back end fills it in: from the start of the step until its gradients were ready
 };
 
 /// Where the first number that is not finite came up.
@@ -80,10 +81,11 @@ struct MemoryPlan {
   std::size_t activations = 0;  ///< lane arenas
   std::size_t shared = 0;       ///< constants, reordered and cast weights
   std::size_t data = 0;         ///< host memory: images held, batches ahead of the step; no back end fills it in
+  std::size_t snapshot = 0;     ///< host memory of rank 0: the copy that a checkpoint is written from; nor this
 
   /// What the device holds.
   std::size_t device() const { return state + optimizer + gradients + activations + shared; }
-  std::size_t total() const { return device() + data; }
+  std::size_t total() const { return device() + data + snapshot; }
 };
 
 struct ExecutableOptions {

@@ -32,7 +32,7 @@ void append_number(fmt::memory_buffer& buffer, std::string_view key, double valu
 }
 
 /// A JSON string. Bytes that are no UTF-8 go as they are.
-void append_text(fmt::memory_buffer& buffer, std::string_view text) {
+void append_quoted(fmt::memory_buffer& buffer, std::string_view text) {
   append(buffer, "\"");
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -80,7 +80,7 @@ void MetricsLog::train(const StepLine& line) {
   append_number(pending_, R"(,"grad_norm":)", line.grad_norm);
   fmt::format_to(std::back_inserter(pending_), R"(,"comm_bytes":{},"slowest_rank":{},"slowest_host":)", line.comm_bytes,
                  line.slowest_rank);
-  append_text(pending_, line.slowest_host);
+  append_quoted(pending_, line.slowest_host);
   append(pending_, "}\n");
   if (std::chrono::steady_clock::now() - flushed_ >= kFlushInterval) flush();
 }
@@ -102,7 +102,7 @@ void MetricsLog::checkpoint(const CheckpointLine& line) {
   append_number(pending_, R"(,"stall_ms":)", line.stall_ms);
   append_number(pending_, R"(,"write_ms":)", line.write_ms);
   fmt::format_to(std::back_inserter(pending_), R"(,"bytes":{},"path":)", line.bytes);
-  append_text(pending_, line.path);
+  append_quoted(pending_, line.path);
   append(pending_, "}\n");
   flush();
 }

@@ -125,9 +125,25 @@ RunFolder RunFolder::take(const fs::path& path, const std::string& resolved_reci
   return folder;
 }
 
-void RunFolder::go_on(const std::string& recipe_file) {
-  std::error_code ignored;
-  fs::remove(summary_path(), ignored);
+void RunFolder::make_previous() {
+  std::error_code error;
+  int number = 1;
+  while (fs::exists(path_ / fmt::format("previous-{}", number), error)) ++number;
+  previous_ = path_ / fmt::format("previous-{}", number);
+  fs::create_directory(previous_, error);
+  if (error) throw StorageError("cannot make {}: {}", previous_.string(), error.message());
+}
+
+void RunFolder::go_on(const std::string& recipe_file, std::int64_t step) {
+  std::error_code error;
+  fs::remove(summary_path(), error);
+  for (const fs::path& checkpoint : checkpoints_) {
+    if (step_of(checkpoint) <= step || !fs::exists(checkpoint, error)) continue;
+    if (previous_.empty()) make_previous();
+    fs::create_directories(previous_ / "checkpoints", error);
+    fs::rename(checkpoint, previous_ / "checkpoints" / checkpoint.filename(), error);
+    if (error) throw StorageError("cannot move {} to {}: {}", checkpoint.string(), previous_.string(), error.message());
+  }
   write_atomically(recipe_path(), recipe_file);
 }
 
@@ -137,17 +153,12 @@ void RunFolder::start_over(const std::string& recipe_file) {
     return fs::exists(path_ / name, ignored);
   };
   if (std::any_of(std::begin(kRunFiles), std::end(kRunFiles), is_there)) {
-    int number = 1;
-    while (is_there(fmt::format("previous-{}", number))) ++number;
-    previous_ = path_ / fmt::format("previous-{}", number);
+    make_previous();
     std::error_code error;
-    fs::create_directory(previous_, error);
     for (const std::string_view name : kRunFiles) {
       if (!error && is_there(name)) fs::rename(path_ / name, previous_ / name, error);
     }
-    if (error) {
-      throw StorageError("cannot move the earlier run to {}: {}", previous_.string(), error.message());
-    }
+    if (error) throw StorageError("cannot move the earlier run to {}: {}", previous_.string(), error.message());
   }
   checkpoints_.clear();
   write_atomically(recipe_path(), recipe_file);

@@ -3,6 +3,7 @@
 //   recipe.yaml (resolved)  metrics.jsonl  log.txt  checkpoints/step-%09d.h5  summary.json (last)  .lock
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -57,9 +58,9 @@ class RunFolder {
 
   /// Moves an earlier attempt's files to previous-N/ and writes recipe.yaml. Throws StorageError.
   void start_over(const std::string& recipe_file);
-  /// Keeps the earlier attempt's files, for a run that goes on from one of its checkpoints; recipe.yaml is now this
-  /// one's and what summary.json said no longer holds. Throws StorageError.
-  void go_on(const std::string& recipe_file);
+  /// Keeps the earlier attempt's files, for a run that goes on after `step`; recipe.yaml is now this one's, what
+  /// summary.json said no longer holds, and checkpoints of later steps move to previous-N/. Throws StorageError.
+  void go_on(const std::string& recipe_file, std::int64_t step);
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path recipe_path() const { return path_ / "recipe.yaml"; }
@@ -71,6 +72,8 @@ class RunFolder {
   const std::vector<std::filesystem::path>& checkpoints() const { return checkpoints_; }
 
  private:
+  void make_previous();
+
   RunFolder(std::filesystem::path path, FileLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::filesystem::path path_;

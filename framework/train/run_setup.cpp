@@ -1,11 +1,14 @@
 #include "train/run_setup.h"
 
+#include "io/checkpoint_folder.h"
 #include "train/core_share.h"
+#include "train/cut_metrics.h"
 #include "train/phases.h"
 #include "train/program_model.h"
 #include "train/provenance.h"
 #include "train/rank_agreement.h"
 #include "train/read_summary.h"
+#include "train/resume.h"
 
 namespace athanor {
 namespace {
@@ -27,9 +30,14 @@ class Preparation {
     agree_on(communicator_, "data", [&] { samples_ = opening_.train_size(); });
     take_used_folder();
     if (run_.already_done) return;
+    read_checkpoints();
     plan();
     agree_on(communicator_, "data", [&] { run_.data = opening_.finish(); });
     want_same_data(communicator_, run_.data);
+    run_.facts = facts_of(run_.recipe, run_.sizing, run_.plans, run_.data, run_.provenance, communicator_.size());
+    agree_on(communicator_, "checkpoint", [&] {
+      if (run_.stored) want_same_run(*run_.stored, asked_, run_.facts);
+    });
     begin_in_folder();
   }
 
@@ -78,9 +86,50 @@ class Preparation {
       std::error_code ignored;
       if (is_first() && fs::exists(run_.folder_path / "recipe.yaml", ignored)) run_.folder = take_folder();
     });
-    std::int32_t done = run_.folder && run_.folder->already_done() ? 1 : 0;
+    // Who names a checkpoint, or none, wants to train.
+    std::int32_t done = run_.folder && run_.folder->already_done() && options_.resume == "auto" ? 1 : 0;
     communicator_.broadcast(&done, sizeof done, 0, "run folder");
     run_.already_done = done != 0;
+  }
+
+  void read_checkpoints() {
+    fs::path path;
+    std::optional<CheckpointContents> contents;
+    agree_on(communicator_, "checkpoint", [&] {
+      if (!is_first()) return;
+      if (options_.resume == "auto") {
+        if (run_.folder && run_.folder->resumable()) contents = newest_checkpoint(path);
+      } else if (options_.resume != "never") {
+        path = options_.resume;
+        contents = read_checkpoint(path);
+      }
+      if (contents) state_from(*contents, path.string());
+    });
+    run_.stored = StoredRun::share(communicator_, path, std::move(contents));
+    if (run_.stored) adopt_choices(run_.recipe, *run_.stored);
+    contents.reset();
+    if (!run_.stored && !options_.init.empty()) {
+      agree_on(communicator_, "checkpoint", [&] {
+        if (is_first()) contents = read_checkpoint(options_.init);
+      });
+      run_.init = StoredRun::share(communicator_, options_.init, std::move(contents));
+    }
+    if (run_.init || run_.stored || run_.recipe.model.reset.empty()) return;
+    throw_on_all_ranks({ExitCode::usage,
+                        "model.reset is for runs that start from a checkpoint's weights: give --init "
+                        "FILE, or leave model.reset out"});
+  }
+
+  std::optional<CheckpointContents> newest_checkpoint(fs::path& path) {
+    CheckpointFolder checkpoints(run_.folder->checkpoints_path());
+    std::optional<CheckpointFolder::Found> found = checkpoints.newest_good();
+    run_.notes = checkpoints.notes();
+    if (!found) {
+      run_.notes.push_back("no checkpoint verifies: the run starts over");
+      return std::nullopt;
+    }
+    path = found->path;
+    return std::move(found->contents);
   }
 
   void plan() {
@@ -110,7 +159,15 @@ class Preparation {
         look_at_run_folder(run_.folder_path, resolved_text(asked_),
                            [&](const std::string& held, const std::string&) { return difference_to(held); });
       }
-      run_.folder->start_over(recipe_file_text(run_.provenance, resolved_text(run_.recipe)));
+      const std::string recipe_file = recipe_file_text(run_.provenance, resolved_text(run_.recipe));
+      const CheckpointFolder checkpoints(run_.folder->checkpoints_path());
+      if (!run_.stored) {
+        run_.folder->start_over(recipe_file);
+      } else {
+        run_.folder->go_on(recipe_file, run_.stored->meta().step);
+        cut_metrics(run_.folder->metrics_path(), run_.stored->meta().step);
+      }
+      checkpoints.prepare(checkpoint_bytes(run_.plans));
     });
   }
 

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "train/checkpoint_meta.h"
 #include "train/run_folder.h"
 #include "train/session.h"
+#include "train/stored_run.h"
 #include "train/trainer.h"
 
 namespace athanor {
@@ -27,6 +29,10 @@ struct PreparedRun {
   std::optional<RunFolder> folder;  ///< rank 0 holds it, the others nothing
   bool already_done = false;        ///< the folder holds this run, finished; only `folder` is of use then
   MemoryPlan memory;
+  RunFacts facts;
+  std::optional<StoredRun> stored;  ///< what it goes on from; none: it starts
+  std::optional<StoredRun> init;    ///< whose weights it starts from
+  std::vector<std::string> notes;   ///< about checkpoints that were passed over; rank 0 has them
 };
 
 /// Collective. Throws what ranks agree on (OnAllRanks). Plans and recipe stay where they are as long as the result

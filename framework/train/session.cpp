@@ -170,6 +170,12 @@ std::size_t available_bytes(const Backend& backend, const Hardware& hardware, co
                                                 static_cast<std::size_t>(communicator.local_size()));
 }
 
+std::size_t checkpoint_bytes(const Plans& plans) {
+  const Plan& plan = plans.training;
+  const std::size_t averages = plans.optimizer.ema.enabled() ? plan.state_elements : 0;
+  return sizeof(float) * (plan.state_elements + averages + plans.optimizer.slots.size() * plan.parameter_elements);
+}
+
 MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans) {
   const std::unique_ptr<Communicator> self = make_self_communicator();
   MemoryPlan memory = backend_for(recipe.device).plan_memory(executable_options(recipe, sizing, plans, *self));
@@ -177,6 +183,8 @@ MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const 
   memory.data = static_cast<std::size_t>(images * (info.image_bytes() + 1)) +
                 kTrainingDepth * batch_bytes(recipe.train.batch / sizing.shards * sizing.local.count(), info) +
                 kEvaluationDepth * batch_bytes(sizing.evaluation_rows / sizing.shards * sizing.local.count(), info);
+  // Rank 0, which has the first shard, writes the checkpoints.
+  if (sizing.local.first == 0) memory.snapshot = checkpoint_bytes(plans);
   return memory;
 }
 

@@ -65,7 +65,10 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
 /// What this process may use of the device's memory, or of its share of the machine's.
 std::size_t available_bytes(const Backend& backend, const Hardware& hardware, const Communicator& communicator);
 
-/// What a run allocates, data included.
+/// What a checkpoint holds of the state, whatever part of it each rank keeps.
+std::size_t checkpoint_bytes(const Plans& plans);
+
+/// What a run allocates on this rank, data and the copy for checkpoints included.
 MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans);
 
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the

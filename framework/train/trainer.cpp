@@ -10,13 +10,14 @@
 #include <sstream>
 
 #include "base/log.h"
-#include "io/checkpoint_file.h"
 #include "train/phases.h"
 #include "train/read_summary.h"
+#include "train/resume.h"
 #include "train/run_log.h"
 #include "train/run_screen.h"
 #include "train/run_setup.h"
 #include "train/training_run.h"
+#include "train/units_text.h"
 #include "train/weights_hash.h"
 
 namespace athanor {
@@ -45,32 +46,6 @@ std::string current_weights_sha256(const Executable& executable) {
   return weights_sha256(tensors);
 }
 
-/// The final weights, for `athanor eval` and for starting other runs from.
-void save_weights(const Executable& executable, const Recipe& recipe, const RunFolder& folder, const Summary& summary,
-                  const Plan& plan) {
-  CheckpointContents contents;
-  for (const StateEntry& entry : executable.list_state()) {
-    if (entry.kind == StateKind::optimizer) continue;
-    const char* group = entry.kind == StateKind::parameter   ? "parameters"
-                        : entry.kind == StateKind::statistic ? "statistics"
-                                                             : "average";
-    CheckpointTensor tensor{group, entry.name, entry.shape,
-                            std::vector<float>(static_cast<std::size_t>(entry.shape.elements()))};
-    executable.read_state(entry, tensor.values);
-    contents.tensors.push_back(std::move(tensor));
-  }
-  contents.recipe_text = resolved_text(recipe);
-  contents.step = summary.steps;
-  contents.epoch = summary.epochs;
-  contents.samples = summary.samples;
-  contents.attributes["plan_fingerprint"] = plan.fingerprint();
-  contents.attributes["weights_sha256"] = summary.weights_sha256;
-  std::error_code error;
-  std::filesystem::create_directories(folder.checkpoints_path(), error);
-  if (error) throw StorageError("cannot make {}: {}", folder.checkpoints_path().string(), error.message());
-  write_checkpoint(folder.checkpoints_path() / fmt::format("step-{:09d}.h5", summary.steps), contents);
-}
-
 /// Messages of ranks other than the first are warnings and errors, with the rank's name.
 class RankVoice {
  public:
@@ -95,6 +70,27 @@ struct Audience {
   bool quiet;
 };
 
+/// How long a resolved recipe is to be trained: equal texts, equal lengths.
+std::string length_of(const std::string& recipe_text) {
+  const YamlNode recipe = parse_yaml(recipe_text, "a resolved recipe");
+  std::string text;
+  for (const char* key : {"train.epochs", "train.max_steps"}) {
+    const YamlNode* value = find_node(recipe, key);
+    text += value == nullptr ? " -" : " " + value->text;
+  }
+  return text;
+}
+
+void tell_where_it_starts(const PreparedRun& run) {
+  for (const std::string& note : run.notes) log_warning("{}", note);
+  if (!run.stored) return;
+  const CheckpointMeta& meta = run.stored->meta();
+  log_info("goes on from {}, step {} of {}", run.stored->path(), meta.step, run.sizing.total_steps);
+  if (length_of(meta.recipe_text) == length_of(resolved_text(run.recipe))) return;
+  log_info("the run is now {} long: from here on, the learning rate is that of a run of this length",
+           plural(run.sizing.total_steps, "step"));
+}
+
 void show_first_screen(const PreparedRun& run, const Audience& audience, const Communicator& communicator) {
   FirstScreen screen = make_screen(run.recipe, run.data, run.sizing, run.plans, run.memory, run.hardware, communicator);
   screen.run_folder = run.folder_path.string();
@@ -104,18 +100,34 @@ void show_first_screen(const PreparedRun& run, const Audience& audience, const C
     std::fflush(audience.text);
   }
   log_to_file_only(LogLevel::info, lines);
+  tell_where_it_starts(run);
   if (run.folder && !run.folder->previous().empty()) {
     log_info("the earlier run's files are in {}", run.folder->previous().string());
   }
 }
 
-void train_prepared(const PreparedRun& run, const Audience& audience, Communicator& communicator,
-                    const StopSignals& stop, Summary& summary) {
+/// Gives the executable the state that the run begins with, and returns what goes with it where that is a checkpoint's.
+std::optional<RunState> fill(Executable& executable, Communicator& communicator, PreparedRun& run) {
+  if (run.stored) {
+    restore_state(executable, communicator, *run.stored);
+    run.stored->forget_values();
+    return state_from(run.stored->meta(), run.stored->path());
+  }
+  initialize_state(executable, run.plans.training, run.recipe.train.seed);
+  if (run.init) {
+    load_weights(executable, communicator, *run.init, run.recipe.model.reset);
+    run.init->forget_values();
+  }
+  return std::nullopt;
+}
+
+void train_prepared(PreparedRun& run, const Audience& audience, Communicator& communicator, const StopSignals& stop,
+                    Summary& summary) {
   // Not a phase: making one is collective. A rank that fails here ends the job.
   const std::unique_ptr<Executable> executable =
       backend_for(run.recipe.device)
           .make_executable(executable_options(run.recipe, run.sizing, run.plans, communicator));
-  initialize_state(*executable, run.plans.training, run.recipe.train.seed);
+  const std::optional<RunState> start = fill(*executable, communicator, run);
   show_first_screen(run, audience, communicator);
   Progress progress(is_terminal(audience.text), audience.quiet ? nullptr : audience.text, run.sizing.total_steps,
                     run.sizing.steps_per_epoch, run.sizing.epochs());
@@ -123,16 +135,14 @@ void train_prepared(const PreparedRun& run, const Audience& audience, Communicat
   if (!audience.quiet) through.emplace(progress);
   {
     TrainingRun training(
-        {run.recipe, run.sizing, run.data, run.plans.optimizer, *executable, communicator, progress, summary},
-        run.folder ? run.folder->metrics_path() : std::filesystem::path());
+        {run.recipe, run.sizing, run.data, run.plans.optimizer, *executable, communicator, progress, summary, run.facts,
+         start},
+        run.folder ? RunFiles{run.folder->metrics_path(), run.folder->checkpoints_path()} : RunFiles{});
     summary.start_seconds = seconds_since_start();
     training.run(stop);
   }
   progress.finish();
   summary.weights_sha256 = current_weights_sha256(*executable);
-  if (summary.status == "done" && run.folder) {
-    save_weights(*executable, run.recipe, *run.folder, summary, run.plans.training);
-  }
 }
 
 /// Leaves word of a failure behind; a second failure while doing so must not hide the first.

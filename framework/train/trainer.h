@@ -16,6 +16,10 @@ namespace athanor {
 struct TrainOptions {
   Communicator* communicator = nullptr;  ///< the ranks; nullptr: those that a launcher started, for this run
   std::filesystem::path run;             ///< run folder; empty: runs/NAME
+  /// "auto": from the newest checkpoint in the run folder that verifies; "never": from the start; else a checkpoint
+  /// file.
+  std::string resume = "auto";
+  std::filesystem::path init;       ///< checkpoint whose weights a new run starts from; empty: as initialised
   std::string recipe_argument;      ///< what the user typed after `train`, for "type next"; empty: that is left out
   std::string program = "athanor";  ///< as the user started it, for "type next"
   std::optional<ModelSpec> model;   ///< instead of the recipe's

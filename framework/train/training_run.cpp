@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "train/bad_numbers.h"
+#include "train/phases.h"
 #include "train/units_text.h"
 #include "train/verify_ranks.h"
 
@@ -82,14 +85,15 @@ class BoundedStopping {
 
 }  // namespace
 
-TrainingRun::TrainingRun(const RunParts& parts, const std::filesystem::path& metrics_file)
+TrainingRun::TrainingRun(const RunParts& parts, const RunFiles& files)
     : parts_(parts),
-      metrics_(metrics_file),
+      metrics_(files.metrics),
       loader_(*parts.data.train, training_loader(parts, parts.start ? parts.start->step : 0)),
       test_(*parts.data.test, evaluation_loader(parts, {})),
       schedule_(schedule_of(parts)),
       state_(start_of(parts, schedule_)),
-      earlier_seconds_(state_.train_seconds) {
+      earlier_seconds_(state_.train_seconds),
+      checkpointing_({parts.recipe.checkpoint, parts.executable, parts.communicator, metrics_, files.checkpoints}) {
   if (!parts.data.validation_subset.empty()) {
     validation_ = std::make_unique<Loader>(*parts.data.train, evaluation_loader(parts, parts.data.validation_subset));
   }
@@ -109,38 +113,70 @@ TrainingRun::~TrainingRun() {
 
 void TrainingRun::run(const StopSignals& stop) {
   start_ = step_end_ = Clock::now();
-  const std::int64_t total_steps = parts_.sizing.total_steps, verify_every = parts_.recipe.comm.verify_every;
-  const StopRequest stop_requested = [&stop] { return stop.requested(); };
-  bool stopping = false;
-  {
-    const BoundedStopping bounded(parts_.communicator, stop);
-    // A stop may have cut short the evaluation that was due where the run goes on.
-    if (state_.step > 0 && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
-    while (state_.step < total_steps && !stopping) {
-      stopping = take_step(stop);
-      update_summary();
-      if (verify_every > 0 && state_.step % verify_every == 0) {
-        want_same_weights(parts_.executable, parts_.communicator, state_.step);
-      }
-      if (!stopping && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
-      update_summary();
-    }
-  }
+  const std::int64_t total_steps = parts_.sizing.total_steps;
+  train_until(total_steps, stop);
   // A request that comes after the last step finds nothing left to stop.
-  if (state_.step >= total_steps) {
-    finish();
+  const bool complete = state_.step >= total_steps;
+  if (complete) {
+    evaluate_last();
   } else {
     log_info("{}: stopped after step {} of {}",
              stop.requested() ? fmt::format("{} received", stop.signal_name()) : "another rank asked to stop",
              state_.step, total_steps);
   }
   update_summary();
+  const bool saved = save_last();
+  update_summary();
   metrics_.flush();
-  parts_.summary.status = state_.step >= total_steps ? "done" : "interrupted";
+  if (complete && !saved) {
+    throw_on_all_ranks({ExitCode::storage,
+                        "training is done, but its last checkpoint could not be written (log.txt says "
+                        "why); free some space and start the run again: it goes on from the last one "
+                        "that could"});
+  }
+  parts_.summary.status = complete ? "done" : saved ? "preempted" : "interrupted";
 }
 
-/// The last evaluation; a run that goes on after it was saved has it.
-void TrainingRun::finish() {
+void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop) {
+  const std::int64_t verify_every = parts_.recipe.comm.verify_every, per_epoch = parts_.sizing.steps_per_epoch;
+  const StopRequest stop_requested = [&stop] { return stop.requested(); };
+  std::optional<BoundedStopping> bounded(std::in_place, parts_.communicator, stop);
+  bool stopping = false;
+  // A stop may have cut short the evaluation that was due where the run goes on.
+  if (state_.step > 0 && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
+  while (state_.step < total_steps && !stopping) {
+    stopping = take_step(stop);
+    update_summary();
+    if (verify_every > 0 && state_.step % verify_every == 0) {
+      want_same_weights(parts_.executable, parts_.communicator, state_.step);
+    }
+    if (!stopping && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
+    update_summary();
+    checkpointing_.poll();
+    const bool is_best = state_.best_step == state_.step;
+    if (stopping || state_.step == total_steps || !checkpointing_.is_due(state_.step, per_epoch, is_best)) continue;
+    // Rank 0 may have to wait for its disk, which is no lost peer.
+    bounded.reset();
+    save();
+    bounded.emplace(parts_.communicator, stop);
+  }
+}
+
+void TrainingRun::save() {
+  checkpointing_.save(checkpoint_meta(parts_.facts, state_),
+                      state_.best_step < 0 ? std::nullopt : std::optional(state_.best_step));
+  step_end_ = Clock::now();
+}
+
+/// The state as it is now, on the disk; a write that failed once is tried again.
+bool TrainingRun::save_last() {
+  if (checkpointing_.saved_step() == state_.step && checkpointing_.finish()) return true;
+  save();
+  return checkpointing_.finish();
+}
+
+/// The evaluation after the last step; a run that goes on after it was saved has it.
+void TrainingRun::evaluate_last() {
   if (state_.evaluated_step >= state_.step) return;
   evaluate_now({});
   if (validation_) report("test", test_, {});
@@ -225,8 +261,8 @@ bool TrainingRun::evaluation_is_due() const {
          state_.evaluated_step < state_.step;
 }
 
-/// While training, the hold-out drives "best" and the plateau; without one, the test split does. False where a stop
-/// request cut it short.
+/// While training, the hold-out drives "best" and the plateau; without one, the test split does. False where a stop was
+/// requested; the evaluation may then have been cut short.
 bool TrainingRun::evaluate_now(const StopRequest& stop) {
   const Evaluation result = validation_ ? report("validation", *validation_, stop) : report("test", test_, stop);
   if (result.samples == 0) return false;
@@ -238,7 +274,8 @@ bool TrainingRun::evaluate_now(const StopRequest& stop) {
   if (!schedule_.metric().empty()) {
     state_.plateau = schedule_.observe(state_.plateau, schedule_.metric() == "loss" ? result.loss : result.accuracy);
   }
-  return true;
+  // A request during the last batch: not a step later.
+  return !stop || parts_.communicator.agree(stop() ? 1 : 0, "evaluation") == 0;
 }
 
 /// An evaluation that a stop request cut short is not reported; its `samples` is 0.

@@ -14,6 +14,8 @@
 #include "comm/communicator.h"
 #include "data/loader.h"
 #include "optim/schedule.h"
+#include "train/checkpoint_meta.h"
+#include "train/checkpointing.h"
 #include "train/evaluator.h"
 #include "train/metrics.h"
 #include "train/progress.h"
@@ -33,20 +35,28 @@ struct RunParts {
   Executable& executable;
   Communicator& communicator;
   Progress& progress;
-  Summary& summary;  ///< kept current while the run goes on, so that it is right when the run fails
+  Summary& summary;     ///< kept current while the run goes on, so that it is right when the run fails
+  RunFacts facts = {};  ///< for its checkpoints
   std::optional<RunState> start = std::nullopt;  ///< where an earlier attempt was saved; none: from step 0
+};
+
+/// Where a rank writes; nowhere but on rank 0.
+struct RunFiles {
+  std::filesystem::path metrics;      ///< metrics.jsonl
+  std::filesystem::path checkpoints;  ///< the folder, prepared
 };
 
 class TrainingRun {
  public:
   /// Opens metrics.jsonl and starts the loaders, where the start says. Throws StorageError, UsageError.
-  TrainingRun(const RunParts& parts, const std::filesystem::path& metrics_file);
+  TrainingRun(const RunParts& parts, const RunFiles& files);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
 
   /// Trains to the end, or to the end of the step in hand once a stop is requested on any rank, and sets the summary's
-  /// status to "done" or "interrupted". Collective. Throws NumericsError, DataError, StorageError, PeerError.
+  /// status to "done", "preempted" (stopped and saved) or "interrupted" (stopped, but it could not be saved).
+  /// Collective. Throws NumericsError, DataError, StorageError, PeerError.
   void run(const StopSignals& stop);
 
  private:
@@ -60,7 +70,10 @@ class TrainingRun {
   bool evaluation_is_due() const;
   bool evaluate_now(const StopRequest& stop);
   Evaluation report(std::string_view split, Loader& loader, const StopRequest& stop);
-  void finish();
+  void train_until(std::int64_t total_steps, const StopSignals& stop);
+  void evaluate_last();
+  void save();
+  bool save_last();
   void note_rate(double images_per_s);
   void update_summary();
 
@@ -74,6 +87,7 @@ class TrainingRun {
   double earlier_seconds_ = 0;  ///< that attempts before this one trained
   std::vector<double> rates_;   ///< images/s of the newest steps
   std::size_t rate_count_ = 0;
+  Checkpointing checkpointing_;
   Clock::time_point start_, step_end_;
 };
 

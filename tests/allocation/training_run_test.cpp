@@ -30,7 +30,7 @@ long allocations_of_run(int steps, bool terminal) {
   Summary summary;
   TrainingRun run({session.recipe, session.sizing, session.data, session.plans.optimizer, *session.executable,
                    *session.communicator, progress, summary},
-                  folder / "metrics.jsonl");
+                  {.metrics = folder / "metrics.jsonl"});
   const StopSignals stop;
   const long ours = testing::allocations_during([&] { run.run(stop); }).ours;
   EXPECT_EQ(summary.steps, steps);

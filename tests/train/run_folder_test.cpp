@@ -140,7 +140,7 @@ TEST(RunFolder, OneThatGoesOnKeepsItsFilesAndIsNoLongerDone) {
   {
     RunFolder folder = open(temporary.path(), "lr: 0.1\n", "", [](const auto&, const auto&) { return true; });
     EXPECT_TRUE(folder.resumable());
-    folder.go_on("# longer\nlr: 0.1\n");
+    folder.go_on("# longer\nlr: 0.1\n", 1);
   }
   EXPECT_EQ(read_file(temporary.path() / "recipe.yaml"), "# longer\nlr: 0.1\n");
   EXPECT_EQ(read_file(temporary.path() / "metrics.jsonl"), "{}\n");

@@ -385,8 +385,9 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
   if (options.training != nullptr) {
     memory.optimizer = options.optimizer.slots.size() * main.parameter_elements * sizeof(float);
     if (options.optimizer.ema.enabled()) memory.optimizer += memory.state;
-    memory.gradients = static_cast<std::size_t>(make_tree_schedule(main.shards, options.shards, options.lanes).buffers) *
-                       main.output_elements * sizeof(float);
+    memory.gradients =
+        static_cast<std::size_t>(make_tree_schedule(main.shards, options.shards, options.lanes).buffers) *
+        main.output_elements * sizeof(float);
   }
   return memory;
 }
