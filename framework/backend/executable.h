@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/gradient_reduction.h"
+#include "comm/rank_report.h"
 #include "comm/shard_range.h"
 #include "data/batch.h"
 #include "graph/plan.h"
@@ -29,13 +31,6 @@ struct StepResult {
   std::int64_t comm_bytes = 0;  ///< sent to other ranks for this step
   int slowest_rank = 0;         ///< whose gradients were ready last
   double slowest_lag_s = 0;     ///< how much later than the median rank's
-};
-
-/// What a rank tells all others in the step's own reduction.
-struct RankReport {
-  std::int32_t stop = 0;  ///< nonzero: this rank was asked to stop
-  float data_wait_s = 0;  ///< waited for the loader before this step
-  float compute_s = 0;    ///< the back end fills it in: from the start of the step until its gradients were ready
 };
 
 /// Where the first number that is not finite came up.
@@ -95,7 +90,9 @@ struct ExecutableOptions {
   ShardRange shards;  ///< of the plan's, those that this rank runs
   int lanes = 1;      ///< shards that run side by side
   std::uint64_t seed = 0;
-  Communicator* communicator = nullptr;
+  Communicator* communicator = nullptr;  ///< outlives the executable
+  ReductionMode reduction = ReductionMode::tree;
+  DType wire = DType::f32;  ///< of gradients between ranks, with ReductionMode::library: f32, bf16 or f16
 };
 
 class Executable {

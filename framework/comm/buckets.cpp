@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "kernels/reduce.h"
+
 namespace athanor {
 namespace {
 
-/// For each value of the outputs arena: where it begins, and the step of a shard that writes it.
+/// For each value of the outputs arena: where it lies, and the step of a shard that writes it.
 struct Written {
-  std::int64_t offset;
+  ArenaRange range;
   std::int32_t step;
 };
 
@@ -18,7 +20,9 @@ std::vector<Written> written_outputs(const Plan& plan) {
       if (output == kNoValue) continue;
       const Buffer& buffer = plan.buffers[static_cast<std::size_t>(output)];
       if (buffer.arena != Arena::outputs) continue;
-      written.push_back({static_cast<std::int64_t>(buffer.offset / sizeof(float)), static_cast<std::int32_t>(at)});
+      const auto begin = static_cast<std::int64_t>(buffer.offset / sizeof(float));
+      written.push_back(
+          {{begin, begin + static_cast<std::int64_t>(buffer.bytes / sizeof(float))}, static_cast<std::int32_t>(at)});
     }
   }
   return written;
@@ -27,7 +31,7 @@ std::vector<Written> written_outputs(const Plan& plan) {
 std::int32_t last_writer(const std::vector<Written>& written, ArenaRange range) {
   std::int32_t last = 0;
   for (const Written& value : written) {
-    if (value.offset >= range.begin && value.offset < range.end) last = std::max(last, value.step);
+    if (value.range.begin < range.end && range.begin < value.range.end) last = std::max(last, value.step);
   }
   return last;
 }
@@ -47,18 +51,26 @@ std::vector<ReduceStep> plan_reduce_steps(const Plan& plan, const BucketSizes& s
   std::vector<ReduceStep> steps;
   if (plan.output_elements == 0) return steps;
   const std::vector<Written> written = written_outputs(plan);
+  const auto parameters = static_cast<std::int64_t>(plan.parameter_elements);
+  const ArenaRange tail{parameters, static_cast<std::int64_t>(plan.output_elements)};
+  if (tail.elements() > 0) steps.push_back({tail, last_writer(written, tail)});
   std::int64_t begin = 0;
-  const auto close = [&](std::size_t end) {
-    const ArenaRange range{begin, static_cast<std::int64_t>(end)};
-    steps.push_back({range, last_writer(written, range)});
-    begin = range.end;
+  bool is_first = true;
+  const auto close = [&](std::int64_t end) {
+    const ArenaRange range{begin, end};
+    // In the order of the arena, whoever finishes first: all ranks hand buckets over in one order.
+    steps.push_back({range, std::max(last_writer(written, range), steps.empty() ? 0 : steps.back().ready_after)});
+    begin = end;
+    is_first = false;
   };
   for (const StateTensor& tensor : plan.state) {
-    if (tensor.is_statistic || static_cast<std::int64_t>(tensor.offset) == begin) continue;
-    const std::size_t bytes = (tensor.offset - static_cast<std::size_t>(begin)) * sizeof(float);
-    if (bytes >= (steps.empty() ? sizes.first : sizes.others)) close(tensor.offset);
+    if (tensor.is_statistic) continue;
+    const std::int64_t end = static_cast<std::int64_t>(tensor.offset) / kernels::kSumBlock * kernels::kSumBlock;
+    if (end <= begin) continue;
+    const std::size_t bytes = static_cast<std::size_t>(end - begin) * sizeof(float);
+    if (bytes >= (is_first ? sizes.first : sizes.others)) close(end);
   }
-  close(plan.output_elements);
+  if (begin < parameters) close(parameters);
   return steps;
 }
 

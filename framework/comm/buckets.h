@@ -20,8 +20,10 @@ struct BucketSizes {
 /// Those of the recipe's `comm.bucket_mb` (10⁶ bytes); none: the sizes above.
 BucketSizes bucket_sizes(std::optional<double> bucket_mb);
 
-/// Cuts the outputs arena of a training plan between tensors, by bytes, in the order in which backward finishes them.
-/// Statistics and metrics are few and go with the last bucket. Nothing for a plan that does not train.
+/// Cuts the outputs arena of a training plan by bytes, in the order in which backward finishes them; bounds are
+/// multiples of the blocks of kernels/reduce.h, so that the gradient's norm has one order of summation. Statistics and
+/// metrics are the first bucket: they are complete before backward begins, so that everybody knows the loss before
+/// anything is updated. Nothing for a plan that does not train.
 std::vector<ReduceStep> plan_reduce_steps(const Plan& plan, const BucketSizes& sizes);
 
 }  // namespace athanor

@@ -66,8 +66,8 @@ struct Plan {
   std::vector<MetricSlot> metrics;
   std::vector<ReduceStep> reduce;      ///< covers the outputs arena; none: evaluation
   std::vector<OptimizeStep> optimize;  ///< in the order of `reduce`
-  /// Whether a bucket's update starts when its reduction ends. Not with clipping, which needs the whole gradient's norm,
-  /// nor where an update may have to be left out.
+  /// Whether a bucket's update starts when its reduction ends. Not with clipping, which needs the whole gradient's
+  /// norm, nor where an update may have to be left out.
   bool update_at_once = false;
 
   std::size_t lane_bytes = 0;

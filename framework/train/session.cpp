@@ -161,6 +161,7 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
   plans.optimizer = make_optimizer(recipe.optimizer.named.name, recipe.optimizer.named.attributes);
   plans.optimizer.ema = recipe.ema;
   plans.training.reduce = plan_reduce_steps(plans.training, bucket_sizes(recipe.comm.bucket_mb));
+  plans.training.update_at_once = plans.optimizer.clip_norm == 0 && recipe.train.on_nonfinite == "stop";
   plans.training.optimize = plan_optimize_steps(plans.optimizer, recipe.optimizer.groups, plans.training);
   return plans;
 }
@@ -233,7 +234,8 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
           .shards = sizing.local,
           .lanes = sizing.lanes,
           .seed = recipe.train.seed,
-          .communicator = &communicator};
+          .communicator = &communicator,
+          .reduction = recipe.train.reduction == "fast" ? ReductionMode::library : ReductionMode::tree};
 }
 
 void initialize_state(Executable& executable, const Plan& plan, std::uint64_t seed) {

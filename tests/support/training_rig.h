@@ -1,6 +1,7 @@
 // A network that trains on the CPU back end, without a recipe or a trainer round it: a plan, an executable and a batch.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -27,43 +28,58 @@ class TrainingRig {
     int shards = 1;
     int lanes = 1;
     int threads = 1;
+    Communicator* communicator = nullptr;  ///< nullptr: one rank alone
+    BucketSizes buckets;
+    DType precision = DType::f32;
+    ReductionMode reduction = ReductionMode::tree;
+    DType wire = DType::f32;
   };
 
   explicit TrainingRig(const Options& options)
       : optimizer_(options.optimizer),
-        communicator_(make_self_communicator()),
-        storage_(options.batch, info(), host_batch_memory()) {
+        alone_(make_self_communicator()),
+        communicator_(options.communicator != nullptr ? *options.communicator : *alone_),
+        range_(shards_of_rank(options.shards, communicator_.rank(), communicator_.size())),
+        batch_(options.batch),
+        shard_rows_(options.batch / options.shards),
+        storage_(range_.count() * shard_rows_, info(), host_batch_memory()) {
     const GraphOptions graph{.batch = options.batch / options.shards,
                              .mean = {0.5},
                              .std = {0.25},
                              .loss = {},
-                             .compute_dtype = DType::f32,
+                             .compute_dtype = options.precision,
                              .loss_scale = 1.0 / options.shards};
     cpu::CpuPlanner planner(options.threads);
     plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads);
-    plan_.reduce = plan_reduce_steps(plan_, BucketSizes{});
+    plan_.reduce = plan_reduce_steps(plan_, options.buckets);
+    plan_.update_at_once = optimizer_.clip_norm == 0;
     plan_.optimize = plan_optimize_steps(optimizer_, {}, plan_);
     executable_ = cpu::make_executable({.training = &plan_,
                                         .evaluation = nullptr,
                                         .optimizer = optimizer_,
-                                        .shards = {0, options.shards},
-                                        .lanes = options.lanes,
+                                        .shards = range_,
+                                        .lanes = std::min(options.lanes, range_.count()),
                                         .seed = kParitySeed,
-                                        .communicator = communicator_.get()});
+                                        .communicator = &communicator_,
+                                        .reduction = options.reduction,
+                                        .wire = options.wire});
     initialize_state();
   }
 
   const Plan& plan() const { return plan_; }
   Executable& executable() { return *executable_; }
 
-  /// The batch of step 1, 2, …
+  /// This rank's rows of the batch of step 1, 2, …
   Batch& load(int step) {
     Batch& batch = storage_.batch();
-    const ParityBatch drawn = parity_batch(step, static_cast<int>(batch.rows));
-    std::memcpy(batch.images.data(), drawn.images.data(), drawn.images.size());
-    std::memcpy(batch.labels.data(), drawn.labels.data(), drawn.labels.size() * sizeof(std::int32_t));
+    const ParityBatch drawn = parity_batch(step, static_cast<int>(batch_));
+    const std::int64_t first = range_.first * shard_rows_;
+    const std::size_t image_bytes = drawn.images.size() / static_cast<std::size_t>(batch_);
+    std::memcpy(batch.images.data(), drawn.images.data() + static_cast<std::size_t>(first) * image_bytes,
+                batch.images.size());
+    std::memcpy(batch.labels.data(), drawn.labels.data() + first, batch.labels.size_bytes());
     for (std::size_t n = 0; n < batch.sample_indices.size(); ++n) {
-      batch.sample_indices[n] = step * batch.rows + static_cast<std::int64_t>(n);
+      batch.sample_indices[n] = step * batch_ + first + static_cast<std::int64_t>(n);
       batch.transforms[n] = {};
     }
     batch.valid = batch.rows;
@@ -126,7 +142,11 @@ class TrainingRig {
   }
 
   OptimizerSpec optimizer_;
-  std::unique_ptr<Communicator> communicator_;
+  std::unique_ptr<Communicator> alone_;
+  Communicator& communicator_;
+  ShardRange range_;
+  std::int64_t batch_;
+  std::int64_t shard_rows_;
   BatchStorage storage_;
   Plan plan_;
   std::unique_ptr<Executable> executable_;

@@ -60,11 +60,12 @@ Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, 
 }
 
 ShardProgram::ShardProgram(const Plan& plan, const Arenas& arenas, std::uint64_t seed) {
-  for (const PlannedStep& planned : plan.shard) {
-    Step step = bind_node(plan, planned, arenas, seed);
+  for (std::size_t at = 0; at < plan.shard.size(); ++at) {
+    Step step = bind_node(plan, plan.shard[at], arenas, seed);
     if (!step) continue;
     steps_.push_back(std::move(step));
-    nodes_.push_back(planned.node);
+    nodes_.push_back(plan.shard[at].node);
+    plan_steps_.push_back(static_cast<std::int32_t>(at));
   }
   for (const ValueId id : plan.graph.of_role(Role::input)) {
     const Value& value = plan.graph.value(id);

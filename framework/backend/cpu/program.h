@@ -35,8 +35,15 @@ class ShardProgram {
 
   /// Copies the shard's rows of the batch to where the graph's inputs lie.
   void load(const Batch& batch, std::int64_t first_row);
-  void run() const {
-    for (const Step& step : steps_) step();
+  void run() const { run_from(0); }
+  /// Runs the bound steps from `at` on.
+  void run_from(std::size_t at) const {
+    for (; at < steps_.size(); ++at) steps_[at]();
+  }
+  /// Runs the bound steps from `at` on up to step `last` of Plan::shard; returns the first that was not run.
+  std::size_t run_through(std::int32_t last, std::size_t at) const {
+    for (; at < steps_.size() && plan_steps_[at] <= last; ++at) steps_[at]();
+    return at;
   }
   /// The step of every node that runs, with its node, for profiling and diagnosis.
   const std::vector<Step>& steps() const { return steps_; }
@@ -51,6 +58,7 @@ class ShardProgram {
 
   std::vector<Step> steps_;
   std::vector<NodeId> nodes_;
+  std::vector<std::int32_t> plan_steps_;  ///< per bound step: its place in Plan::shard
   std::int64_t rows_ = 0;
   Input images_, labels_, sample_indices_, transforms_;
   std::int64_t* epoch_ = nullptr;

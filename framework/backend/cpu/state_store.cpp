@@ -10,13 +10,16 @@
 
 namespace athanor::cpu {
 
-StateStore::StateStore(const Plan& plan, const OptimizerSpec& optimizer)
-    : plan_(plan), optimizer_(optimizer), state_(plan.state_elements * sizeof(float)) {
+StateStore::StateStore(const Plan& plan, const OptimizerSpec& optimizer, std::vector<ArenaRange> owned)
+    : plan_(plan), optimizer_(optimizer), owned_(std::move(owned)), state_(plan.state_elements * sizeof(float)) {
   state_.touch();
   if (!plan.is_training()) return;
   for (const StateSlot& slot : optimizer.slots) {
     slots_.emplace_back(plan.parameter_elements * sizeof(float));
-    std::fill_n(slots_.back().floats(), plan.parameter_elements, slot.initial);
+    const ArenaRange all{0, static_cast<std::int64_t>(plan.parameter_elements)};
+    for (const ArenaRange& range : owned_.empty() ? std::vector<ArenaRange>{all} : owned_) {
+      std::fill_n(slots_.back().floats() + range.begin, range.elements(), slot.initial);
+    }
   }
   if (optimizer.ema.enabled()) {
     average_ = ArenaMemory(plan.state_elements * sizeof(float));
@@ -37,9 +40,17 @@ class CpuStateSnapshot final : public StateSnapshot {
   void capture() {
     const std::vector<const ArenaMemory*> arenas = arenas_of(store_);
     for (std::size_t i = 0; i < arenas.size(); ++i) {
-      if (arenas[i]->bytes() > 0) std::memcpy(copies_[i].data(), arenas[i]->data(), arenas[i]->bytes());
+      if (i >= 2 && !store_.owned_.empty()) {
+        for (const ArenaRange& range : store_.owned_) {
+          std::copy_n(arenas[i]->floats() + range.begin, range.elements(), copies_[i].floats() + range.begin);
+        }
+      } else if (arenas[i]->bytes() > 0) {
+        std::memcpy(copies_[i].data(), arenas[i]->data(), arenas[i]->bytes());
+      }
     }
   }
+
+  float* slot(std::size_t index) const { return copies_[2 + index].floats(); }
 
   void read(const StateEntry& entry, std::span<float> values) const override {
     StateStore::Bases bases{copies_[0].floats(), copies_[1].floats(), {}};
@@ -69,6 +80,10 @@ std::unique_ptr<StateSnapshot> StateStore::make_snapshot() const {
 
 void StateStore::capture(StateSnapshot& snapshot) const {
   dynamic_cast<CpuStateSnapshot&>(snapshot).capture();
+}
+
+float* StateStore::slot_of(StateSnapshot& snapshot, std::size_t slot) const {
+  return dynamic_cast<CpuStateSnapshot&>(snapshot).slot(slot);
 }
 
 std::vector<std::uint64_t> StateStore::hash() const {
@@ -149,7 +164,22 @@ void StateStore::read(const StateEntry& entry, std::span<float> values) const {
 void StateStore::write(const StateEntry& entry, std::span<const float> values) {
   const Place place = find(entry, bases());
   ATHANOR_CHECK(values.size() == place.tensor->elements);
-  reorder(*place.tensor, values.data(), true, place.data);
+  if (entry.kind == StateKind::optimizer && !owned_.empty()) {
+    write_owned(*place.tensor, values, place.data - place.tensor->offset);
+  } else {
+    reorder(*place.tensor, values.data(), true, place.data);
+  }
+}
+
+/// The rest of the slot stays untouched.
+void StateStore::write_owned(const StateTensor& tensor, std::span<const float> values, float* slot) const {
+  std::vector<float> held(tensor.elements);
+  reorder(tensor, values.data(), true, held.data());
+  const auto offset = static_cast<std::int64_t>(tensor.offset), end = offset + static_cast<std::int64_t>(held.size());
+  for (const ArenaRange& range : owned_) {
+    const std::int64_t from = std::max(range.begin, offset), to = std::min(range.end, end);
+    if (from < to) std::copy(held.data() + (from - offset), held.data() + (to - offset), slot + from);
+  }
 }
 
 }  // namespace athanor::cpu
