@@ -8,7 +8,7 @@
 namespace athanor {
 namespace {
 
-using Json = nlohmann::json;
+using Cbor = nlohmann::json;
 
 std::vector<std::int64_t> extents(const Shape& shape) {
   return {shape.extents().begin(), shape.extents().end()};
@@ -16,12 +16,12 @@ std::vector<std::int64_t> extents(const Shape& shape) {
 
 /// In CBOR, which carries any bytes; doubles as their bits.
 std::string encode(const std::string& path, const CheckpointContents& contents) {
-  Json reals = Json::object(), tensors = Json::array();
+  Cbor reals = Cbor::object(), tensors = Cbor::array();
   for (const auto& [name, value] : contents.reals) reals[name] = std::bit_cast<std::uint64_t>(value);
   for (const CheckpointTensor& tensor : contents.tensors) {
     tensors.push_back({tensor.group, tensor.name, extents(tensor.shape)});
   }
-  const Json all{{"path", path},
+  const Cbor all{{"path", path},
                  {"recipe", contents.recipe_text},
                  {"step", contents.step},
                  {"epoch", contents.epoch},
@@ -31,11 +31,11 @@ std::string encode(const std::string& path, const CheckpointContents& contents) 
                  {"attributes", contents.attributes},
                  {"tensors", tensors}};
   std::string bytes;
-  Json::to_cbor(all, bytes);
+  Cbor::to_cbor(all, bytes);
   return bytes;
 }
 
-CheckpointMeta decode_meta(const Json& all) {
+CheckpointMeta decode_meta(const Cbor& all) {
   CheckpointMeta meta;
   meta.recipe_text = all.at("recipe");
   meta.step = all.at("step");
@@ -56,11 +56,11 @@ std::optional<StoredRun> StoredRun::share(Communicator& communicator, const std:
   const std::string bytes =
       broadcast_text(communicator, contents ? encode(path.string(), *contents) : "", 0, "checkpoint");
   if (bytes.empty()) return std::nullopt;
-  const Json all = Json::from_cbor(bytes);
+  const Cbor all = Cbor::from_cbor(bytes);
   StoredRun run;
   run.path_ = all.at("path");
   run.meta_ = decode_meta(all);
-  for (const Json& tensor : all.at("tensors")) {
+  for (const Cbor& tensor : all.at("tensors")) {
     run.places_[{tensor.at(0), tensor.at(1)}] = static_cast<std::int64_t>(run.tensors_.size());
     run.tensors_.push_back({tensor.at(0), tensor.at(1), Shape(tensor.at(2).get<std::vector<std::int64_t>>())});
   }
