@@ -52,6 +52,45 @@ bool matches_any(const std::string& name, std::span<const std::string> patterns)
                      [&](const std::string& pattern) { return pattern_distance(pattern, name) == 0; });
 }
 
+/// Where each entry of the executable lies in the file, of whose tensors `is_meant` says which belong to it.
+struct Matching {
+  std::vector<std::int64_t> places;
+  std::vector<std::string> differences;
+};
+
+template <typename Place, typename IsMeant>
+Matching match(const std::vector<StateEntry>& entries, const StoredRun& stored, const Place& place_in_file,
+               const IsMeant& is_meant) {
+  Matching matching;
+  std::vector<bool> used(stored.tensors().size());
+  for (const StateEntry& entry : entries) {
+    const StatePlace place = place_in_file(entry);
+    const std::int64_t index = stored.find(place.group, place.name);
+    matching.places.push_back(index);
+    if (index < 0) {
+      matching.differences.push_back(fmt::format("{} {} is not in the file", entry.name, entry.shape.text()));
+      continue;
+    }
+    used[static_cast<std::size_t>(index)] = true;
+    const Shape& shape = stored.tensors()[static_cast<std::size_t>(index)].shape;
+    if (!(shape == entry.shape)) matching.differences.push_back(shape_difference(entry.name, shape, entry.shape));
+  }
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    const StoredTensor& tensor = stored.tensors()[i];
+    if (!used[i] && is_meant(tensor)) {
+      matching.differences.push_back(fmt::format("{} is only in the file", name_of(tensor)));
+    }
+  }
+  return matching;
+}
+
+void write_all(Executable& executable, Communicator& communicator, const StoredRun& stored,
+               const std::vector<StateEntry>& entries, const std::vector<std::int64_t>& places) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    executable.write_state(entries[i], stored.values(communicator, places[i]));
+  }
+}
+
 }  // namespace
 
 void adopt_choices(Recipe& recipe, const StoredRun& stored) {
@@ -101,34 +140,33 @@ void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts&
 }
 
 void restore_state(Executable& executable, Communicator& communicator, const StoredRun& stored) {
-  std::vector<std::string> differences;
-  std::vector<bool> used(stored.tensors().size());
-  std::vector<std::int64_t> places;
   const std::vector<StateEntry> entries = executable.list_state();
-  for (const StateEntry& entry : entries) {
-    const StatePlace place = place_of(entry);
-    const std::int64_t index = stored.find(place.group, place.name);
-    places.push_back(index);
-    if (index < 0) {
-      differences.push_back(fmt::format("{} {} is not in the file", entry.name, entry.shape.text()));
-      continue;
-    }
-    used[static_cast<std::size_t>(index)] = true;
-    const Shape& shape = stored.tensors()[static_cast<std::size_t>(index)].shape;
-    if (!(shape == entry.shape)) differences.push_back(shape_difference(entry.name, shape, entry.shape));
-  }
-  for (std::size_t i = 0; i < used.size(); ++i) {
-    if (!used[i]) differences.push_back(fmt::format("{} is only in the file", name_of(stored.tensors()[i])));
-  }
-  if (!differences.empty()) {
+  const Matching matching = match(entries, stored, place_of, [](const StoredTensor&) { return true; });
+  if (!matching.differences.empty()) {
     throw_on_all_ranks(
         {ExitCode::usage,
          fmt::format("{} is not a checkpoint of this network and optimizer ({} differences); {}{}", stored.path(),
-                     differences.size(), other_ways(stored.path()), listed(differences))});
+                     matching.differences.size(), other_ways(stored.path()), listed(matching.differences))});
   }
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    executable.write_state(entries[i], stored.values(communicator, places[i]));
+  write_all(executable, communicator, stored, entries, matching.places);
+}
+
+void restore_weights(Executable& executable, Communicator& communicator, const StoredRun& stored, bool averaged) {
+  const std::vector<StateEntry> entries = executable.list_state();
+  const auto is_meant = [&](const StoredTensor& tensor) {
+    return averaged ? tensor.group == "average" : tensor.group == "parameters" || tensor.group == "statistics";
+  };
+  const auto place = [&](const StateEntry& entry) {
+    return averaged ? StatePlace{"average", entry.name} : place_of(entry);
+  };
+  const Matching matching = match(entries, stored, place, is_meant);
+  if (!matching.differences.empty()) {
+    throw_on_all_ranks(
+        {ExitCode::usage, fmt::format("{} is not a checkpoint of this network ({} differences); evaluate "
+                                      "it without overrides of model{}",
+                                      stored.path(), matching.differences.size(), listed(matching.differences))});
   }
+  write_all(executable, communicator, stored, entries, matching.places);
 }
 
 void load_weights(Executable& executable, Communicator& communicator, const StoredRun& stored,

@@ -25,6 +25,10 @@ void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts&
 /// it is another network's or optimizer's. Collective; all ranks throw alike.
 void restore_state(Executable& executable, Communicator& communicator, const StoredRun& stored);
 
+/// For evaluation: writes parameters and running statistics alone, or the averaged ones in their place. Throws
+/// UsageError that lists the first differences where it is another network's. Collective; all ranks throw alike.
+void restore_weights(Executable& executable, Communicator& communicator, const StoredRun& stored, bool averaged);
+
 /// Writes parameters, running statistics and, where both have them, averaged weights of the file into an executable
 /// that is initialised; averages that the file lacks begin as the weights. What matches a pattern of `reset` stays as
 /// it is. Lists what only one side has. Throws UsageError for shapes that differ. Collective; all ranks throw alike.

@@ -121,22 +121,24 @@ std::optional<RunState> fill(Executable& executable, Communicator& communicator,
   return std::nullopt;
 }
 
-void train_prepared(PreparedRun& run, const Audience& audience, Communicator& communicator, const StopSignals& stop,
-                    Summary& summary) {
+void train_prepared(PreparedRun& run, const TrainOptions& options, const Audience& audience, Communicator& communicator,
+                    const StopSignals& stop, Summary& summary) {
   // Not a phase: making one is collective. A rank that fails here ends the job.
   const std::unique_ptr<Executable> executable =
       backend_for(run.recipe.device)
           .make_executable(executable_options(run.recipe, run.sizing, run.plans, communicator));
   const std::optional<RunState> start = fill(*executable, communicator, run);
   show_first_screen(run, audience, communicator);
-  Progress progress(is_terminal(audience.text), audience.quiet ? nullptr : audience.text, run.sizing.total_steps,
+  // A launcher hands ranks a terminal of its own, whatever its output goes to.
+  const bool terminal = communicator.backend() == "self" && is_terminal(audience.text);
+  Progress progress(terminal, audience.quiet ? nullptr : audience.text, run.sizing.total_steps,
                     run.sizing.steps_per_epoch, run.sizing.epochs());
   std::optional<LogThroughProgress> through;
   if (!audience.quiet) through.emplace(progress);
   {
     TrainingRun training(
         {run.recipe, run.sizing, run.data, run.plans.optimizer, *executable, communicator, progress, summary, run.facts,
-         start},
+         options.after_step, start},
         run.folder ? RunFiles{run.folder->metrics_path(), run.folder->checkpoints_path()} : RunFiles{});
     summary.start_seconds = seconds_since_start();
     training.run(stop);
@@ -195,7 +197,7 @@ Summary train_on_ranks(Recipe recipe, const TrainOptions& options, Communicator&
   log_to_file_only(LogLevel::info, run->provenance);
   Summary summary = summary_of(*run, communicator);
   try {
-    train_prepared(*run, audience, communicator, stop, summary);
+    train_prepared(*run, options, audience, communicator, stop, summary);
     if (run->folder) write_summary(run->folder->path(), summary);
   } catch (...) {
     record_failure(*run, summary);

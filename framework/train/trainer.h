@@ -1,6 +1,7 @@
 // One run from start to summary: what `athanor train` does, and what a C++ program calls with a network of its own.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -23,8 +24,10 @@ struct TrainOptions {
   std::string recipe_argument;      ///< what the user typed after `train`, for "type next"; empty: that is left out
   std::string program = "athanor";  ///< as the user started it, for "type next"
   std::optional<ModelSpec> model;   ///< instead of the recipe's
-  bool text_to_stderr = false;      ///< keep standard output free for one JSON object
-  bool quiet = false;               ///< no first screen and no progress
+  /// Told after each update, with its number from 1, on every rank; for programs that watch.
+  std::function<void(std::int64_t step)> after_step = {};
+  bool text_to_stderr = false;  ///< keep standard output free for one JSON object
+  bool quiet = false;           ///< no first screen and no progress
 };
 
 /// Trains as the recipe says and leaves a run folder behind; all ranks call it alike, rank 0 prints and writes. A

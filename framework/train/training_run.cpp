@@ -147,6 +147,7 @@ void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop)
   while (state_.step < total_steps && !stopping) {
     stopping = take_step(stop);
     update_summary();
+    if (parts_.after_step) parts_.after_step(state_.step);
     if (verify_every > 0 && state_.step % verify_every == 0) {
       want_same_weights(parts_.executable, parts_.communicator, state_.step);
     }

@@ -37,6 +37,7 @@ struct RunParts {
   Progress& progress;
   Summary& summary;     ///< kept current while the run goes on, so that it is right when the run fails
   RunFacts facts = {};  ///< for its checkpoints
+  std::function<void(std::int64_t step)> after_step = {};
   std::optional<RunState> start = std::nullopt;  ///< where an earlier attempt was saved; none: from step 0
 };
 
