@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "graph/plan.h"
 #include "graph/update_plan.h"
 
@@ -19,6 +20,10 @@ struct BucketSizes {
 
 /// Those of the recipe's `comm.bucket_mb` (10⁶ bytes); none: the sizes above.
 BucketSizes bucket_sizes(std::optional<double> bucket_mb);
+
+/// `comm.bucket_mb: auto` among several ranks: the smallest size of which the ranks sum nearly as many bytes a second
+/// as of larger ones, measured; the same on all ranks. Collective, a fraction of a second. Bits do not depend on it.
+double measure_bucket_mb(Communicator& communicator);
 
 /// Cuts the outputs arena of a training plan by bytes, in the order in which backward finishes them; bounds are
 /// multiples of the blocks of kernels/reduce.h, so that the gradient's norm has one order of summation. Statistics and

@@ -260,6 +260,14 @@ class RecipeReader {
   void read_comm() {
     const Values values = section("comm");
     recipe_.comm.bucket_mb = automatic_or_positive(values, "bucket_mb");
+    recipe_.comm.wire = values.text("wire");
+    if (recipe_.comm.wire != "fp32" && recipe_.train.reduction != "fast") {
+      problems_.add(
+          recipe_.place("comm.wire"), "comm.wire",
+          fmt::format("{} would round where ranks meet, so that the number of ranks changed the bits; it needs "
+                      "train.reduction=fast",
+                      recipe_.comm.wire));
+    }
     recipe_.comm.verify_every = values.integer("verify_every");
     recipe_.comm.timeout_s = automatic_or_positive(values, "timeout_s");
   }

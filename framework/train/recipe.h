@@ -70,6 +70,7 @@ struct CheckpointSettings {
 
 struct CommSettings {
   std::optional<double> bucket_mb;  ///< none: automatic
+  std::string wire;                 ///< "fp32", "bf16", "fp16"
   std::int64_t verify_every = 0;    ///< steps between comparisons of the ranks' weights; 0: never
   std::optional<double> timeout_s;  ///< none: automatic
 };

@@ -36,7 +36,7 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .std = given_or(recipe.data.stddev, 1),
           .loss = {recipe.loss.name, recipe.loss.attributes},
           .compute_dtype = compute_type(recipe),
-          .loss_scale = 1.0 / static_cast<double>(shards)};
+          .shards = shards};
 }
 
 /// The smallest number of equal parts of `batch` that is at least `ranks`; `batch` where there is none.
@@ -235,7 +235,10 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
           .lanes = sizing.lanes,
           .seed = recipe.train.seed,
           .communicator = &communicator,
-          .reduction = recipe.train.reduction == "fast" ? ReductionMode::library : ReductionMode::tree};
+          .reduction = recipe.train.reduction == "fast" ? ReductionMode::library : ReductionMode::tree,
+          .wire = recipe.comm.wire == "bf16"   ? DType::bf16
+                  : recipe.comm.wire == "fp16" ? DType::f16
+                                               : DType::f32};
 }
 
 void initialize_state(Executable& executable, const Plan& plan, std::uint64_t seed) {

@@ -9,9 +9,9 @@
 #include <map>
 
 #include "backend/backend.h"
-#include "base/random.h"
 #include "graph/op.h"
 #include "train/session.h"
+#include "train/synthetic.h"
 
 namespace athanor {
 namespace {
@@ -33,25 +33,6 @@ std::size_t peak_resident_bytes() {
   return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
 }
 
-void fill_synthetic(Batch& batch, const DatasetInfo& info, const Augmentations& augmentations) {
-  RandomStream random(0, Purpose::test, 1, 0);
-  for (std::uint8_t& pixel : batch.images) pixel = static_cast<std::uint8_t>(random.next());
-  for (std::int64_t row = 0; row < batch.rows; ++row) {
-    const auto i = static_cast<std::size_t>(row);
-    batch.labels[i] = static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(info.classes)));
-    batch.sample_indices[i] = row;
-    batch.transforms[i] = transform_for(augmentations, 0, 0, row, info.height, info.width);
-  }
-  batch.valid = batch.rows;
-}
-
-/// The data set's shape; its files are opened only where nothing else tells.
-DatasetInfo described(const Recipe& recipe) {
-  const NamedSettings& set = recipe.data.set;
-  const std::optional<DatasetInfo> info = describe_dataset(set.name, set.attributes);
-  return info ? *info : open_dataset(set.name, set.attributes, Split::train)->info();
-}
-
 /// The step under measurement and its memory.
 class Bench {
  public:
@@ -59,7 +40,7 @@ class Bench {
       : backend_(backend_for(recipe.device)),
         hardware_(hardware_for(options.threads)),
         communicator_(make_self_communicator()),
-        info_(described(recipe)),
+        info_(described_data(recipe)),
         sizing_(size_run(recipe, std::max<std::int64_t>(1, info_.train_size - recipe.data.validation), hardware_,
                          *communicator_)),
         model_(model_of(recipe)),

@@ -6,6 +6,7 @@
 
 #include "backend/cpu/ceiling.h"
 #include "backend/cpu/executable.h"
+#include "backend/cpu/onednn.h"
 #include "backend/cpu/planner.h"
 #include "kernels/isa.h"
 
@@ -25,6 +26,7 @@ class CpuBackend final : public Backend {
   }
   std::optional<std::size_t> device_memory_bytes() const override { return std::nullopt; }
   std::unique_ptr<BackendPlanner> planner(int threads) const override {
+    cpu::limit_onednn_isa();
     return std::make_unique<cpu::CpuPlanner>(threads);
   }
   MemoryPlan plan_memory(const ExecutableOptions& options) const override { return cpu::plan_memory(options); }

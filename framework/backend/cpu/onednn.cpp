@@ -10,6 +10,7 @@
 
 #include "backend/cpu/onednn_primitives.h"
 #include "base/error.h"
+#include "kernels/isa.h"
 
 namespace athanor::cpu {
 namespace {
@@ -99,6 +100,12 @@ const char* find_name(const std::array<std::pair<const char*, Tag>, kCount>& tag
 }
 
 }  // namespace
+
+void limit_onednn_isa() {
+  // Where nothing is limited, oneDNN may know better sets than the three that our kernels are compiled for.
+  if (kernels::active_isa() == kernels::Isa::avx2) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+  if (kernels::active_isa() == kernels::Isa::baseline) dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
+}
 
 const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);

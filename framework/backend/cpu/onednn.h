@@ -16,6 +16,10 @@
 
 namespace athanor::cpu {
 
+/// Lets oneDNN use no better instruction set than our own kernels do (kernels::limit_isa, ATHANOR_ISA). Takes effect
+/// before oneDNN's first primitive only; a back end calls it before it plans.
+void limit_onednn_isa();
+
 /// The process's CPU engine.
 const dnnl::engine& engine();
 
