@@ -9,11 +9,12 @@
 #include "io/damaged_checkpoint.h"
 #include "io/durable_file.h"
 #include "io/user_block.h"
+#include "io/write_behind.h"
 
 namespace athanor {
 namespace {
 
-constexpr std::size_t kHashedAtOnce = std::size_t{1} << 20;
+constexpr std::size_t kHashedAtOnce = std::size_t{1} << 19;
 
 [[noreturn]] void fail_damaged(const std::string& path, const char* what) {
   throw DamagedCheckpoint("cannot read checkpoint: {}: {}; use an older checkpoint, or copy the file again", path,
@@ -60,37 +61,35 @@ void check_read_back(const std::filesystem::path& written, const std::filesystem
       path.string(), reason);
 }
 
-/// Collects what belongs into the file, front to back, in a block of memory that the largest tensor fits into, and
-/// hashes and appends it where the block is full.
+/// Collects what belongs into the file, front to back, in blocks of memory that the largest tensor fits into, and
+/// hashes and passes them on where they are full.
 class Stream {
  public:
-  Stream(DurableFile& file, std::size_t largest)
-      : file_(file), capacity_(std::max(kSlabBytes, largest)), buffer_(new std::byte[capacity_]) {}
+  Stream(DurableFile& file, std::size_t largest) : behind_(file, std::max(kSlabBytes, largest)) {}
 
   /// The next `bytes` of the file, to be filled before the next call; at most the largest. Aligned for floats.
   std::span<std::byte> next(std::size_t bytes) {
-    if (bytes > capacity_ - filled_ || filled_ % alignof(float) != 0) flush();
-    const std::span<std::byte> part(buffer_.get() + filled_, bytes);
+    if (bytes > behind_.block().size() - filled_ || filled_ % alignof(float) != 0) flush();
+    const std::span<std::byte> part = behind_.block().subspan(filled_, bytes);
     filled_ += bytes;
     return part;
   }
 
   ContentHash finish() {
     flush();
+    behind_.finish();
     return hasher_.result();
   }
 
  private:
   void flush() {
-    const std::span<const std::byte> full(buffer_.get(), filled_);
-    hasher_.add(full);
-    file_.append(full);
+    if (filled_ == 0) return;
+    hasher_.add(behind_.block().first(filled_));
+    behind_.pass_on(filled_);
     filled_ = 0;
   }
 
-  DurableFile& file_;
-  std::size_t capacity_;
-  std::unique_ptr<std::byte[]> buffer_;  // not set to 0 first
+  WriteBehind behind_;
   std::size_t filled_ = 0;
   ContentHasher hasher_;
 };

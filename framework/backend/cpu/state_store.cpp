@@ -146,6 +146,8 @@ void StateStore::reorder(const StateTensor& tensor, const void* from, bool from_
   const dnnl::memory::desc held = describe(value.shape, DType::f32, layout, tensor.groups);
   dnnl::memory source(from_logical ? logical : held, engine(), const_cast<void*>(from));
   dnnl::memory target(from_logical ? held : logical, engine(), to);
+  // By the thread that asks alone: one that writes a checkpoint must not take the lanes' cores.
+  const TeamSize alone(1);
   dnnl::stream stream(engine());
   dnnl::reorder(source, target).execute(stream, source, target);
   stream.wait();
