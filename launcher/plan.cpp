@@ -72,6 +72,7 @@ std::string memory_text(const MemoryPlan& memory, const std::string& shards, std
   row("activations", memory.activations, shards);
   row("shared", memory.shared, "constants, reordered and cast weights");
   row("data", memory.data, "images held in memory, batches ahead of the step");
+  row("snapshot", memory.snapshot, "what a checkpoint is written from, on rank 0");
   row("peak", memory.total(), memory.total() <= available ? "fits" : "DOES NOT FIT");
   row("available", available, "");
   return text;
@@ -133,7 +134,8 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
             {"reference_steps", table.reference_steps}};
   json["memory"] = {{"weights", memory.state},       {"optimizer", memory.optimizer},
                     {"gradients", memory.gradients}, {"activations", memory.activations},
-                    {"shared", memory.shared},       {"data", memory.data}};
+                    {"shared", memory.shared},       {"data", memory.data},
+                    {"snapshot", memory.snapshot}};
   json["layers"] = Json::array();
   for (const LayerRow& row : table.layers) json["layers"].push_back(row_json(row));
   json["buckets"] = Json::array();

@@ -76,10 +76,11 @@ struct MemoryPlan {
   std::size_t activations = 0;  ///< lane arenas
   std::size_t shared = 0;       ///< constants, reordered and cast weights
   std::size_t data = 0;         ///< host memory: images held, batches ahead of the step; no back end fills it in
+  std::size_t snapshot = 0;     ///< host memory of rank 0: the copy that a checkpoint is written from; nor this
 
   /// What the device holds.
   std::size_t device() const { return state + optimizer + gradients + activations + shared; }
-  std::size_t total() const { return device() + data; }
+  std::size_t total() const { return device() + data + snapshot; }
 };
 
 struct ExecutableOptions {
