@@ -58,7 +58,7 @@ struct BatchNormBackward {
   int threads = 1;
 };
 
-/// The forward pass with running statistics instead of the batch's. `scratch` as above.
+/// The forward pass with statistics that are given instead of the batch's. `scratch` as above.
 struct BatchNormInference {
   ChannelView view;
   DType dtype = DType::f32;
@@ -69,7 +69,8 @@ struct BatchNormInference {
   const float* beta = nullptr;
   const float* running_mean = nullptr;
   const float* running_var = nullptr;
-  void* y = nullptr;  ///< may be x or residual
+  const float* inv_std = nullptr;  ///< or null: made of running_var and eps
+  void* y = nullptr;               ///< may be x or residual
   float eps = 1e-5f;
   bool relu = false;
   void* scratch = nullptr;

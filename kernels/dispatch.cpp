@@ -1,5 +1,6 @@
 // Which table of kernels belongs to which instruction set. The tables are defined in kernels/cpu/, once for each.
 #include "kernels/batch_norm.h"
+#include "kernels/batch_norm_synchronized.h"
 #include "kernels/channel_ops.h"
 #include "kernels/copy_window.h"
 #include "kernels/dropout.h"
@@ -29,6 +30,7 @@
   }
 
 ATHANOR_KERNEL_FAMILY(BatchNormKernels, batch_norm)
+ATHANOR_KERNEL_FAMILY(BatchNormSynchronizedKernels, batch_norm_synchronized)
 ATHANOR_KERNEL_FAMILY(ChannelKernels, channel)
 ATHANOR_KERNEL_FAMILY(CopyKernels, copy)
 ATHANOR_KERNEL_FAMILY(DropoutKernels, dropout)

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "backend/backend.h"
@@ -15,9 +14,15 @@
 #include "io/checkpoint_file.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
+#include "train/core_share.h"
 #include "train/evaluator.h"
+#include "train/phases.h"
+#include "train/rank_agreement.h"
+#include "train/resume.h"
 #include "train/run_folder.h"
 #include "train/session.h"
+#include "train/stored_run.h"
 #include "train/units_text.h"
 
 namespace athanor {
@@ -75,45 +80,6 @@ SplitData open_split(const Recipe& recipe, const std::string& split) {
   return {std::move(data.train), split == "train" ? data.train_subset : data.validation_subset};
 }
 
-std::map<std::string, const CheckpointTensor*> tensors_by_name(const CheckpointContents& contents, bool averaged) {
-  std::map<std::string, const CheckpointTensor*> tensors;
-  for (const CheckpointTensor& tensor : contents.tensors) {
-    const bool wanted =
-        averaged ? tensor.group == "average" : tensor.group == "parameters" || tensor.group == "statistics";
-    if (wanted) tensors[tensor.name] = &tensor;
-  }
-  return tensors;
-}
-
-/// Writes the checkpoint's tensors. Throws UsageError that lists the first differences where it is another network's.
-void load_state(Executable& executable, const OpenedCheckpoint& checkpoint, bool averaged) {
-  std::map<std::string, const CheckpointTensor*> tensors = tensors_by_name(checkpoint.contents, averaged);
-  std::vector<std::string> differences;
-  for (const StateEntry& entry : executable.list_state()) {
-    const auto found = tensors.find(entry.name);
-    if (found == tensors.end()) {
-      differences.push_back(fmt::format("{} {} is not in the file", entry.name, entry.shape.text()));
-      continue;
-    }
-    if (found->second->shape == entry.shape) {
-      executable.write_state(entry, found->second->values);
-    } else {
-      differences.push_back(fmt::format("{} is {} in the file, {} in the network", entry.name,
-                                        found->second->shape.text(), entry.shape.text()));
-    }
-    tensors.erase(found);
-  }
-  for (const auto& [name, tensor] : tensors) differences.push_back(fmt::format("{} is only in the file", name));
-  if (differences.empty()) return;
-  constexpr std::size_t kShown = 5;
-  std::string message = fmt::format(
-      "{} is not a checkpoint of this network ({} differences); evaluate it without "
-      "overrides of model",
-      checkpoint.path.string(), differences.size());
-  for (std::size_t i = 0; i < std::min(kShown, differences.size()); ++i) message += "\n  " + differences[i];
-  throw UsageError(message);
-}
-
 void want_memory(const Backend& backend, const ExecutableOptions& options, std::size_t available) {
   const std::size_t total = backend.plan_memory(options).total();
   if (total <= available) return;
@@ -121,76 +87,117 @@ void want_memory(const Backend& backend, const ExecutableOptions& options, std::
                     bytes_text(available));
 }
 
-Evaluation evaluate_checkpoint(const OpenedCheckpoint& checkpoint, const Recipe& recipe, const std::string& split,
-                               bool averaged) {
-  const SplitData data = open_split(recipe, split);
-  const Backend& backend = backend_for(recipe.device);
-  const Hardware hardware = probe_hardware();
-  const std::unique_ptr<Communicator> communicator = make_self_communicator();
-  // As the run was cut, so that the same kernels see the same rows.
-  const Sizing sizing = cut_batches(recipe, hardware, *communicator);
-  // Planned beside training, which is not run: weights then have the layouts, and so the sums, that the run had.
-  const Plans plans = make_plans(recipe, model_of(recipe), data.set->info(), sizing);
-  const ExecutableOptions options{.training = nullptr,
-                                  .evaluation = &plans.evaluation,
-                                  .shards = sizing.local,
-                                  .lanes = sizing.lanes,
-                                  .seed = recipe.train.seed,
-                                  .communicator = communicator.get()};
-  want_memory(backend, options, available_bytes(backend, hardware, *communicator));
-  const std::unique_ptr<Executable> executable = backend.make_executable(options);
-  load_state(*executable, checkpoint, averaged);
-  LoaderOptions loading;
-  loading.mode = LoaderMode::evaluate;
-  loading.batch = sizing.evaluation_rows;
-  loading.subset = data.subset;
-  loading.depth = kEvaluationDepth;
-  Loader loader(*data.set, loading);
-  return evaluate(*executable, loader, class_weights_of(recipe.loss.attributes), false);
-}
+/// This rank's part of an evaluation, in phases on which all agree.
+class CheckpointEvaluation {
+ public:
+  CheckpointEvaluation(const StoredRun& stored, const Recipe& recipe, Communicator& communicator)
+      : stored_(stored), recipe_(recipe), communicator_(communicator) {}
 
-std::string json_of(const OpenedCheckpoint& checkpoint, const std::string& split, bool averaged,
-                    const Evaluation& result) {
-  const nlohmann::ordered_json json{{"checkpoint", checkpoint.path.string()},
-                                    {"step", checkpoint.contents.step},
-                                    {"epoch", checkpoint.contents.epoch},
-                                    {"split", split},
-                                    {"averaged", averaged},
-                                    {"loss", result.loss},
-                                    {"accuracy", result.accuracy},
-                                    {"top5", result.top5},
+  Evaluation run(const std::string& split, bool averaged) {
+    use_common_isa(communicator_, recipe_.train.deterministic);
+    Hardware hardware = probe_hardware();
+    share_cores(hardware, communicator_);
+    agree_on(communicator_, "data", [&] { data_ = open_split(recipe_, split); });
+    agree_on(communicator_, "plan", [&] { plan(hardware); });
+    want_same_plans(communicator_, plans_.training, plans_.evaluation);
+    const std::unique_ptr<Executable> executable = backend_for(recipe_.device).make_executable(options());
+    restore_weights(*executable, communicator_, stored_, averaged);
+    Loader loader(*data_.set, loading());
+    return evaluate(*executable, loader, communicator_, class_weights_of(recipe_.loss.attributes), false);
+  }
+
+ private:
+  void plan(const Hardware& hardware) {
+    // As the run was cut, so that the same kernels see the same rows.
+    sizing_ = cut_batches(recipe_, hardware, communicator_);
+    // Planned beside training, which is not run: weights then have the layouts, and so the sums, that the run had.
+    plans_ = make_plans(recipe_, model_of(recipe_), data_.set->info(), sizing_);
+    const Backend& backend = backend_for(recipe_.device);
+    want_memory(backend, options(), available_bytes(backend, hardware, communicator_));
+  }
+
+  ExecutableOptions options() const {
+    return {.training = nullptr,
+            .evaluation = &plans_.evaluation,
+            .shards = sizing_.local,
+            .lanes = sizing_.lanes,
+            .seed = recipe_.train.seed,
+            .communicator = &communicator_};
+  }
+
+  LoaderOptions loading() const {
+    const std::int64_t rows = sizing_.evaluation_rows / sizing_.shards;
+    LoaderOptions loading;
+    loading.mode = LoaderMode::evaluate;
+    loading.batch = sizing_.evaluation_rows;
+    loading.first_row = sizing_.local.first * rows;
+    loading.last_row = sizing_.local.last * rows;
+    loading.subset = data_.subset;
+    loading.depth = kEvaluationDepth;
+    return loading;
+  }
+
+  const StoredRun& stored_;
+  const Recipe& recipe_;
+  Communicator& communicator_;
+  SplitData data_;
+  Sizing sizing_;
+  Plans plans_;
+};
+
+std::string json_of(const StoredRun& stored, const std::string& split, bool averaged, const Evaluation& result) {
+  const nlohmann::ordered_json json{{"checkpoint", stored.path()},  {"step", stored.meta().step},
+                                    {"epoch", stored.meta().epoch}, {"split", split},
+                                    {"averaged", averaged},         {"loss", result.loss},
+                                    {"accuracy", result.accuracy},  {"top5", result.top5},
                                     {"samples", result.samples}};
   return json.dump();
 }
 
-void run_eval(const EvalArguments& arguments) {
-  const OpenedCheckpoint checkpoint = open_checkpoint(arguments.target);
-  const CheckpointContents& contents = checkpoint.contents;
-  const Recipe recipe = parse_recipe(contents.recipe_text, checkpoint.path.string(), arguments.overrides);
-  const bool averaged = std::any_of(contents.tensors.begin(), contents.tensors.end(),
-                                    [](const CheckpointTensor& tensor) { return tensor.group == "average"; });
+/// Rank 0 reads the file and tells the others.
+StoredRun share_checkpoint(const fs::path& target, Communicator& communicator) {
+  OpenedCheckpoint opened;
+  agree_on(communicator, "checkpoint", [&] {
+    if (communicator.rank() == 0) opened = open_checkpoint(target);
+  });
+  return *StoredRun::share(communicator, opened.path, std::move(opened.contents));
+}
+
+void run_eval(const EvalArguments& arguments, Communicator& communicator) {
+  const StoredRun stored = share_checkpoint(arguments.target, communicator);
+  Recipe recipe;
+  agree_on(communicator, "recipe",
+           [&] { recipe = parse_recipe(stored.meta().recipe_text, stored.path(), arguments.overrides); });
+  want_same_recipe(communicator, recipe);
+  const bool averaged = std::any_of(stored.tensors().begin(), stored.tensors().end(),
+                                    [](const StoredTensor& tensor) { return tensor.group == "average"; });
   std::FILE* text = arguments.json ? stderr : stdout;
-  fmt::print(text, "{}: step {}, epoch {}{}\n", checkpoint.path.string(), count_text(contents.step), contents.epoch,
-             averaged ? ", averaged weights" : "");
-  std::fflush(text);
-  const Evaluation result = evaluate_checkpoint(checkpoint, recipe, arguments.split, averaged);
+  if (is_first_rank()) {
+    fmt::print(text, "{}: step {}, epoch {}{}\n", stored.path(), count_text(stored.meta().step), stored.meta().epoch,
+               averaged ? ", averaged weights" : "");
+    std::fflush(text);
+  }
+  const Evaluation result = CheckpointEvaluation(stored, recipe, communicator).run(arguments.split, averaged);
+  if (!is_first_rank()) return;
   fmt::print(text, "{} of {}: {}, loss {}, accuracy {:.4f} %, top-5 {:.4f} %\n", arguments.split, recipe.data.set.name,
              plural(result.samples, "sample"),
              std::isfinite(result.loss) ? fmt::format("{:.6g}", result.loss) : "not finite", 100 * result.accuracy,
              100 * result.top5);
-  if (arguments.json) print_json(json_of(checkpoint, arguments.split, averaged, result));
+  if (arguments.json) print_json(json_of(stored, arguments.split, averaged, result));
 }
 
 void add_eval(CLI::App& program, int&) {
   auto arguments = std::make_shared<EvalArguments>();
-  CLI::App* command = program.add_subcommand("eval", "Prints the exact loss and accuracy of a checkpoint");
+  CLI::App* command = program.add_subcommand(
+      "eval", "Prints the exact loss and accuracy of a checkpoint; alone, under mpirun or under srun");
   command->add_option("RUN|FILE", arguments->target, "Run folder (its newest checkpoint) or checkpoint file")
       ->required();
   command->add_option("KEY=VALUE", arguments->overrides, "Settings that replace the recipe's: data.path=DIR");
   command->add_option("--split", arguments->split, "Samples to evaluate on")
       ->check(CLI::IsMember({"test", "train", "validation"}));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
-  command->callback([arguments] { run_eval(*arguments); });
+  command->callback(
+      [arguments] { run_on_ranks([&](Communicator& communicator) { run_eval(*arguments, communicator); }); });
 }
 
 const RegisterCommand kEval{2, add_eval};

@@ -6,12 +6,11 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
-#include <new>
 
-#include "base/error.h"
+#include "base/failure.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
 
 namespace athanor {
@@ -21,27 +20,25 @@ namespace {
 struct CommandLine {
   std::string program;
   std::vector<std::string> arguments;
-
-  bool wants_json() const { return std::find(arguments.begin(), arguments.end(), "--json") != arguments.end(); }
 };
 
-int report(const CommandLine& line, const std::string& message, ExitCode code) {
-  fmt::print(stderr, "athanor: {}\n", message);
-  if (line.wants_json()) print_json_of_failure(message, code);
-  return static_cast<int>(code);
+int report(const Failure& failure) {
+  if (is_first_rank()) report_failure(failure);
+  return static_cast<int>(failure.code);
 }
 
 /// What CLI11 refused (or, with code 0, the help that was asked for).
 int report(const CommandLine& line, CLI::App& program, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return program.exit(error);
+  join_ranks();
+  if (error.get_exit_code() == 0) return is_first_rank() ? program.exit(error) : 0;
   std::string message = error.what();
   const std::string hints = flag_hints(program, line.arguments);
   if (!hints.empty()) message += "\n" + hints.substr(0, hints.size() - 1);
-  return report(line, message + "\nRun with --help for more information.", ExitCode::usage);
+  return report({ExitCode::usage, message + "\nRun with --help for more information."});
 }
 
 int run(const CommandLine& line) {
-  CLI::App program{"Trains convolutional networks on the processors of one machine.", line.program};
+  CLI::App program{"Trains convolutional networks, in one process or in many.", line.program};
   program.require_subcommand(1);
   program.set_version_flag("--version", ATHANOR_VERSION);
   int exit_code = 0;
@@ -52,16 +49,9 @@ int run(const CommandLine& line) {
     program.parse(std::vector<std::string>(line.arguments.rbegin(), line.arguments.rend()));
   } catch (const CLI::ParseError& error) {
     return report(line, program, error);
-  } catch (const Error& error) {
-    return report(line, error.what(), error.code());
-  } catch (const std::bad_alloc&) {
-    return report(line, "out of memory; use a smaller batch", ExitCode::device);
-  } catch (const std::filesystem::filesystem_error& error) {
-    return report(line, error.what(), ExitCode::storage);
-  } catch (const std::exception& error) {
-    // Threads that cannot be started, primitives that cannot be made: the machine does not give what the run needs.
-    return report(line, fmt::format("{}; does this process have enough memory and threads?", error.what()),
-                  ExitCode::device);
+  } catch (...) {
+    // A failure of one rank alone has ended the job before it gets here: the first rank speaks for all.
+    return report(current_failure());
   }
   return exit_code;
 }
@@ -75,6 +65,9 @@ int main(int argc, char** argv) {
   athanor::CommandLine line{argc > 0 ? argv[0] : "athanor", {}};
   for (int i = 1; i < argc; ++i) line.arguments.emplace_back(argv[i]);
   athanor::set_program(line.program);
+  if (std::find(line.arguments.begin(), line.arguments.end(), "--json") != line.arguments.end()) {
+    athanor::promise_json();
+  }
   int exit_code = athanor::run(line);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     fmt::print(stderr, "athanor: cannot write to standard output\n");

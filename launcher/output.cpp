@@ -7,7 +7,7 @@
 namespace athanor {
 namespace {
 
-bool is_printed = false;
+bool is_promised = false, is_printed = false;
 
 }  // namespace
 
@@ -16,11 +16,18 @@ void print_json(const std::string& object) {
   fmt::print("{}\n", object);
 }
 
-void print_json_of_failure(const std::string& message, ExitCode code) {
-  if (is_printed) return;
-  const nlohmann::ordered_json json{{"status", "failed"}, {"error", message}, {"exit_code", static_cast<int>(code)}};
+void promise_json() {
+  is_promised = true;
+}
+
+void report_failure(const Failure& failure) {
+  fmt::print(stderr, "athanor: {}\n", failure.message);
+  if (is_printed || !is_promised) return;
+  const nlohmann::ordered_json json{
+      {"status", "failed"}, {"error", failure.message}, {"exit_code", static_cast<int>(failure.code)}};
   // A message may quote a file name that is no UTF-8.
   print_json(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  std::fflush(stdout);
 }
 
 }  // namespace athanor

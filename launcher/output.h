@@ -3,14 +3,18 @@
 
 #include <string>
 
-#include "base/error.h"
+#include "base/failure.h"
 
 namespace athanor {
 
 /// Prints the line.
 void print_json(const std::string& object);
 
-/// Prints `{"status": "failed", "error": …, "exit_code": …}`, unless print_json was called before.
-void print_json_of_failure(const std::string& message, ExitCode code);
+/// The command line has `--json`: a failure is to be an object too.
+void promise_json();
+
+/// Prints "athanor: MESSAGE" on standard error and, where JSON was promised and not printed yet,
+/// `{"status": "failed", "error": …, "exit_code": …}` on standard output.
+void report_failure(const Failure& failure);
 
 }  // namespace athanor

@@ -54,7 +54,14 @@ void choose_device(Recipe& recipe, const std::string& device) {
   recipe.device = device;
 }
 
-std::string memory_text(const MemoryPlan& memory, const Sizing& sizing, std::size_t available) {
+/// Shards whose activations are held at once.
+std::string shards_at_once(const Sizing& sizing, const Plans& plans) {
+  if (!plans.training.has_meetings()) return fmt::format("of {} side by side", plural(sizing.lanes, "shard"));
+  return fmt::format("of all {}: they wait for each other in synchronised batch norms",
+                     plural(sizing.local.count(), "shard"));
+}
+
+std::string memory_text(const MemoryPlan& memory, const std::string& shards, std::size_t available) {
   std::string text = "peak memory of a rank\n";
   const auto row = [&](const char* use, std::size_t bytes, const std::string& note) {
     text += fmt::format("  {:<12} {:>10}{}\n", use, bytes_text(bytes), note.empty() ? "" : "  " + note);
@@ -62,9 +69,10 @@ std::string memory_text(const MemoryPlan& memory, const Sizing& sizing, std::siz
   row("weights", memory.state, "parameters and running statistics");
   row("optimizer", memory.optimizer, "");
   row("gradients", memory.gradients, "of the shards, and the sums of the tree");
-  row("activations", memory.activations, fmt::format("of {} side by side", plural(sizing.lanes, "shard")));
+  row("activations", memory.activations, shards);
   row("shared", memory.shared, "constants, reordered and cast weights");
   row("data", memory.data, "images held in memory, batches ahead of the step");
+  row("snapshot", memory.snapshot, "what a checkpoint is written from, on rank 0");
   row("peak", memory.total(), memory.total() <= available ? "fits" : "DOES NOT FIT");
   row("available", available, "");
   return text;
@@ -126,7 +134,8 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
             {"reference_steps", table.reference_steps}};
   json["memory"] = {{"weights", memory.state},       {"optimizer", memory.optimizer},
                     {"gradients", memory.gradients}, {"activations", memory.activations},
-                    {"shared", memory.shared},       {"data", memory.data}};
+                    {"shared", memory.shared},       {"data", memory.data},
+                    {"snapshot", memory.snapshot}};
   json["layers"] = Json::array();
   for (const LayerRow& row : table.layers) json["layers"].push_back(row_json(row));
   json["buckets"] = Json::array();
@@ -174,8 +183,9 @@ void run_plan(const PlanArguments& arguments) {
 
   std::FILE* text = arguments.json ? stderr : stdout;
   fmt::print(text, "{}\nlayers; FLOPs forward and backward, bytes of activations, of one image\n{}\n{}\n{}\n{}\n",
-             heading(recipe, data, sizing), layer_table_text(table), memory_text(memory, sizing, available),
-             buckets_text(plans), optimize_text(recipe, plans));
+             heading(recipe, data, sizing), layer_table_text(table),
+             memory_text(memory, shards_at_once(sizing, plans), available), buckets_text(plans),
+             optimize_text(recipe, plans));
   if (arguments.steps) fmt::print(text, "steps\n{}\n", step_table_text(table));
   if (table.reference_steps > 0) {
     fmt::print(text, "warning: {} on a slow reference kernel; --steps lists them\n",

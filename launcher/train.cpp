@@ -1,33 +1,62 @@
-// athanor train RECIPE [KEY=VALUE …] [--run DIR] [--json]
-#include "base/error.h"
+// athanor train RECIPE [KEY=VALUE …] [--run DIR] [--resume auto|never|FILE] [--init FILE] [--json]
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
+#include "train/phases.h"
 #include "train/trainer.h"
 
 namespace athanor {
 namespace {
 
+struct TrainArguments {
+  RecipeArguments recipe;
+  std::string run;
+  std::string resume = "auto";
+  std::string init;
+  bool json = false;
+};
+
+void want_one_start(const TrainArguments& arguments) {
+  if (arguments.init.empty() || arguments.resume == "auto" || arguments.resume == "never") return;
+  throw UsageError("--resume {} and --init {}: a run starts from one of them; leave the other out", arguments.resume,
+                   arguments.init);
+}
+
+int run_train(const TrainArguments& arguments, Communicator& communicator) {
+  Recipe recipe;
+  agree_on(communicator, "recipe", [&] {
+    want_one_start(arguments);
+    recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides);
+  });
+  TrainOptions options;
+  options.communicator = &communicator;
+  options.run = arguments.run;
+  options.resume = arguments.resume;
+  options.init = arguments.init;
+  options.recipe_argument = arguments.recipe.text();
+  options.program = program_name();
+  options.text_to_stderr = arguments.json;
+  const Summary summary = train(std::move(recipe), options);
+  if (arguments.json && is_first_rank()) print_json(to_json(summary));
+  if (summary.status == "preempted") return static_cast<int>(ExitCode::preempted);
+  return static_cast<int>(summary.status == "interrupted" ? ExitCode::interrupted : ExitCode::done);
+}
+
 void add_train(CLI::App& program, int& exit_code) {
-  struct Arguments {
-    RecipeArguments recipe;
-    std::string run;
-    bool json = false;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = program.add_subcommand("train", "Trains what a recipe describes");
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* command =
+      program.add_subcommand("train", "Trains what a recipe describes, or goes on; alone, under mpirun or under srun");
   arguments->recipe.add_to(*command);
   add_run_option(*command, arguments->run);
+  command->add_option(
+      "--resume", arguments->resume,
+      "auto (default): goes on from the newest checkpoint in the run folder that verifies; never: starts "
+      "over; else a checkpoint file to go on from");
+  command->add_option("--init", arguments->init, "Checkpoint file whose weights a new run starts from");
   command->add_flag("--json", arguments->json, "Print the summary as one JSON object on standard output");
   command->callback([arguments, &exit_code] {
-    TrainOptions options;
-    options.run = arguments->run;
-    options.recipe_argument = arguments->recipe.text();
-    options.program = program_name();
-    options.text_to_stderr = arguments->json;
-    const Summary summary = train(read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), options);
-    if (arguments->json) print_json(to_json(summary));
-    if (summary.status == "interrupted") exit_code = static_cast<int>(ExitCode::interrupted);
+    run_on_ranks([&](Communicator& communicator) { exit_code = run_train(*arguments, communicator); });
   });
 }
 

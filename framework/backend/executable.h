@@ -76,10 +76,11 @@ struct MemoryPlan {
   std::size_t activations = 0;  ///< lane arenas
   std::size_t shared = 0;       ///< constants, reordered and cast weights
   std::size_t data = 0;         ///< host memory: images held, batches ahead of the step; no back end fills it in
+  std::size_t snapshot = 0;     ///< host memory of rank 0: the copy that a checkpoint is written from; nor this
 
   /// What the device holds.
   std::size_t device() const { return state + optimizer + gradients + activations + shared; }
-  std::size_t total() const { return device() + data; }
+  std::size_t total() const { return device() + data + snapshot; }
 };
 
 struct ExecutableOptions {
@@ -120,7 +121,7 @@ class Executable {
   virtual std::vector<std::uint64_t> hash_state() const = 0;
 
   /// Runs the forward and backward pass of a batch once more, node by node, without an update, and names the first
-  /// output that is not finite.
+  /// output that is not finite. Where shards meet on their way (Plan::has_meetings) all ranks must call it together.
   virtual std::optional<BadValue> find_non_finite(const Batch& batch) = 0;
   /// Time of every node of one shard while all lanes run, mean of `repeats`; no update.
   virtual std::vector<NodeTime> profile(const Batch& batch, int repeats) = 0;

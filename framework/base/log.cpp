@@ -17,6 +17,7 @@ struct LogState {
   std::function<void(std::string_view)> print;
   std::shared_ptr<spdlog::logger> file;
   std::string prefix;
+  LogLevel least = LogLevel::info;
 };
 
 /// One for the process: messages come from places that know of no run.
@@ -73,6 +74,11 @@ void close_log_file() {
   state().file.reset();
 }
 
+void log_at_least(LogLevel level) {
+  const std::lock_guard lock(state().mutex);
+  state().least = level;
+}
+
 void set_log_prefix(std::string prefix) {
   const std::lock_guard lock(state().mutex);
   state().prefix = prefix.empty() ? "" : prefix + ": ";
@@ -81,12 +87,13 @@ void set_log_prefix(std::string prefix) {
 void log_to_file_only(LogLevel level, std::string_view message) {
   LogState& log = state();
   const std::lock_guard lock(log.mutex);
-  if (log.file) log.file->log(spdlog_level(level), "{}{}", log.prefix, message);
+  if (log.file && level >= log.least) log.file->log(spdlog_level(level), "{}{}", log.prefix, message);
 }
 
 void log_message(LogLevel level, std::string_view message) {
   LogState& log = state();
   const std::lock_guard lock(log.mutex);
+  if (level < log.least) return;
   if (log.file) log.file->log(spdlog_level(level), "{}{}", log.prefix, message);
   const std::string line = fmt::format("{}{}{}", log.prefix, console_word(level), message);
   if (log.print) {

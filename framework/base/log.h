@@ -21,6 +21,8 @@ void log_through(std::function<void(std::string_view line)> print);
 /// Appends to `file` too, with the time, until close_log_file(). Throws StorageError.
 void log_to_file(const std::filesystem::path& file);
 void close_log_file();
+/// Drops messages of a lower level from now on. The default is info: none.
+void log_at_least(LogLevel level);
 /// Put in front of every message: "rank 3" where there are several ranks; empty by default.
 void set_log_prefix(std::string prefix);
 

@@ -38,6 +38,7 @@ std::vector<std::string> override_keys() {
   add_section(keys, "recipe", "");
   for (const std::string_view section : kSections) add_section(keys, section, section);
   add_section(keys, "data", "data");
+  add_section(keys, "every model", "model");
   for (const std::string_view kind : kKinds) {
     keys.push_back(join_path(kind, "name"));
     for (const Schema* schema : schemas_of(kind)) add_fields(keys, kind, *schema);

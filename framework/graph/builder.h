@@ -23,6 +23,8 @@ class Builder {
   bool training = true;
   /// Element type of activations and of the weights that convolutions and matrix products read.
   DType compute_dtype = DType::f32;
+  /// Shards of the batch, for layers that look beyond their own.
+  std::int64_t shards = 1;
   /// Phase that new nodes get.
   Phase phase = Phase::forward;
 

@@ -74,6 +74,9 @@ struct OpDef {
   std::vector<std::pair<int, int>> in_place = {};
   /// The output is the input's memory under another shape: nothing runs.
   bool is_view = false;
+  /// All shards of the batch, on all ranks, meet at this op: input 0 is the shard's own value, output 0 those of all
+  /// shards, [shards, …] by global number. The executable moves them.
+  bool synchronizes = false;
 };
 
 /// Registers an op from a namespace-scope object. A name registered twice aborts.

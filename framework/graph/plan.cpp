@@ -266,6 +266,11 @@ class Planning {
 
 }  // namespace
 
+bool Plan::has_meetings() const {
+  return std::any_of(shard.begin(), shard.end(),
+                     [&](const PlannedStep& step) { return graph.node(step.node).op->synchronizes; });
+}
+
 std::map<std::string, Layout> Plan::parameter_layouts() const {
   std::map<std::string, Layout> layouts;
   for (const StateTensor& slot : state) {

@@ -80,6 +80,9 @@ struct Plan {
   int shard_threads = 1;
 
   bool is_training() const { return !graph.gradients.empty(); }
+  /// Whether shards wait for each other inside a pass (OpDef::synchronizes): all shards of a rank are then under way at
+  /// once, each with a lane arena of its own.
+  bool has_meetings() const;
   /// Layout by parameter name, for plans that share the state.
   std::map<std::string, Layout> parameter_layouts() const;
   /// XXH3-128 over everything that changes arithmetic or the order of elements, as 32 hex digits.

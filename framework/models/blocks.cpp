@@ -19,8 +19,9 @@ ValueId conv(Builder& builder, ValueId x, const Conv& shape, std::string_view in
                      name);
 }
 
-ValueId batch_norm(Builder& builder, ValueId x, std::string_view name, bool zero_gamma) {
-  return build_layer(builder, x, "batch_norm", {{"zero_init", zero_gamma}}, name);
+ValueId batch_norm(Builder& builder, ValueId x, const BatchNorm& kind, std::string_view name) {
+  return build_layer(builder, x, "batch_norm", {{"zero_init", kind.zero_gamma}, {"synchronized", kind.is_synchronized}},
+                     name);
 }
 
 ValueId relu(Builder& builder, ValueId x, std::string_view name) {

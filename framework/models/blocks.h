@@ -17,8 +17,13 @@ struct Conv {
 /// Convolution "NAME" without bias, padded so that stride 1 keeps H and W; x [N, C, H, W]. `init`: he, xavier or torch.
 ValueId conv(Builder& builder, ValueId x, const Conv& shape, std::string_view init, std::string_view name);
 
-/// Batch normalisation "NAME"; `zero_gamma` starts its scale at 0.
-ValueId batch_norm(Builder& builder, ValueId x, std::string_view name, bool zero_gamma = false);
+struct BatchNorm {
+  bool is_synchronized = false;
+  bool zero_gamma = false;  ///< the scale starts at 0
+};
+
+/// Batch normalisation "NAME".
+ValueId batch_norm(Builder& builder, ValueId x, const BatchNorm& kind, std::string_view name);
 
 /// ReLU "NAME".
 ValueId relu(Builder& builder, ValueId x, std::string_view name);

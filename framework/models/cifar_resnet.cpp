@@ -10,6 +10,7 @@ namespace {
 
 struct CifarResnetSettings {
   std::string init;
+  blocks::BatchNorm norm;
   std::int64_t ratio = 0;  ///< of squeeze-and-excitation; 0: none
 };
 
@@ -21,10 +22,10 @@ ValueId cifar_resnet_block(Builder& builder, ValueId x, const blocks::Conv& shap
         build_layer(builder, x, "shortcut_a", {{"stride", shape.stride}, {"channels", shape.channels}}, "shortcut");
   }
   ValueId y = blocks::conv(builder, x, shape, settings.init, "conv1");
-  y = blocks::batch_norm(builder, y, "bn1");
+  y = blocks::batch_norm(builder, y, settings.norm, "bn1");
   y = blocks::relu(builder, y, "relu1");
   y = blocks::conv(builder, y, {.channels = shape.channels}, settings.init, "conv2");
-  y = blocks::batch_norm(builder, y, "bn2");
+  y = blocks::batch_norm(builder, y, settings.norm, "bn2");
   if (settings.ratio > 0) {
     const Scope scope(builder, "se");
     y = blocks::squeeze_excite(builder, y, settings.ratio, settings.init);
@@ -46,10 +47,11 @@ std::int64_t blocks_per_stage(const Builder& builder, std::int64_t depth) {
 ValueId build_cifar_resnet(Builder& builder, ValueId x, const Attributes& attributes) {
   const std::int64_t n = blocks_per_stage(builder, attributes.integer("depth"));
   const std::int64_t width = attributes.integer("width");
-  CifarResnetSettings settings{.init = attributes.text("init")};
+  CifarResnetSettings settings{.init = attributes.text("init"),
+                               .norm = {.is_synchronized = attributes.flag("synchronized_batch_norm")}};
   if (attributes.find("ratio") != nullptr) settings.ratio = attributes.integer("ratio");
   x = blocks::conv(builder, x, {.channels = width}, settings.init, "conv1");
-  x = blocks::batch_norm(builder, x, "bn1");
+  x = blocks::batch_norm(builder, x, settings.norm, "bn1");
   x = blocks::relu(builder, x, "relu1");
   for (std::int64_t stage = 1; stage <= 3; ++stage) {
     const Scope stage_scope(builder, fmt::format("stage{}", stage));
@@ -65,7 +67,8 @@ ValueId build_cifar_resnet(Builder& builder, ValueId x, const Attributes& attrib
 
 std::vector<Field> cifar_resnet_fields() {
   return {integer("depth", 20, "Layers with weights, 6n + 2: 8, 14, 20, 32, 44, 56, 110, 1202, ….").at_least(8),
-          integer("width", 16, "Channels of the first stage.").at_least(1), classes_field(10), init_field("he")};
+          integer("width", 16, "Channels of the first stage.").at_least(1), classes_field(10), init_field("he"),
+          synchronized_field()};
 }
 
 std::vector<Field> cifar_resnet_fields_with_ratio() {

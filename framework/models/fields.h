@@ -18,6 +18,13 @@ inline Field init_field(std::string usual) {
       .one_of(ops::kInitializerNames);
 }
 
+inline Field synchronized_field() {
+  return boolean(
+      "synchronized_batch_norm", false,
+      "Whether every batch norm is `batch_norm: {synchronized: true}`: statistics of the global batch instead "
+      "of the shard's own.");
+}
+
 inline Field ratio_field() {
   return integer("ratio", 16, "Channels per hidden feature of squeeze-and-excitation.").at_least(1);
 }

@@ -85,7 +85,10 @@ Tensor Network::linear(Tensor x, const LinearOptions& options) {
 
 Tensor Network::batch_norm(Tensor x, const BatchNormOptions& options) {
   return layer("batch_norm", x,
-               {{"eps", options.eps}, {"momentum", options.momentum}, {"zero_init", options.zero_init}});
+               {{"eps", options.eps},
+                {"momentum", options.momentum},
+                {"zero_init", options.zero_init},
+                {"synchronized", options.synchronized}});
 }
 
 Tensor Network::max_pool(Tensor x, const PoolOptions& options) {

@@ -41,7 +41,8 @@ struct LinearOptions {
 struct BatchNormOptions {
   double eps = 1e-5;
   double momentum = 0.1;
-  bool zero_init = false;  ///< gamma starts at 0 instead of 1
+  bool zero_init = false;     ///< gamma starts at 0 instead of 1
+  bool synchronized = false;  ///< statistics of the global batch instead of the shard's own
 };
 
 struct PoolOptions {

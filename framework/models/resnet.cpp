@@ -25,6 +25,7 @@ constexpr std::array<Family, 5> kFamilies{{{18, false, {2, 2, 2, 2}},
 
 struct ResnetSettings {
   std::string init;
+  blocks::BatchNorm norm;
   std::int64_t ratio = 0;  ///< of squeeze-and-excitation; 0: none
   bool zero_init_residual = false;
   bool has_bottlenecks = false;
@@ -41,7 +42,7 @@ const Family& family_of(const Builder& builder, std::int64_t depth) {
 ValueId conv_norm_relu(Builder& builder, ValueId x, const blocks::Conv& shape, const ResnetSettings& settings,
                        int number) {
   x = blocks::conv(builder, x, shape, settings.init, fmt::format("conv{}", number));
-  x = blocks::batch_norm(builder, x, fmt::format("bn{}", number));
+  x = blocks::batch_norm(builder, x, settings.norm, fmt::format("bn{}", number));
   return blocks::relu(builder, x, fmt::format("relu{}", number));
 }
 
@@ -51,7 +52,7 @@ ValueId shortcut(Builder& builder, ValueId x, const blocks::Conv& shape, const R
   const Scope scope(builder, "downsample");
   x = blocks::conv(builder, x, {.channels = shape.channels, .kernel = 1, .stride = shape.stride}, settings.init,
                    "conv");
-  return blocks::batch_norm(builder, x, "bn");
+  return blocks::batch_norm(builder, x, settings.norm, "bn");
 }
 
 ValueId resnet_block(Builder& builder, ValueId x, std::int64_t width, std::int64_t stride,
@@ -68,7 +69,9 @@ ValueId resnet_block(Builder& builder, ValueId x, std::int64_t width, std::int64
     y = blocks::conv(builder, y, {.channels = channels}, settings.init, "conv2");
   }
   const int last = settings.has_bottlenecks ? 3 : 2;
-  y = blocks::batch_norm(builder, y, fmt::format("bn{}", last), settings.zero_init_residual);
+  blocks::BatchNorm last_norm = settings.norm;
+  last_norm.zero_gamma = settings.zero_init_residual;
+  y = blocks::batch_norm(builder, y, last_norm, fmt::format("bn{}", last));
   if (settings.ratio > 0) {
     const Scope scope(builder, "se");
     y = blocks::squeeze_excite(builder, y, settings.ratio, settings.init);
@@ -81,6 +84,7 @@ ValueId resnet_block(Builder& builder, ValueId x, std::int64_t width, std::int64
 ValueId build_resnet(Builder& builder, ValueId x, const Attributes& attributes) {
   const Family& family = family_of(builder, attributes.integer("depth"));
   ResnetSettings settings{.init = attributes.text("init"),
+                          .norm = {.is_synchronized = attributes.flag("synchronized_batch_norm")},
                           .zero_init_residual = attributes.flag("zero_init_residual"),
                           .has_bottlenecks = family.has_bottlenecks};
   if (attributes.find("ratio") != nullptr) settings.ratio = attributes.integer("ratio");
@@ -107,7 +111,7 @@ std::vector<Field> resnet_fields() {
           boolean("zero_init_residual", false,
                   "Whether the last batch norm of each block starts at 0, so that blocks "
                   "start as the identity (Goyal et al. 2017)."),
-          init_field("he")};
+          init_field("he"), synchronized_field()};
 }
 
 std::vector<Field> resnet_fields_with_ratio() {

@@ -65,6 +65,7 @@ void check_logits(const ModelSpec& model, const GraphOptions& options, const Sha
 Forward build_forward(Builder& builder, const ModelSpec& model, const GraphOptions& options) {
   check_input(model, options);
   builder.compute_dtype = options.compute_dtype;
+  builder.shards = options.shards;
   Forward forward;
   const ValueId x = add_inputs(builder, options, forward);
   forward.logits = build_model(builder, x, model);
@@ -86,7 +87,7 @@ Graph training_graph(const ModelSpec& model, const GraphOptions& options) {
   const Scope scope(builder, "metrics");
   const ValueId correct = builder.add1("count_correct", {forward.logits, forward.labels});
   graph.metrics = {{"loss", graph.loss}, {"correct", correct}};
-  return fuse(remove_dead_code(differentiate(std::move(graph), options.loss_scale)));
+  return fuse(remove_dead_code(differentiate(std::move(graph), 1.0 / static_cast<double>(options.shards))));
 }
 
 Graph evaluation_graph(const ModelSpec& model, const GraphOptions& options) {

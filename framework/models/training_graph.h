@@ -23,7 +23,7 @@ struct GraphOptions {
   std::vector<double> std = {1};
   LossSpec loss;
   DType compute_dtype = DType::f32;  ///< of activations and of the weights that matrix products read: f32 or bf16
-  double loss_scale = 1;             ///< 1 / shards, so that shard gradients sum to the gradient of the mean
+  std::int64_t shards = 1;  ///< of the batch: the loss is scaled by 1 / shards, so that gradients sum to the mean's
 };
 
 /// Inputs of every graph, by name: "images" uint8 [N, C, H, W], "transforms" uint8 [N, bytes of a SampleTransform],

@@ -1,4 +1,5 @@
-// Exact accuracy and loss of a data set: every sample counts once, whatever the batch and the number of lanes.
+// Exact accuracy and loss of a data set: every sample counts once, and the result has the same bits whatever the batch,
+// the number of lanes and the number of ranks.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <span>
 
 #include "backend/executable.h"
+#include "comm/communicator.h"
 #include "data/loader.h"
 
 namespace athanor {
@@ -17,12 +19,12 @@ struct Evaluation {
   std::int64_t samples = 0;
 };
 
-/// Goes through `loader` (evaluate mode) from the front and restarts it at the end, for the next time.
-/// `class_weights`: those of the loss (class_weights_of), or none; the mean is PyTorch's, over the whole split.
-/// `averaged`: with the averaged weights. `stop`: asked before every batch; where it says yes, the evaluation ends
-/// there and `samples` is 0. Throws what the loader throws.
-/// Allocates when it begins and when it ends, nothing for each batch.
-Evaluation evaluate(Executable& executable, Loader& loader, std::span<const double> class_weights, bool averaged,
-                    const std::function<bool()>& stop = {});
+/// Goes through `loader` (evaluate mode; this rank's rows of each batch) from the front and restarts it at the end, for
+/// the next time. `class_weights`: those of the loss (class_weights_of), or none; the mean is PyTorch's, over the whole
+/// split. `averaged`: with the averaged weights. `stop`: asked before every batch, on all ranks or on none; where it
+/// says yes on any, the evaluation ends there and `samples` is 0. Collective. Throws what the loader and the
+/// communicator throw. Allocates when it begins and when it ends, nothing for each batch.
+Evaluation evaluate(Executable& executable, Loader& loader, Communicator& communicator,
+                    std::span<const double> class_weights, bool averaged, const std::function<bool()>& stop = {});
 
 }  // namespace athanor

@@ -9,9 +9,13 @@
 namespace athanor {
 
 struct Hardware {
-  std::string cpu_model;                   ///< as /proc/cpuinfo says; "unknown processor" where it does not
-  std::string isa;                         ///< instruction set of our own kernels: "baseline", "avx2", "avx512"
-  int allowed_cpus = 1;                    ///< min(affinity mask, control group's cpu quota rounded up), at least 1
+  std::string cpu_model;  ///< as /proc/cpuinfo says; "unknown processor" where it does not
+  std::string isa;        ///< instruction set of our own kernels: "baseline", "avx2", "avx512"
+  int allowed_cpus = 1;   ///< min(affinity mask, control group's cpu quota rounded up), at least 1
+  /// Of them, those that this rank may count on where ranks share a host, and those of rank 0, which decides how many
+  /// threads run a shard; 0: not shared, all allowed ones. share_cores fills them in.
+  int cores = 0;
+  int first_rank_cores = 0;
   std::size_t memory_available_bytes = 0;  ///< min(limit − usage of every control group above us, MemAvailable)
   std::string host;
 };

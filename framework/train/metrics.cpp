@@ -31,10 +31,28 @@ void append_number(fmt::memory_buffer& buffer, std::string_view key, double valu
   }
 }
 
+/// A JSON string. Bytes that are no UTF-8 go as they are.
+void append_quoted(fmt::memory_buffer& buffer, std::string_view text) {
+  append(buffer, "\"");
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      const char escaped[] = {'\\', c};
+      append(buffer, {escaped, 2});
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      fmt::format_to(std::back_inserter(buffer), "\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      buffer.push_back(c);
+    }
+  }
+  append(buffer, "\"");
+}
+
 }  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& file)
-    : file_(file), descriptor_(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    : file_(file),
+      descriptor_(file.empty() ? -1 : ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+  if (file.empty()) return;
   if (descriptor_ < 0) throw StorageError("cannot write {}: {}", file.string(), std::strerror(errno));
   pending_.reserve(kBufferBytes);
   flushed_ = std::chrono::steady_clock::now();
@@ -46,10 +64,11 @@ MetricsLog::~MetricsLog() {
   } catch (const StorageError&) {
     // Nobody is left to tell.
   }
-  ::close(descriptor_);
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void MetricsLog::train(const StepLine& line) {
+  if (descriptor_ < 0) return;
   fmt::format_to(std::back_inserter(pending_), R"({{"kind":"train","step":{},"epoch":{},"samples":{})", line.step,
                  line.epoch, line.samples);
   append_number(pending_, R"(,"loss":)", line.loss);
@@ -59,11 +78,15 @@ void MetricsLog::train(const StepLine& line) {
   append_number(pending_, R"(,"data_wait_ms":)", line.data_wait_ms);
   append_number(pending_, R"(,"comm_exposed_ms":)", line.comm_exposed_ms);
   append_number(pending_, R"(,"grad_norm":)", line.grad_norm);
+  fmt::format_to(std::back_inserter(pending_), R"(,"comm_bytes":{},"slowest_rank":{},"slowest_host":)", line.comm_bytes,
+                 line.slowest_rank);
+  append_quoted(pending_, line.slowest_host);
   append(pending_, "}\n");
   if (std::chrono::steady_clock::now() - flushed_ >= kFlushInterval) flush();
 }
 
 void MetricsLog::evaluation(const EvalLine& line) {
+  if (descriptor_ < 0) return;
   fmt::format_to(std::back_inserter(pending_), R"({{"kind":"eval","step":{},"epoch":{},"split":"{}")", line.step,
                  line.epoch, line.split);
   append_number(pending_, R"(,"loss":)", line.loss);
@@ -71,6 +94,25 @@ void MetricsLog::evaluation(const EvalLine& line) {
   append_number(pending_, R"(,"top5":)", line.top5);
   fmt::format_to(std::back_inserter(pending_), ",\"samples\":{}}}\n", line.samples);
   flush();
+}
+
+void MetricsLog::checkpoint(const CheckpointLine& line) {
+  if (descriptor_ < 0) return;
+  fmt::format_to(std::back_inserter(pending_), R"({{"kind":"checkpoint","step":{})", line.step);
+  append_number(pending_, R"(,"stall_ms":)", line.stall_ms);
+  append_number(pending_, R"(,"write_ms":)", line.write_ms);
+  fmt::format_to(std::back_inserter(pending_), R"(,"bytes":{},"path":)", line.bytes);
+  append_quoted(pending_, line.path);
+  append(pending_, "}\n");
+  flush();
+}
+
+void MetricsLog::sync() {
+  flush();
+  if (descriptor_ >= 0 && ::fsync(descriptor_) != 0 && errno != EINVAL) {
+    throw StorageError("cannot write {}: {}; free some space and start the run again", file_.string(),
+                       std::strerror(errno));
+  }
 }
 
 void MetricsLog::flush() {

@@ -1,4 +1,5 @@
-// metrics.jsonl: one JSON object a line, one line a step and one an evaluation, for scripts and plots.
+// metrics.jsonl: one JSON object a line, a line for each step, evaluation and checkpoint, for scripts and
+// plots.
 #pragma once
 
 #include <fmt/format.h>
@@ -22,6 +23,10 @@ struct StepLine {
   double data_wait_ms = 0;     ///< of step_ms: waited for the loader
   double comm_exposed_ms = 0;  ///< of step_ms: waited for other ranks
   double grad_norm = 0;
+  std::int64_t comm_bytes = 0;    ///< sent to other ranks
+  int slowest_rank = 0;           ///< whose gradients were ready last
+  std::string_view slowest_host;  ///< the host that it runs on; must outlive the call only
+  double slowest_lag_ms = 0;      ///< how much later than the median rank's; not in the file
 };
 
 /// One evaluation. Accuracies are 0–1.
@@ -35,20 +40,33 @@ struct EvalLine {
   std::int64_t samples = 0;
 };
 
+/// One checkpoint that is on the disk.
+struct CheckpointLine {
+  std::int64_t step = 0;
+  double stall_ms = 0;  ///< that the step loop stood still
+  double write_ms = 0;  ///< from its start until it was renamed and synced, in the background; the read-back apart
+  std::uint64_t bytes = 0;
+  std::string_view path;
+};
+
 /// Appends to metrics.jsonl. Lines reach the file at every evaluation and at least every second of steps; numbers that
 /// are not finite become null. In steady state nothing is allocated.
 class MetricsLog {
  public:
-  /// Opens `file` to append. Throws StorageError.
+  /// Opens `file` to append; without a name, nothing is kept: for ranks that leave the writing to rank 0. Throws
+  /// StorageError.
   explicit MetricsLog(const std::filesystem::path& file);
   MetricsLog(const MetricsLog&) = delete;
   MetricsLog& operator=(const MetricsLog&) = delete;
   /// Writes what is left; a failure is lost here, so call flush() where it matters.
   ~MetricsLog();
 
-  void train(const StepLine& line);       ///< throws StorageError
-  void evaluation(const EvalLine& line);  ///< throws StorageError
-  void flush();                           ///< throws StorageError
+  void train(const StepLine& line);             ///< throws StorageError
+  void evaluation(const EvalLine& line);        ///< throws StorageError
+  void checkpoint(const CheckpointLine& line);  ///< throws StorageError
+  void flush();                                 ///< throws StorageError
+  /// flush, and everything is on the disk. Throws StorageError.
+  void sync();
 
  private:
   std::filesystem::path file_;

@@ -64,6 +64,7 @@ void Progress::step(const StepLine& line) {
   if (finished_) return;
   const Clock::time_point now = clock_();
   last_ = line;
+  if (lags()) slowest_host_ = line.slowest_host;
   if (first_step_ < 0) {
     first_step_ = line.step;
     first_time_ = shown_ = now;
@@ -138,24 +139,29 @@ void Progress::print_plain(Clock::time_point now) {
   if (accuracy_ >= 0) fmt::format_to(out, "  accuracy {:.2f} %", accuracy_ * 100);
   fmt::format_to(out, "  {} images/s  data wait {:.1f} %  left {}", count_text(std::llround(images_per_s_)),
                  wait_share_ * 100, duration_text(seconds_left(now)));
+  if (lags()) {
+    fmt::format_to(out, "  slowest rank {} on {} ({:.1f} ms behind)", last_.slowest_rank, slowest_host_,
+                   last_.slowest_lag_ms);
+  }
   print_line({line_.data(), line_.size()});
 }
 
 void Progress::draw(Clock::time_point now) {
   update_rates(now);
-  std::array<Piece, 6> pieces;
+  std::array<Piece, 7> pieces;
   put(pieces[0], "epoch {}/{}", last_.epoch, epochs_);
   put(pieces[1], "loss {}", number_text(last_.loss));
   if (accuracy_ >= 0) put(pieces[2], "accuracy {:.2f} %", accuracy_ * 100);
   put(pieces[3], "{} images/s", count_text(std::llround(images_per_s_)));
   put(pieces[4], "wait {:.1f} %", wait_share_ * 100);
   put(pieces[5], "left {}", duration_text(seconds_left(now)));
+  if (lags()) put(pieces[6], "slowest rank {} on {}", last_.slowest_rank, slowest_host_);
 
   // The last column stays free, or some terminals wrap. Where not all fits, the less needed goes first.
   const std::size_t width = terminal_width(out_) - 1;
   std::size_t used = 0;
-  std::array<bool, 6> fits{};
-  for (const std::size_t i : {0, 1, 2, 5, 3, 4}) {
+  std::array<bool, 7> fits{};
+  for (const std::size_t i : {0, 1, 2, 5, 3, 4, 6}) {
     const std::size_t needed = pieces[i].size() + (used > 0 ? 2 : 0);
     fits[i] = pieces[i].size() > 0 && used + needed <= width;
     if (fits[i]) used += needed;

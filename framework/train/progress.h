@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 #include "train/metrics.h"
@@ -43,6 +44,8 @@ class Progress {
 
  private:
   bool epoch_ended() const { return steps_per_epoch_ > 0 && last_.step % steps_per_epoch_ == 0; }
+  /// Whether one rank holds up the others by so much that a person should know.
+  bool lags() const { return last_.slowest_lag_ms > 0.05 * last_.step_ms; }
   void update_rates(Clock::time_point now);
   double seconds_left(Clock::time_point now) const;
   void print_plain(Clock::time_point now);
@@ -57,6 +60,7 @@ class Progress {
 
   std::mutex mutex_;
   StepLine last_;
+  std::string slowest_host_;                                       ///< of last_, which does not keep it
   double accuracy_ = -1;                                           ///< of the last evaluation; −1 before one
   std::int64_t first_step_ = -1;                                   ///< the first step seen; −1 before it
   Clock::time_point first_time_;                                   ///< when it ended

@@ -158,8 +158,8 @@ class RecipeReader {
     }
     const bool layered = model.find("layers") != nullptr || model.find("input") != nullptr;
     if (!layered) {
-      recipe_.model.named = named("model", "");
-      recipe_.resolved.set("model", to_node(recipe_.model.named));
+      recipe_.model.named = named("model", "", {"reset"});
+      set_resolved_model(to_node(recipe_.model.named), model);
       return;
     }
     if (model.find("name") != nullptr) {
@@ -167,11 +167,23 @@ class RecipeReader {
                     "has a name and layers; remove one of them (model='{name: …}' replaces the whole section)");
     }
     LayerLists lists;
-    const Values values{validate(model, section_schema("model"), "model", problems_, {{"name"}, &lists})};
+    const Values values{validate(model, section_schema("model"), "model", problems_, {{"name", "reset"}, &lists})};
     recipe_.model.input = values.get_or<std::vector<std::int64_t>>({}, "input");
     YamlNode resolved = to_node(values.attributes);
     if (!lists.empty()) recipe_.model.layers = std::move(lists.front().second);
     resolved.set("layers", to_node(recipe_.model.layers));
+    set_resolved_model(std::move(resolved), model);
+  }
+
+  /// With the keys that every model has, where they are given.
+  void set_resolved_model(YamlNode resolved, const YamlNode& model) {
+    if (const YamlNode* reset = model.find("reset")) {
+      YamlNode own = mapping_node();
+      own.set("reset", *reset);
+      const Values values{validate(own, section_schema("every model"), "model", problems_)};
+      recipe_.model.reset = values.get_or<std::vector<std::string>>({}, "reset");
+      if (const YamlNode* list = to_node(values.attributes).find("reset")) resolved.set("reset", *list);
+    }
     recipe_.resolved.set("model", std::move(resolved));
   }
 

@@ -31,6 +31,7 @@ struct ModelSettings {
   NamedSettings named;              ///< name "" for a model of layers
   std::vector<std::int64_t> input;  ///< [C, H, W] or [F]; empty for a named model
   std::vector<LayerSpec> layers;
+  std::vector<std::string> reset;  ///< patterns of parameters that `train --init` leaves as they are initialised
 
   bool is_layers() const { return named.name.empty(); }
 };

@@ -9,9 +9,10 @@ namespace athanor {
 namespace {
 
 /// Keys that two runs of one experiment may have different.
-constexpr std::array<std::string_view, 10> kFree = {"name",     "train.epochs", "train.max_steps",   "data.path",
-                                                    "eval",     "checkpoint",   "comm.verify_every", "comm.timeout_s",
-                                                    "versions", "hardware"};
+constexpr std::array<std::string_view, 11> kFree = {
+    "name",           "train.epochs", "train.max_steps", "train.deterministic",
+    "data.path",      "eval",         "checkpoint",      "comm.verify_every",
+    "comm.timeout_s", "versions",     "hardware"};
 
 YamlNode* section_of(YamlNode& root, std::string_view path, std::string_view& key) {
   const std::size_t dot = path.find('.');

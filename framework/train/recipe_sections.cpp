@@ -45,6 +45,14 @@ const RegisterSchema kModel{
                 layers("layers", "From input to logits.").must_be_given()},
      .shorthand = {}}};
 
+const RegisterSchema kEveryModel{
+    "section",
+    {.name = "every model",
+     .doc = "A key of `model` beside those of its layers or its name.",
+     .fields = {texts("reset", std::vector<std::string>{},
+                      "Patterns of parameters that start anew with `train --init FILE`; `*` any characters, `?` one.")},
+     .shorthand = {}}};
+
 const RegisterSchema kTrain{
     "section",
     {.name = "train",

@@ -110,39 +110,58 @@ HeldRun look_at_run_folder(const fs::path& path, const std::string& resolved_rec
   return {.exists = true, .is_done = read_status(path) == "done", .recipe = *held};
 }
 
-RunFolder RunFolder::open(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
-                          const RunFolderOptions& options) {
+std::string recipe_file_text(const std::string& provenance, const std::string& resolved_recipe_text) {
+  return as_comments(provenance) + resolved_recipe_text;
+}
+
+RunFolder RunFolder::take(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
+                          const AsksForMore& asks_for_more) {
   want_no_lookalikes(path);  // before a lock is left in a folder of someone else's
   make_folder(path);
-  RunFolder folder(path, as_comments(options.provenance) + resolved_recipe_text, FileLock(path / ".lock"));
+  RunFolder folder(path, FileLock(path / ".lock"));
   const HeldRun held = look_at_run_folder(path, resolved_recipe_text, compare);
-  folder.already_done_ =
-      held.is_done && !(options.asks_for_more && options.asks_for_more(held.recipe, resolved_recipe_text));
+  folder.already_done_ = held.is_done && !(asks_for_more && asks_for_more(held.recipe, resolved_recipe_text));
   folder.checkpoints_ = list_checkpoints(path);
-  if (!folder.already_done_ && folder.checkpoints_.empty()) folder.start_over();
   return folder;
 }
 
-void RunFolder::start_over() {
+void RunFolder::make_previous() {
+  std::error_code error;
+  int number = 1;
+  while (fs::exists(path_ / fmt::format("previous-{}", number), error)) ++number;
+  previous_ = path_ / fmt::format("previous-{}", number);
+  fs::create_directory(previous_, error);
+  if (error) throw StorageError("cannot make {}: {}", previous_.string(), error.message());
+}
+
+void RunFolder::go_on(const std::string& recipe_file, std::int64_t step) {
+  std::error_code error;
+  fs::remove(summary_path(), error);
+  for (const fs::path& checkpoint : checkpoints_) {
+    if (step_of(checkpoint) <= step || !fs::exists(checkpoint, error)) continue;
+    if (previous_.empty()) make_previous();
+    fs::create_directories(previous_ / "checkpoints", error);
+    fs::rename(checkpoint, previous_ / "checkpoints" / checkpoint.filename(), error);
+    if (error) throw StorageError("cannot move {} to {}: {}", checkpoint.string(), previous_.string(), error.message());
+  }
+  write_atomically(recipe_path(), recipe_file);
+}
+
+void RunFolder::start_over(const std::string& recipe_file) {
   const auto is_there = [&](std::string_view name) {
     std::error_code ignored;
     return fs::exists(path_ / name, ignored);
   };
   if (std::any_of(std::begin(kRunFiles), std::end(kRunFiles), is_there)) {
-    int number = 1;
-    while (is_there(fmt::format("previous-{}", number))) ++number;
-    previous_ = path_ / fmt::format("previous-{}", number);
+    make_previous();
     std::error_code error;
-    fs::create_directory(previous_, error);
     for (const std::string_view name : kRunFiles) {
       if (!error && is_there(name)) fs::rename(path_ / name, previous_ / name, error);
     }
-    if (error) {
-      throw StorageError("cannot move the earlier run to {}: {}", previous_.string(), error.message());
-    }
+    if (error) throw StorageError("cannot move the earlier run to {}: {}", previous_.string(), error.message());
   }
   checkpoints_.clear();
-  write_atomically(recipe_path(), recipe_file_);
+  write_atomically(recipe_path(), recipe_file);
 }
 
 }  // namespace athanor

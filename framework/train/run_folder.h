@@ -3,6 +3,7 @@
 //   recipe.yaml (resolved)  metrics.jsonl  log.txt  checkpoints/step-%09d.h5  summary.json (last)  .lock
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -17,12 +18,8 @@ namespace athanor {
 using RecipeCompare =
     std::function<std::optional<std::string>(const std::string& old_recipe, const std::string& new_recipe)>;
 
-struct RunFolderOptions {
-  /// Lines about versions and hardware, put above the recipe as comments.
-  std::string provenance;
-  /// Whether the new recipe asks a finished run to go further (more epochs); unset: it never does.
-  std::function<bool(const std::string& old_recipe, const std::string& new_recipe)> asks_for_more;
-};
+/// Whether the new recipe asks a finished run to go further (more epochs); empty: it never does.
+using AsksForMore = std::function<bool(const std::string& old_recipe, const std::string& new_recipe)>;
 
 /// What a folder holds for a run of a recipe.
 struct HeldRun {
@@ -39,18 +36,20 @@ HeldRun look_at_run_folder(const std::filesystem::path& path, const std::string&
 /// runs/NAME below the current directory.
 std::filesystem::path default_run_folder(const std::string& name);
 
+/// recipe.yaml: the resolved recipe below lines about versions and hardware, as comments.
+std::string recipe_file_text(const std::string& provenance, const std::string& resolved_recipe_text);
+
 /// A run folder that this process holds until the object goes.
 class RunFolder {
  public:
-  /// Makes or takes over the folder:
-  ///   finished                        → already_done(); nothing is touched
-  ///   unfinished, with checkpoints    → resumable(); nothing is touched
-  ///   unfinished, without a checkpoint → start_over()
-  ///   empty or new                    → recipe.yaml is written
+  /// Makes the folder where need be, locks it and looks what it holds:
+  ///   finished                         → already_done()
+  ///   unfinished, with checkpoints     → resumable()
+  ///   unfinished without one, or empty → neither: start_over() is next
   /// Throws what look_at_run_folder throws, and StorageError when another process holds the folder or it cannot be
-  /// written; all leave what is there as it was.
-  static RunFolder open(const std::filesystem::path& path, const std::string& resolved_recipe_text,
-                        const RecipeCompare& compare, const RunFolderOptions& options = {});
+  /// written; leaves what is there as it was in any case.
+  static RunFolder take(const std::filesystem::path& path, const std::string& resolved_recipe_text,
+                        const RecipeCompare& compare, const AsksForMore& asks_for_more = {});
 
   bool already_done() const { return already_done_; }
   bool resumable() const { return !already_done_ && !checkpoints_.empty(); }
@@ -58,7 +57,10 @@ class RunFolder {
   const std::filesystem::path& previous() const { return previous_; }
 
   /// Moves an earlier attempt's files to previous-N/ and writes recipe.yaml. Throws StorageError.
-  void start_over();
+  void start_over(const std::string& recipe_file);
+  /// Keeps the earlier attempt's files, for a run that goes on after `step`; recipe.yaml is now this one's, what
+  /// summary.json said no longer holds, and checkpoints of later steps move to previous-N/. Throws StorageError.
+  void go_on(const std::string& recipe_file, std::int64_t step);
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path recipe_path() const { return path_ / "recipe.yaml"; }
@@ -70,11 +72,11 @@ class RunFolder {
   const std::vector<std::filesystem::path>& checkpoints() const { return checkpoints_; }
 
  private:
-  RunFolder(std::filesystem::path path, std::string recipe_file, FileLock lock)
-      : path_(std::move(path)), recipe_file_(std::move(recipe_file)), lock_(std::move(lock)) {}
+  void make_previous();
+
+  RunFolder(std::filesystem::path path, FileLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::filesystem::path path_;
-  std::string recipe_file_;  ///< what recipe.yaml is to hold
   FileLock lock_;
   std::filesystem::path previous_;
   std::vector<std::filesystem::path> checkpoints_;

@@ -68,6 +68,7 @@ void add_memory(std::string& text, const FirstScreen& screen) {
   row("activations", screen.memory.activations);
   row("shared", screen.memory.shared);
   row("data", screen.memory.data);
+  row("snapshot", screen.memory.snapshot);
   row("peak", screen.memory.total());
 }
 

@@ -36,7 +36,37 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .std = given_or(recipe.data.stddev, 1),
           .loss = {recipe.loss.name, recipe.loss.attributes},
           .compute_dtype = compute_type(recipe),
-          .loss_scale = 1.0 / static_cast<double>(shards)};
+          .shards = shards};
+}
+
+/// The smallest number of equal parts of `batch` that is at least `ranks`; `batch` where there is none.
+std::int64_t divisor_above(std::int64_t batch, std::int64_t ranks) {
+  std::int64_t shards = std::min(batch, ranks);
+  while (batch % shards != 0) ++shards;
+  return shards;
+}
+
+/// Throws UsageError with values that work.
+void want_shard_for_each_rank(const Recipe& recipe, int ranks) {
+  const std::int64_t batch = recipe.train.batch, shards = recipe.train.shards;
+  if (shards > 0 && ranks > shards) {
+    const std::int64_t enough = divisor_above(batch, ranks);
+    throw UsageError("{} is {}, but there are {} ranks and each needs a shard; start at most {}{}",
+                     at(recipe, "train.shards"), shards, ranks, shards,
+                     enough >= ranks
+                         ? fmt::format(", or set train.shards={} (another experiment: each shard has its own "
+                                       "batch-norm statistics)",
+                                       enough)
+                         : "");
+  }
+  if (shards == 0 && batch % ranks != 0) {
+    const std::int64_t below = batch / ranks * ranks;
+    throw UsageError(
+        "{} is {}, which cannot be cut into a shard for each of {} ranks; use a batch of {}{}, or "
+        "train.shards={}",
+        at(recipe, "train.batch"), batch, ranks, below > 0 ? fmt::format("{} or ", below) : "", below + ranks,
+        divisor_above(batch, ranks));
+  }
 }
 
 /// Throws UsageError for augmentations that can leave nothing of an image.
@@ -60,15 +90,25 @@ Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, c
 }
 
 Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator) {
-  const int cpus = std::max(1, hardware.allowed_cpus / communicator.local_size());
+  want_shard_for_each_rank(recipe, communicator.size());
   Sizing sizing{.shards = recipe.train.shards > 0 ? recipe.train.shards : communicator.size()};
   sizing.local = shards_of_rank(static_cast<int>(sizing.shards), communicator.rank(), communicator.size());
-  const std::int64_t most = (sizing.shards + communicator.size() - 1) / communicator.size();
   sizing.shard_threads = recipe.train.shard_threads;
-  if (sizing.shard_threads == 0) sizing.shard_threads = std::max<std::int64_t>(1, cpus / most);
+  if (sizing.shard_threads == 0) {
+    // Rank 0 runs as many shards as any; its cores decide for all, since the bits depend on it.
+    const std::int64_t most = shards_of_rank(static_cast<int>(sizing.shards), 0, communicator.size()).count();
+    const int cpus = hardware.first_rank_cores > 0 ? hardware.first_rank_cores : hardware.allowed_cpus;
+    sizing.shard_threads = std::max<std::int64_t>(1, cpus / most);
+  }
+  const int cpus = hardware.cores > 0 ? hardware.cores : hardware.allowed_cpus;
   sizing.lanes = static_cast<int>(std::clamp<std::int64_t>(cpus / sizing.shard_threads, 1, sizing.local.count()));
   sizing.evaluation_rows = (recipe.eval.batch + sizing.shards - 1) / sizing.shards * sizing.shards;
   return sizing;
+}
+
+std::int64_t count_steps(const Recipe& recipe, std::int64_t samples) {
+  const std::int64_t by_epochs = recipe.train.epochs * (samples / recipe.train.batch), most = recipe.train.max_steps;
+  return most > 0 && (by_epochs == 0 || most < by_epochs) ? most : by_epochs;
 }
 
 Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, const Communicator& communicator) {
@@ -83,10 +123,7 @@ Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, 
                                  : fmt::format("and they cannot fill {} shards: set train.shards=1", shards));
   }
   sizing.steps_per_epoch = samples / recipe.train.batch;
-  sizing.total_steps = recipe.train.epochs * sizing.steps_per_epoch;
-  if (recipe.train.max_steps > 0 && (sizing.total_steps == 0 || recipe.train.max_steps < sizing.total_steps)) {
-    sizing.total_steps = recipe.train.max_steps;
-  }
+  sizing.total_steps = count_steps(recipe, samples);
   if (sizing.total_steps == 0) {
     throw UsageError("{} and train.max_steps are both 0: say how long to train", at(recipe, "train.epochs"));
   }
@@ -134,13 +171,21 @@ std::size_t available_bytes(const Backend& backend, const Hardware& hardware, co
                                                 static_cast<std::size_t>(communicator.local_size()));
 }
 
+std::size_t checkpoint_bytes(const Plans& plans) {
+  const Plan& plan = plans.training;
+  const std::size_t averages = plans.optimizer.ema.enabled() ? plan.state_elements : 0;
+  return sizeof(float) * (plan.state_elements + averages + plans.optimizer.slots.size() * plan.parameter_elements);
+}
+
 MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans) {
   const std::unique_ptr<Communicator> self = make_self_communicator();
   MemoryPlan memory = backend_for(recipe.device).plan_memory(executable_options(recipe, sizing, plans, *self));
   const std::int64_t images = info.in_memory ? info.train_size + info.test_size : 0;
   memory.data = static_cast<std::size_t>(images * (info.image_bytes() + 1)) +
-                kTrainingDepth * batch_bytes(recipe.train.batch, info) +
-                kEvaluationDepth * batch_bytes(sizing.evaluation_rows, info);
+                kTrainingDepth * batch_bytes(recipe.train.batch / sizing.shards * sizing.local.count(), info) +
+                kEvaluationDepth * batch_bytes(sizing.evaluation_rows / sizing.shards * sizing.local.count(), info);
+  // Rank 0, which has the first shard, writes the checkpoints.
+  if (sizing.local.first == 0) memory.snapshot = checkpoint_bytes(plans);
   return memory;
 }
 

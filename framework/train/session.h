@@ -37,8 +37,12 @@ struct Sizing {
   std::int64_t epochs() const { return (total_steps + steps_per_epoch - 1) / steps_per_epoch; }
 };
 
-/// How batches are cut and how many shards run side by side, without a run: for evaluation, as training would.
+/// How batches are cut and how many shards run side by side, without a run: for evaluation, as training would. Throws
+/// UsageError, with values that work, where there are more ranks than shards.
 Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator);
+
+/// Updates that a run on `samples` images takes; 0 where the batch is larger.
+std::int64_t count_steps(const Recipe& recipe, std::int64_t samples);
 
 /// Fills in what the recipe leaves open from the machine. `samples`: images to train on. Throws UsageError with values
 /// that work.
@@ -61,7 +65,10 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
 /// What this process may use of the device's memory, or of its share of the machine's.
 std::size_t available_bytes(const Backend& backend, const Hardware& hardware, const Communicator& communicator);
 
-/// What a run allocates, data included.
+/// What a checkpoint holds of the state, whatever part of it each rank keeps.
+std::size_t checkpoint_bytes(const Plans& plans);
+
+/// What a run allocates on this rank, data and the copy for checkpoints included.
 MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans);
 
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the

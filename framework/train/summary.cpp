@@ -51,8 +51,9 @@ void print_figures(std::FILE* out, const Summary& summary, std::int64_t total_st
   if (summary.images_per_s > 0) {
     fmt::print(out, "  speed      {} images/s\n", count_text(std::llround(summary.images_per_s)));
   }
-  if (summary.status == "interrupted") {
-    fmt::print(out, "  weights    at step {} of {}, not saved\n", count_text(summary.steps), count_text(total_steps));
+  if (summary.status == "interrupted" || summary.status == "preempted") {
+    fmt::print(out, "  weights    at step {} of {}, {}\n", count_text(summary.steps), count_text(total_steps),
+               summary.status == "preempted" ? "saved: the same command goes on" : "not saved");
   } else if (!summary.weights_sha256.empty()) {
     fmt::print(out, "  weights    sha256 {}\n", summary.weights_sha256);
   }

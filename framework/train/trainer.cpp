@@ -3,25 +3,21 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
-#include <new>
 #include <sstream>
 
-#include "base/error.h"
 #include "base/log.h"
-#include "config/emit.h"
-#include "graph/op.h"
-#include "io/checkpoint_file.h"
-#include "train/provenance.h"
+#include "train/phases.h"
 #include "train/read_summary.h"
-#include "train/run_folder.h"
+#include "train/resume.h"
 #include "train/run_log.h"
 #include "train/run_screen.h"
+#include "train/run_setup.h"
 #include "train/training_run.h"
+#include "train/units_text.h"
 #include "train/weights_hash.h"
 
 namespace athanor {
@@ -50,191 +46,186 @@ std::string current_weights_sha256(const Executable& executable) {
   return weights_sha256(tensors);
 }
 
-/// The final weights, for `athanor eval` and for starting other runs from.
-void save_weights(const Executable& executable, const Recipe& recipe, const RunFolder& folder, const Summary& summary,
-                  const Plan& plan) {
-  CheckpointContents contents;
-  for (const StateEntry& entry : executable.list_state()) {
-    if (entry.kind == StateKind::optimizer) continue;
-    const char* group = entry.kind == StateKind::parameter   ? "parameters"
-                        : entry.kind == StateKind::statistic ? "statistics"
-                                                             : "average";
-    CheckpointTensor tensor{group, entry.name, entry.shape,
-                            std::vector<float>(static_cast<std::size_t>(entry.shape.elements()))};
-    executable.read_state(entry, tensor.values);
-    contents.tensors.push_back(std::move(tensor));
+/// Messages of ranks other than the first are warnings and errors, with the rank's name.
+class RankVoice {
+ public:
+  explicit RankVoice(const Communicator& communicator) {
+    if (communicator.rank() == 0) return;
+    set_log_prefix(communicator.name_of(communicator.rank()));
+    log_at_least(LogLevel::warning);
   }
-  contents.recipe_text = resolved_text(recipe);
-  contents.step = summary.steps;
-  contents.epoch = summary.epochs;
-  contents.samples = summary.samples;
-  contents.attributes["plan_fingerprint"] = plan.fingerprint();
-  contents.attributes["weights_sha256"] = summary.weights_sha256;
-  std::error_code error;
-  std::filesystem::create_directories(folder.checkpoints_path(), error);
-  if (error) throw StorageError("cannot make {}: {}", folder.checkpoints_path().string(), error.message());
-  write_checkpoint(folder.checkpoints_path() / fmt::format("step-{:09d}.h5", summary.steps), contents);
-}
-
-/// Several processes that each believe to be alone would all train the same and fight over the run folder.
-void want_one_process() {
-  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
-    const char* value = std::getenv(variable);
-    if (value == nullptr || std::atoi(value) <= 1) continue;
-    throw UsageError("{} is {}: this version trains in one process; start it without mpirun and srun -n", variable,
-                     value);
+  ~RankVoice() {
+    set_log_prefix("");
+    log_at_least(LogLevel::info);
   }
-}
-
-/// Opens the folder for a run from step 0. A finished run whose recipe now asks for more steps is started over: the
-/// schedule of the longer run is another one from its first step on. Earlier files are kept in previous-N/.
-/// `as_asked`: the recipe before the machine filled in shards and threads, which may differ from the folder's machine.
-RunFolder open_folder(const std::filesystem::path& path, const Recipe& recipe, const std::string& as_asked,
-                      const std::string& provenance, std::int64_t total_steps) {
-  const auto asks_for_more = [&](const std::string&, const std::string&) {
-    return total_steps > read_summary(path).steps;
-  };
-  const auto differs = [&](const std::string& held, const std::string&) { return difference_text(held, as_asked); };
-  RunFolder folder =
-      RunFolder::open(path, resolved_text(recipe), differs, {.provenance = provenance, .asks_for_more = asks_for_more});
-  if (folder.resumable()) folder.start_over();
-  return folder;
-}
-
-/// Stands for a network that no recipe describes: another network is another experiment.
-std::string program_model_text(const Graph& graph) {
-  std::string text;
-  for (const Node& node : graph.nodes) {
-    if (node.phase != Phase::forward || node.op->name == "reorder") continue;
-    text += fmt::format("{} {} {}", node.op->name, node.layer, graph.value(node.outputs[0]).shape.text());
-    for (const auto& [key, value] : node.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
-    text += '\n';
-  }
-  return fmt::format("of a C++ program, graph {:016x}", XXH3_64bits(text.data(), text.size()));
-}
-
-/// What a run holds once it is sure to begin.
-struct Prepared {
-  const Recipe& recipe;
-  const TrainOptions& options;
-  const Hardware& hardware;
-  const Sizing& sizing;
-  const RunData& data;
-  const Plans& plans;
-  const RunFolder& folder;
-  Communicator& communicator;
-  std::FILE* text;
+  RankVoice(const RankVoice&) = delete;
+  RankVoice& operator=(const RankVoice&) = delete;
 };
 
-void show_first_screen(const Prepared& run, const MemoryPlan& memory) {
-  FirstScreen screen = make_screen(run.recipe, run.data, run.sizing, run.plans, memory, run.hardware, run.communicator);
-  screen.run_folder = run.folder.path().string();
-  const std::string lines = first_screen(screen);
-  if (!run.options.quiet) {
-    fmt::print(run.text, "{}", lines);
-    std::fflush(run.text);
+/// Who is told what: rank 0 alone speaks on standard output and writes files.
+struct Audience {
+  Audience(const TrainOptions& options, const Communicator& communicator)
+      : text(options.text_to_stderr ? stderr : stdout), quiet(options.quiet || communicator.rank() != 0) {}
+  std::FILE* text;
+  bool quiet;
+};
+
+/// How long a resolved recipe is to be trained: equal texts, equal lengths.
+std::string length_of(const std::string& recipe_text) {
+  const YamlNode recipe = parse_yaml(recipe_text, "a resolved recipe");
+  std::string text;
+  for (const char* key : {"train.epochs", "train.max_steps"}) {
+    const YamlNode* value = find_node(recipe, key);
+    text += value == nullptr ? " -" : " " + value->text;
   }
-  log_to_file_only(LogLevel::info, lines);
-  if (!run.folder.previous().empty()) log_info("the earlier run's files are in {}", run.folder.previous().string());
+  return text;
 }
 
-void train_prepared(const Prepared& run, const StopSignals& stop, Summary& summary) {
+void tell_where_it_starts(const PreparedRun& run) {
+  for (const std::string& note : run.notes) log_warning("{}", note);
+  if (!run.stored) return;
+  const CheckpointMeta& meta = run.stored->meta();
+  log_info("goes on from {}, step {} of {}", run.stored->path(), meta.step, run.sizing.total_steps);
+  if (length_of(meta.recipe_text) == length_of(resolved_text(run.recipe))) return;
+  log_info("the run is now {} long: from here on, the learning rate is that of a run of this length",
+           plural(run.sizing.total_steps, "step"));
+}
+
+void show_first_screen(const PreparedRun& run, const Audience& audience, const Communicator& communicator) {
+  FirstScreen screen = make_screen(run.recipe, run.data, run.sizing, run.plans, run.memory, run.hardware, communicator);
+  screen.run_folder = run.folder_path.string();
+  const std::string lines = first_screen(screen);
+  if (!audience.quiet) {
+    fmt::print(audience.text, "{}", lines);
+    std::fflush(audience.text);
+  }
+  log_to_file_only(LogLevel::info, lines);
+  tell_where_it_starts(run);
+  if (run.folder && !run.folder->previous().empty()) {
+    log_info("the earlier run's files are in {}", run.folder->previous().string());
+  }
+}
+
+/// Gives the executable the state that the run begins with, and returns what goes with it where that is a checkpoint's.
+std::optional<RunState> fill(Executable& executable, Communicator& communicator, PreparedRun& run) {
+  if (run.stored) {
+    restore_state(executable, communicator, *run.stored);
+    run.stored->forget_values();
+    return state_from(run.stored->meta(), run.stored->path());
+  }
+  initialize_state(executable, run.plans.training, run.recipe.train.seed);
+  if (run.init) {
+    load_weights(executable, communicator, *run.init, run.recipe.model.reset);
+    run.init->forget_values();
+  }
+  return std::nullopt;
+}
+
+void train_prepared(PreparedRun& run, const TrainOptions& options, const Audience& audience, Communicator& communicator,
+                    const StopSignals& stop, Summary& summary) {
+  // Not a phase: making one is collective. A rank that fails here ends the job.
   const std::unique_ptr<Executable> executable =
       backend_for(run.recipe.device)
-          .make_executable(executable_options(run.recipe, run.sizing, run.plans, run.communicator));
-  initialize_state(*executable, run.plans.training, run.recipe.train.seed);
-  const MemoryPlan memory = plan_run_memory(run.recipe, run.data.test->info(), run.sizing, run.plans);
-  summary.peak_bytes = memory.total();
-  show_first_screen(run, memory);
-  Progress progress(is_terminal(run.text), run.options.quiet ? nullptr : run.text, run.sizing.total_steps,
+          .make_executable(executable_options(run.recipe, run.sizing, run.plans, communicator));
+  const std::optional<RunState> start = fill(*executable, communicator, run);
+  show_first_screen(run, audience, communicator);
+  // A launcher hands ranks a terminal of its own, whatever its output goes to.
+  const bool terminal = communicator.backend() == "self" && is_terminal(audience.text);
+  Progress progress(terminal, audience.quiet ? nullptr : audience.text, run.sizing.total_steps,
                     run.sizing.steps_per_epoch, run.sizing.epochs());
   std::optional<LogThroughProgress> through;
-  if (!run.options.quiet) through.emplace(progress);
+  if (!audience.quiet) through.emplace(progress);
   {
-    TrainingRun training({run.recipe, run.sizing, run.data, run.plans.optimizer, *executable, progress, summary},
-                         run.folder.metrics_path());
+    TrainingRun training(
+        {run.recipe, run.sizing, run.data, run.plans.optimizer, *executable, communicator, progress, summary, run.facts,
+         options.after_step, start},
+        run.folder ? RunFiles{run.folder->metrics_path(), run.folder->checkpoints_path()} : RunFiles{});
     summary.start_seconds = seconds_since_start();
     training.run(stop);
   }
   progress.finish();
   summary.weights_sha256 = current_weights_sha256(*executable);
-  if (summary.status == "done") save_weights(*executable, run.recipe, run.folder, summary, run.plans.training);
 }
 
 /// Leaves word of a failure behind; a second failure while doing so must not hide the first.
-void record_failure(const RunFolder& folder, Summary& summary, const std::string& message) {
+void record_failure(const PreparedRun& run, Summary& summary) {
+  const Failure failure = current_failure();
   summary.status = "failed";
-  if (summary.error.empty()) summary.error = message;
+  if (summary.error.empty()) summary.error = failure.message;
   log_to_file_only(LogLevel::error, summary.error);
+  if (!run.folder) return;
   try {
-    write_summary(folder.path(), summary);
+    write_summary(run.folder->path(), summary);
   } catch (const Error& error) {
     log_error("{}", error.what());
   }
 }
 
-}  // namespace
-
-Summary train(Recipe recipe, const TrainOptions& options) {
-  want_one_process();
-  const StopSignals stop;
-  std::FILE* text = options.text_to_stderr ? stderr : stdout;
-  const Backend& backend = backend_for(recipe.device);
-  const std::unique_ptr<Communicator> communicator = make_self_communicator();
-  const Hardware hardware = probe_hardware();
-  const ModelSpec model = options.model ? *options.model : model_of(recipe);
-
-  Recipe asked = recipe;
-  OpeningData opening(recipe);
-  const Sizing sizing = size_run(recipe, opening.train_size(), hardware, *communicator);
-  const Plans plans = make_plans(recipe, model, opening.info(), sizing);
-  if (options.model) {
-    for (Recipe* held : {&recipe, &asked})
-      held->resolved.set("model", scalar_node(program_model_text(plans.training.graph)));
-  }
-  check_memory(recipe, model, opening.info(), sizing, plans, hardware, *communicator);
-  const RunData data = opening.finish();
-
-  const std::string provenance = provenance_text(backend, hardware);
-  const RunFolder folder = open_folder(options.run.empty() ? default_run_folder(recipe.name) : options.run, recipe,
-                                       resolved_text(asked), provenance, sizing.total_steps);
-  if (folder.already_done()) {
-    if (!options.quiet) {
-      fmt::print(text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n",
-                 folder.path().string());
-    }
-    return read_summary(folder.path());
-  }
-
-  const RunLog log(folder.log_path());
-  log_to_file_only(LogLevel::info, provenance);
+Summary summary_of(const PreparedRun& run, const Communicator& communicator) {
   Summary summary;
-  summary.world_size = communicator->size();
-  summary.shards = sizing.shards;
-  summary.shard_threads = sizing.shard_threads;
-  summary.backend = backend.name();
-  summary.precision = recipe.train.precision;
+  summary.world_size = communicator.size();
+  summary.shards = run.sizing.shards;
+  summary.shard_threads = run.sizing.shard_threads;
+  summary.backend = backend_for(run.recipe.device).name();
+  summary.precision = run.recipe.train.precision;
+  summary.peak_bytes = run.memory.total();
+  return summary;
+}
+
+/// What a finished run left behind; ranks that do not hold the folder know no more than that it is done.
+Summary finished_summary(const PreparedRun& run, const Audience& audience) {
+  if (!run.folder) return {.status = "done"};
+  if (!audience.quiet) {
+    fmt::print(audience.text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n",
+               run.folder_path.string());
+  }
+  return read_summary(run.folder_path);
+}
+
+Summary train_on_ranks(Recipe recipe, const TrainOptions& options, Communicator& communicator) {
+  const StopSignals stop;
+  const RankVoice voice(communicator);
+  const Audience audience(options, communicator);
+  if (recipe.comm.timeout_s) communicator.set_timeout(*recipe.comm.timeout_s);
+  const std::unique_ptr<PreparedRun> run = prepare_run(std::move(recipe), options, communicator);
+  if (run->already_done) return finished_summary(*run, audience);
+
+  std::optional<RunLog> log;
+  agree_on(communicator, "run folder", [&] {
+    if (run->folder) log.emplace(run->folder->log_path());
+  });
+  log_to_file_only(LogLevel::info, run->provenance);
+  Summary summary = summary_of(*run, communicator);
   try {
-    train_prepared({recipe, options, hardware, sizing, data, plans, folder, *communicator, text}, stop, summary);
-    write_summary(folder.path(), summary);
-  } catch (const Error& error) {
-    record_failure(folder, summary, error.what());
-    throw;
-  } catch (const std::bad_alloc&) {
-    record_failure(folder, summary, "out of memory; use a smaller batch");
-    throw;
-  } catch (const std::exception& error) {
-    record_failure(folder, summary, error.what());
+    train_prepared(*run, options, audience, communicator, stop, summary);
+    if (run->folder) write_summary(run->folder->path(), summary);
+  } catch (...) {
+    record_failure(*run, summary);
     throw;
   }
   log_to_file_only(LogLevel::info, to_json(summary));
-  if (!options.quiet) {
-    print_summary(text, summary,
-                  {.run_folder = folder.path(),
+  if (!audience.quiet) {
+    print_summary(audience.text, summary,
+                  {.run_folder = run->folder_path,
                    .recipe = options.recipe_argument,
                    .program = options.program,
-                   .total_steps = sizing.total_steps});
+                   .total_steps = run->sizing.total_steps});
   }
+  return summary;
+}
+
+void tell_on_stderr(const Failure& failure) {
+  fmt::print(stderr, "{}\n", failure.message);
+}
+
+}  // namespace
+
+Summary train(Recipe recipe, const TrainOptions& options) {
+  if (options.communicator != nullptr) return train_on_ranks(std::move(recipe), options, *options.communicator);
+  const std::unique_ptr<Communicator> communicator = make_communicator();
+  Summary summary;
+  end_together(
+      *communicator, [&] { summary = train_on_ranks(std::move(recipe), options, *communicator); }, tell_on_stderr);
   return summary;
 }
 

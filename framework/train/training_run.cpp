@@ -1,13 +1,16 @@
 #include "train/training_run.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "train/bad_numbers.h"
+#include "train/phases.h"
 #include "train/units_text.h"
+#include "train/verify_ranks.h"
 
 namespace athanor {
 namespace {
@@ -15,22 +18,29 @@ namespace {
 /// Steps whose speed is kept for the median.
 constexpr std::size_t kMostRates = std::size_t{1} << 18;
 
-/// Of a batch, in a message on the screen.
-constexpr std::size_t kShownIndices = 8;
-
-LoaderOptions training_loader(const Recipe& recipe, const RunData& data) {
+/// This rank's rows of batches of `rows`.
+LoaderOptions loader_of_rank(const Sizing& sizing, std::int64_t rows) {
+  const std::int64_t rows_of_shard = rows / sizing.shards;
   LoaderOptions options;
-  options.batch = recipe.train.batch;
-  options.seed = recipe.train.seed;
-  options.augmentations = data.augmentations;
-  options.subset = data.train_subset;
+  options.batch = rows;
+  options.first_row = sizing.local.first * rows_of_shard;
+  options.last_row = sizing.local.last * rows_of_shard;
   return options;
 }
 
-LoaderOptions evaluation_loader(std::int64_t rows, const std::vector<std::int64_t>& subset) {
-  LoaderOptions options;
+LoaderOptions training_loader(const RunParts& parts, std::int64_t step) {
+  LoaderOptions options = loader_of_rank(parts.sizing, parts.recipe.train.batch);
+  options.seed = parts.recipe.train.seed;
+  options.start_epoch = step / parts.sizing.steps_per_epoch;
+  options.start_step = step % parts.sizing.steps_per_epoch;
+  options.augmentations = parts.data.augmentations;
+  options.subset = parts.data.train_subset;
+  return options;
+}
+
+LoaderOptions evaluation_loader(const RunParts& parts, const std::vector<std::int64_t>& subset) {
+  LoaderOptions options = loader_of_rank(parts.sizing, parts.sizing.evaluation_rows);
   options.mode = LoaderMode::evaluate;
-  options.batch = rows;
   options.subset = subset;
   options.depth = kEvaluationDepth;
   return options;
@@ -44,6 +54,13 @@ Schedule schedule_of(const RunParts& parts) {
                         .total_steps = parts.sizing.total_steps});
 }
 
+RunState start_of(const RunParts& parts, const Schedule& schedule) {
+  if (parts.start) return *parts.start;
+  RunState state;
+  state.plateau = schedule.initial_state();
+  return state;
+}
+
 double seconds_between(std::chrono::steady_clock::time_point start, std::chrono::steady_clock::time_point end) {
   return std::chrono::duration<double>(end - start).count();
 }
@@ -52,24 +69,42 @@ bool is_power_of_two(std::int64_t count) {
   return (count & (count - 1)) == 0;
 }
 
+/// While it lives, a requested stop bounds how long this rank waits for others.
+class BoundedStopping {
+ public:
+  BoundedStopping(Communicator& communicator, const StopSignals& stop) : communicator_(communicator) {
+    communicator_.set_stopping([&stop] { return stop.requested(); });
+  }
+  ~BoundedStopping() { communicator_.set_stopping({}); }
+  BoundedStopping(const BoundedStopping&) = delete;
+  BoundedStopping& operator=(const BoundedStopping&) = delete;
+
+ private:
+  Communicator& communicator_;
+};
+
 }  // namespace
 
-TrainingRun::TrainingRun(const RunParts& parts, const std::filesystem::path& metrics_file)
+TrainingRun::TrainingRun(const RunParts& parts, const RunFiles& files)
     : parts_(parts),
-      metrics_(metrics_file),
-      loader_(*parts.data.train, training_loader(parts.recipe, parts.data)),
-      test_(*parts.data.test, evaluation_loader(parts.sizing.evaluation_rows, {})),
+      metrics_(files.metrics),
+      loader_(*parts.data.train, training_loader(parts, parts.start ? parts.start->step : 0)),
+      test_(*parts.data.test, evaluation_loader(parts, {})),
       schedule_(schedule_of(parts)),
-      plateau_(schedule_.initial_state()) {
+      state_(start_of(parts, schedule_)),
+      earlier_seconds_(state_.train_seconds),
+      checkpointing_({parts.recipe.checkpoint, parts.executable, parts.communicator, metrics_, files.checkpoints}) {
   if (!parts.data.validation_subset.empty()) {
-    validation_ = std::make_unique<Loader>(
-        *parts.data.train, evaluation_loader(parts.sizing.evaluation_rows, parts.data.validation_subset));
+    validation_ = std::make_unique<Loader>(*parts.data.train, evaluation_loader(parts, parts.data.validation_subset));
   }
-  rates_.reserve(std::min(static_cast<std::size_t>(parts.sizing.total_steps), kMostRates));
+  const std::int64_t steps = std::max<std::int64_t>(0, parts.sizing.total_steps - state_.step);
+  rates_.resize(std::min(static_cast<std::size_t>(steps), kMostRates));
+  update_summary();
 }
 
 /// The median of the speeds, also where the run ends by an error.
 TrainingRun::~TrainingRun() {
+  rates_.resize(std::min(rates_.size(), rate_count_));
   if (rates_.empty()) return;
   const auto middle = rates_.begin() + static_cast<std::ptrdiff_t>(rates_.size() / 2);
   std::nth_element(rates_.begin(), middle, rates_.end());
@@ -77,124 +112,181 @@ TrainingRun::~TrainingRun() {
 }
 
 void TrainingRun::run(const StopSignals& stop) {
-  const Clock::time_point start = Clock::now();
-  const Sizing& sizing = parts_.sizing;
-  Summary& summary = parts_.summary;
-  step_end_ = start;
-  std::int64_t step = 0;
-  while (step < sizing.total_steps && !stop.requested()) {
-    take_step(step++);
-    summary.epochs = step / sizing.steps_per_epoch;
-    summary.train_seconds = seconds_between(start, Clock::now());
-    if (evaluation_is_due(step)) evaluate_now(step, [&] { return stop.requested(); });
-    summary.train_seconds = seconds_between(start, Clock::now());
-  }
+  start_ = step_end_ = Clock::now();
+  const std::int64_t total_steps = parts_.sizing.total_steps;
+  train_until(total_steps, stop);
   // A request that comes after the last step finds nothing left to stop.
-  const bool complete = step == sizing.total_steps;
+  const bool complete = state_.step >= total_steps;
   if (complete) {
-    evaluate_now(step, {});
-    if (validation_) report(step, "test", test_, {});
+    evaluate_last();
   } else {
-    log_info("{} received: stopped after step {} of {}", stop.signal_name(), step, sizing.total_steps);
+    log_info("{}: stopped after step {} of {}",
+             stop.requested() ? fmt::format("{} received", stop.signal_name()) : "another rank asked to stop",
+             state_.step, total_steps);
   }
-  summary.train_seconds = seconds_between(start, Clock::now());
+  update_summary();
+  const bool saved = save_last();
+  update_summary();
   metrics_.flush();
-  summary.status = complete ? "done" : "interrupted";
+  if (complete && !saved) {
+    throw_on_all_ranks({ExitCode::storage,
+                        "training is done, but its last checkpoint could not be written (log.txt says "
+                        "why); free some space and start the run again: it goes on from the last one "
+                        "that could"});
+  }
+  parts_.summary.status = complete ? "done" : saved ? "preempted" : "interrupted";
 }
 
-void TrainingRun::take_step(std::int64_t step) {
-  const Recipe& recipe = parts_.recipe;
-  const Batch& batch = loader_.next();
-  const ScheduleValues values = schedule_.at(step, plateau_);
-  const StepResult result = parts_.executable.step(
-      batch, {.step = updates_ + 1, .lr = values.lr, .momentum = values.momentum, .grad_scale = 1});
-  if (result.finite) {
-    ++updates_;
-  } else {
-    handle_non_finite(step, batch, values.lr, result);
+void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop) {
+  const std::int64_t verify_every = parts_.recipe.comm.verify_every, per_epoch = parts_.sizing.steps_per_epoch;
+  const StopRequest stop_requested = [&stop] { return stop.requested(); };
+  std::optional<BoundedStopping> bounded(std::in_place, parts_.communicator, stop);
+  bool stopping = false;
+  // A stop may have cut short the evaluation that was due where the run goes on.
+  if (state_.step > 0 && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
+  while (state_.step < total_steps && !stopping) {
+    stopping = take_step(stop);
+    update_summary();
+    if (parts_.after_step) parts_.after_step(state_.step);
+    if (verify_every > 0 && state_.step % verify_every == 0) {
+      want_same_weights(parts_.executable, parts_.communicator, state_.step);
+    }
+    if (!stopping && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
+    update_summary();
+    checkpointing_.poll();
+    const bool is_best = state_.best_step == state_.step;
+    if (stopping || state_.step == total_steps || !checkpointing_.is_due(state_.step, per_epoch, is_best)) continue;
+    // Rank 0 may have to wait for its disk, which is no lost peer.
+    bounded.reset();
+    save();
+    bounded.emplace(parts_.communicator, stop);
   }
+}
+
+void TrainingRun::save() {
+  checkpointing_.save(checkpoint_meta(parts_.facts, state_),
+                      state_.best_step < 0 ? std::nullopt : std::optional(state_.best_step));
+  step_end_ = Clock::now();
+}
+
+/// The state as it is now, on the disk; a write that failed once is tried again.
+bool TrainingRun::save_last() {
+  if (checkpointing_.saved_step() == state_.step && checkpointing_.finish()) return true;
+  save();
+  return checkpointing_.finish();
+}
+
+/// The evaluation after the last step; a run that goes on after it was saved has it.
+void TrainingRun::evaluate_last() {
+  if (state_.evaluated_step >= state_.step) return;
+  evaluate_now({});
+  if (validation_) report("test", test_, {});
+}
+
+/// True where any rank was asked to stop.
+bool TrainingRun::take_step(const StopSignals& stop) {
+  const Batch& batch = loader_.next();
+  const ScheduleValues values = schedule_.at(state_.step, state_.plateau);
+  const RankReport rank_report{.stop = stop.requested() ? 1 : 0,
+                               .data_wait_s = static_cast<float>(loader_.last_wait_s())};
+  const StepResult result = parts_.executable.step(
+      batch, {.step = state_.updates + 1, .lr = values.lr, .momentum = values.momentum, .grad_scale = 1}, rank_report);
+  if (result.finite) {
+    ++state_.updates;
+  } else {
+    handle_non_finite(batch, values.lr, result);
+  }
+  ++state_.step;
+  state_.loss = result.loss;
+  record(result, values.lr);
+  return result.stop;
+}
+
+void TrainingRun::record(const StepResult& result, double lr) {
   const Clock::time_point now = Clock::now();
   const double step_s = seconds_between(step_end_, now);
   step_end_ = now;
-  const StepLine line{.step = step + 1,
-                      .epoch = step / parts_.sizing.steps_per_epoch + 1,
-                      .samples = (step + 1) * recipe.train.batch,
+  const StepLine line{.step = state_.step,
+                      .epoch = (state_.step - 1) / parts_.sizing.steps_per_epoch + 1,
+                      .samples = state_.step * parts_.recipe.train.batch,
                       .loss = result.loss,
-                      .lr = values.lr,
-                      .images_per_s = static_cast<double>(recipe.train.batch) / step_s,
+                      .lr = lr,
+                      .images_per_s = static_cast<double>(parts_.recipe.train.batch) / step_s,
                       .step_ms = step_s * 1e3,
                       .data_wait_ms = loader_.last_wait_s() * 1e3,
-                      .comm_exposed_ms = 0,
-                      .grad_norm = result.grad_norm};
+                      .comm_exposed_ms = result.comm_exposed_s * 1e3,
+                      .grad_norm = result.grad_norm,
+                      .comm_bytes = result.comm_bytes,
+                      .slowest_rank = result.slowest_rank,
+                      .slowest_host = parts_.communicator.host(result.slowest_rank),
+                      .slowest_lag_ms = result.slowest_lag_s * 1e3};
   metrics_.train(line);
   parts_.progress.step(line);
   note_rate(line.images_per_s);
-  parts_.summary.steps = line.step;
-  parts_.summary.samples = line.samples;
-  parts_.summary.loss = line.loss;
+}
+
+void TrainingRun::update_summary() {
+  Summary& summary = parts_.summary;
+  if (start_ != Clock::time_point()) state_.train_seconds = earlier_seconds_ + seconds_between(start_, Clock::now());
+  summary.steps = state_.step;
+  summary.samples = state_.step * parts_.recipe.train.batch;
+  summary.epochs = state_.step / parts_.sizing.steps_per_epoch;
+  summary.skipped_steps = state_.skipped;
+  summary.train_seconds = state_.train_seconds;
+  summary.loss = state_.loss;
+  summary.accuracy = state_.accuracy;
+  summary.best_accuracy = state_.best_accuracy;
 }
 
 void TrainingRun::note_rate(double images_per_s) {
-  if (rates_.size() < rates_.capacity()) {
-    rates_.push_back(images_per_s);
-  } else {
-    rates_[static_cast<std::size_t>(parts_.summary.steps) % rates_.size()] = images_per_s;
+  rates_[rate_count_++ % rates_.size()] = images_per_s;
+}
+
+void TrainingRun::handle_non_finite(const Batch& batch, double lr, const StepResult& result) {
+  if (parts_.recipe.train.on_nonfinite != "skip") {
+    fail_for_bad_numbers(parts_.executable, parts_.communicator, batch,
+                         {state_.step + 1, lr, parts_.sizing.local.first, result}, parts_.summary.error);
+  }
+  ++state_.skipped;
+  // All ranks know; the first one says it.
+  if (is_power_of_two(state_.skipped) && parts_.communicator.rank() == 0) {
+    log_warning("step {}: {} is not finite; update skipped, {} so far", state_.step + 1, what_is_bad(result),
+                state_.skipped);
   }
 }
 
-void TrainingRun::handle_non_finite(std::int64_t step, const Batch& batch, double lr, const StepResult& result) {
-  const char* what = !std::isfinite(result.loss)        ? "the loss"
-                     : !std::isfinite(result.grad_norm) ? "the gradient"
-                                                        : "a batch statistic";
-  if (parts_.recipe.train.on_nonfinite == "skip") {
-    const std::int64_t skipped = ++parts_.summary.skipped_steps;
-    if (is_power_of_two(skipped)) {
-      log_warning("step {}: {} is not finite; update skipped, {} so far", step + 1, what, skipped);
-    }
-    return;
-  }
-  const std::optional<BadValue> bad = parts_.executable.find_non_finite(batch);
-  const auto message = [&](const std::string& indices) {
-    return fmt::format(
-        "step {}: {} is not finite (learning rate {:g}); {}; sample indices of the batch: {}. Lower optimizer.lr, set "
-        "optimizer.clip_norm, or let train.on_nonfinite=skip leave such updates out",
-        step + 1, what, lr,
-        bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer, bad->shard)
-            : std::string("no single output is bad: a sum overflowed"),
-        indices);
-  };
-  const auto& indices = batch.sample_indices;
-  parts_.summary.error = message(fmt::format("{}", fmt::join(indices, ", ")));
-  if (indices.size() <= kShownIndices) throw NumericsError(parts_.summary.error);
-  throw NumericsError(message(fmt::format("{}, … and {} more (all are in log.txt)",
-                                          fmt::join(indices.begin(), indices.begin() + kShownIndices, ", "),
-                                          indices.size() - kShownIndices)));
-}
-
-/// The one after the last step is not asked for here.
-bool TrainingRun::evaluation_is_due(std::int64_t steps) const {
+/// After the steps done so far; the one after the last step is not asked for here.
+bool TrainingRun::evaluation_is_due() const {
   const std::int64_t every = parts_.recipe.eval.every_epochs, per_epoch = parts_.sizing.steps_per_epoch;
-  return steps < parts_.sizing.total_steps && every > 0 && steps % (every * per_epoch) == 0;
+  return state_.step < parts_.sizing.total_steps && every > 0 && state_.step % (every * per_epoch) == 0 &&
+         state_.evaluated_step < state_.step;
 }
 
-/// While training, the hold-out drives "best" and the plateau; without one, the test split does.
-void TrainingRun::evaluate_now(std::int64_t step, const StopRequest& stop) {
-  const Evaluation result =
-      validation_ ? report(step, "validation", *validation_, stop) : report(step, "test", test_, stop);
-  if (result.samples == 0) return;
-  parts_.summary.best_accuracy = std::fmax(parts_.summary.best_accuracy, result.accuracy);
-  if (!schedule_.metric().empty()) {
-    plateau_ = schedule_.observe(plateau_, schedule_.metric() == "loss" ? result.loss : result.accuracy);
+/// While training, the hold-out drives "best" and the plateau; without one, the test split does. False where a stop was
+/// requested; the evaluation may then have been cut short.
+bool TrainingRun::evaluate_now(const StopRequest& stop) {
+  const Evaluation result = validation_ ? report("validation", *validation_, stop) : report("test", test_, stop);
+  if (result.samples == 0) return false;
+  state_.evaluated_step = state_.step;
+  if (!(state_.best_accuracy >= result.accuracy)) {
+    state_.best_accuracy = result.accuracy;
+    state_.best_step = state_.step;
   }
+  if (!schedule_.metric().empty()) {
+    state_.plateau = schedule_.observe(state_.plateau, schedule_.metric() == "loss" ? result.loss : result.accuracy);
+  }
+  // A request during the last batch: not a step later.
+  return !stop || parts_.communicator.agree(stop() ? 1 : 0, "evaluation") == 0;
 }
 
 /// An evaluation that a stop request cut short is not reported; its `samples` is 0.
-Evaluation TrainingRun::report(std::int64_t step, std::string_view split, Loader& loader, const StopRequest& stop) {
-  const Evaluation result = evaluate(parts_.executable, loader, class_weights_of(parts_.recipe.loss.attributes),
-                                     parts_.optimizer.ema.enabled(), stop);
+Evaluation TrainingRun::report(std::string_view split, Loader& loader, const StopRequest& stop) {
+  const Evaluation result =
+      evaluate(parts_.executable, loader, parts_.communicator, class_weights_of(parts_.recipe.loss.attributes),
+               parts_.optimizer.ema.enabled(), stop);
   if (result.samples == 0) return result;
-  const EvalLine line{.step = step,
-                      .epoch = (step + parts_.sizing.steps_per_epoch - 1) / parts_.sizing.steps_per_epoch,
+  const EvalLine line{.step = state_.step,
+                      .epoch = (state_.step + parts_.sizing.steps_per_epoch - 1) / parts_.sizing.steps_per_epoch,
                       .split = split,
                       .loss = result.loss,
                       .accuracy = result.accuracy,
@@ -205,7 +297,7 @@ Evaluation TrainingRun::report(std::int64_t step, std::string_view split, Loader
   log_to_file_only(LogLevel::info,
                    fmt::format("step {}, epoch {}: {} loss {}, accuracy {:.2f} % of {}", line.step, line.epoch, split,
                                number_text(line.loss), line.accuracy * 100, plural(line.samples, "image")));
-  if (split == "test") parts_.summary.accuracy = result.accuracy;
+  if (split == "test") state_.accuracy = result.accuracy;
   step_end_ = Clock::now();
   return result;
 }

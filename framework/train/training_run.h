@@ -7,14 +7,19 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "data/loader.h"
 #include "optim/schedule.h"
+#include "train/checkpoint_meta.h"
+#include "train/checkpointing.h"
 #include "train/evaluator.h"
 #include "train/metrics.h"
 #include "train/progress.h"
+#include "train/run_state.h"
 #include "train/session.h"
 #include "train/stop.h"
 #include "train/summary.h"
@@ -28,32 +33,50 @@ struct RunParts {
   const RunData& data;
   const OptimizerSpec& optimizer;
   Executable& executable;
+  Communicator& communicator;
   Progress& progress;
-  Summary& summary;  ///< kept current while the run goes on, so that it is right when the run fails
+  Summary& summary;     ///< kept current while the run goes on, so that it is right when the run fails
+  RunFacts facts = {};  ///< for its checkpoints
+  std::function<void(std::int64_t step)> after_step = {};
+  std::optional<RunState> start = std::nullopt;  ///< where an earlier attempt was saved; none: from step 0
+};
+
+/// Where a rank writes; nowhere but on rank 0.
+struct RunFiles {
+  std::filesystem::path metrics;      ///< metrics.jsonl
+  std::filesystem::path checkpoints;  ///< the folder, prepared
 };
 
 class TrainingRun {
  public:
-  /// Opens metrics.jsonl and starts the loaders. Throws StorageError, UsageError.
-  TrainingRun(const RunParts& parts, const std::filesystem::path& metrics_file);
+  /// Opens metrics.jsonl and starts the loaders, where the start says. Throws StorageError, UsageError.
+  TrainingRun(const RunParts& parts, const RunFiles& files);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
 
-  /// Trains to the end, or to the end of the step in hand once a stop is requested, and sets the summary's status to
-  /// "done" or "interrupted". Throws NumericsError, DataError, StorageError.
+  /// Trains to the end, or to the end of the step in hand once a stop is requested on any rank, and sets the summary's
+  /// status to "done", "preempted" (stopped and saved) or "interrupted" (stopped, but it could not be saved).
+  /// Collective. Throws NumericsError, DataError, StorageError, PeerError.
   void run(const StopSignals& stop);
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  void take_step(std::int64_t step);
-  void handle_non_finite(std::int64_t step, const Batch& batch, double lr, const StepResult& result);
-  bool evaluation_is_due(std::int64_t steps) const;
   using StopRequest = std::function<bool()>;
-  void evaluate_now(std::int64_t step, const StopRequest& stop);
-  Evaluation report(std::int64_t step, std::string_view split, Loader& loader, const StopRequest& stop);
+
+  bool take_step(const StopSignals& stop);
+  void record(const StepResult& result, double lr);
+  void handle_non_finite(const Batch& batch, double lr, const StepResult& result);
+  bool evaluation_is_due() const;
+  bool evaluate_now(const StopRequest& stop);
+  Evaluation report(std::string_view split, Loader& loader, const StopRequest& stop);
+  void train_until(std::int64_t total_steps, const StopSignals& stop);
+  void evaluate_last();
+  void save();
+  bool save_last();
   void note_rate(double images_per_s);
+  void update_summary();
 
   RunParts parts_;
   MetricsLog metrics_;
@@ -61,10 +84,12 @@ class TrainingRun {
   Loader test_;
   std::unique_ptr<Loader> validation_;
   Schedule schedule_;
-  PlateauState plateau_;
-  std::vector<double> rates_;  ///< images/s of the newest steps
-  std::int64_t updates_ = 0;   ///< steps that were not skipped
-  Clock::time_point step_end_;
+  RunState state_;
+  double earlier_seconds_ = 0;  ///< that attempts before this one trained
+  std::vector<double> rates_;   ///< images/s of the newest steps
+  std::size_t rate_count_ = 0;
+  Checkpointing checkpointing_;
+  Clock::time_point start_, step_end_;
 };
 
 }  // namespace athanor

@@ -33,7 +33,7 @@ TEST(Evaluation, AllocatesTheSameHoweverManyBatchesThereAre) {
   const auto ours = [](const std::string& batch) {
     TinySession session({"eval.batch=" + batch});
     const auto loader = session.test_loader();
-    const auto round = [&] { evaluate(*session.executable, *loader, {}, false); };
+    const auto round = [&] { evaluate(*session.executable, *loader, *session.communicator, {}, false); };
     for (int k = 0; k < 3; ++k) round();
     return testing::allocations_during(round).ours;
   };

@@ -48,6 +48,16 @@ TEST(StepLoop, AllocatesNothingWithoutOneDnn) {
   expect_none_of_ours(model);
 }
 
+TEST(StepLoop, AllocatesNothingWhereShardsMeet) {
+  ModelSpec model;
+  model.build = [](Builder& builder, ValueId x) {
+    const ValueId wide = builder.add1("shortcut_a", {x}, {{"stride", std::int64_t{2}}, {"channels", std::int64_t{10}}});
+    const ValueId y = build_layer(builder, wide, "batch_norm", {{"synchronized", true}}, "bn");
+    return build_layer(builder, y, "global_avg_pool", {}, "pool");
+  };
+  expect_none_of_ours(model);
+}
+
 TEST(StepLoop, AllocatesNothingOfOursWithOneDnn) {
   ModelSpec model;
   model.name = "se_cifar_resnet";

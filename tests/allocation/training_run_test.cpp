@@ -28,9 +28,9 @@ long allocations_of_run(int steps, bool terminal) {
   Progress progress(terminal, shown, session.sizing.total_steps, session.sizing.steps_per_epoch, 1);
   progress.set_clock(&hasty_clock);
   Summary summary;
-  TrainingRun run(
-      {session.recipe, session.sizing, session.data, session.plans.optimizer, *session.executable, progress, summary},
-      folder / "metrics.jsonl");
+  TrainingRun run({session.recipe, session.sizing, session.data, session.plans.optimizer, *session.executable,
+                   *session.communicator, progress, summary},
+                  {.metrics = folder / "metrics.jsonl"});
   const StopSignals stop;
   const long ours = testing::allocations_during([&] { run.run(stop); }).ours;
   EXPECT_EQ(summary.steps, steps);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 
 #include "distributed/world.h"
 #include "graph/layer.h"
@@ -124,6 +125,37 @@ TEST(Training, ShardsThatRanksDoNotDivide) {
   for (const int shards : {world().size(), world().size() + 1, world().size() + 3}) {
     expect_one_ranks_bits(options(momentum(), shards), 2);
   }
+}
+
+/// Every rank needs the statistics of all shards in the middle of its passes.
+TEST(Training, SynchronizedBatchNorm) {
+  for (const int shards : {8, world().size() + 1, world().size() + 3}) {
+    TrainingRig::Options wanted = options(momentum(), shards);
+    wanted.model.attributes.set("synchronized_batch_norm", true);
+    expect_one_ranks_bits(wanted, 3);
+    wanted.optimizer.clip_norm = 0.1;
+    wanted.optimizer.shard = true;
+    expect_one_ranks_bits(wanted, 2);
+  }
+}
+
+/// The search goes through the meetings of all ranks, whoever holds the shard that is not finite.
+TEST(Training, TheSearchForWhatIsNotFiniteMeetsToo) {
+  TrainingRig::Options wanted = options(momentum());
+  wanted.model.attributes.set("synchronized_batch_norm", true);
+  wanted.communicator = &world();
+  TrainingRig rig(wanted);
+  const Batch& batch = rig.load(1);
+  EXPECT_FALSE(rig.executable().find_non_finite(batch));
+  for (const StateEntry& entry : rig.executable().list_state()) {
+    if (entry.name != "stage2.block1.conv1.weight") continue;
+    std::vector<float> values = rig.read(entry);
+    values.front() = std::numeric_limits<float>::infinity();
+    rig.executable().write_state(entry, values);
+  }
+  const auto found = rig.executable().find_non_finite(batch);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->layer, "stage2.block1.conv1");
 }
 
 TEST(Training, Dropout) {

@@ -36,6 +36,30 @@ TEST(Fusion, NormsSumTheGradientsOfTwoReaders) {
   EXPECT_EQ(sums, 9);
 }
 
+// Both passes of a synchronised norm's gradient mask and sum; with a residual the second reads what the first wrote.
+TEST(Fusion, SynchronizedNormsTakeWhatNormsTake) {
+  ModelSpec model = cifar_resnet(20);
+  model.attributes.set("synchronized_batch_norm", true);
+  GraphOptions options = cifar(4);
+  options.shards = 2;
+  const Graph graph = training_graph(model, options);
+  EXPECT_TRUE(is_ordered(graph));
+  for (const char* op : {"relu", "relu_backward", "add", "batch_norm"}) EXPECT_EQ(count(graph, op), 0) << op;
+  for (const char* op : {"batch_norm_apply", "batch_norm_sums"}) {
+    EXPECT_EQ(count(graph, op, "relu", false), 10) << op;
+    EXPECT_EQ(count(graph, op, "relu", true), 9) << op;
+  }
+  EXPECT_EQ(count(graph, "gather_shards"), 2 * 19);
+  for (const Node& node : graph.nodes) {
+    if (node.op->name == "batch_norm_input_gradient") {
+      const bool reads_the_residuals_gradient = node.attributes.text("activation") == "none";
+      const Node& source = graph.node(graph.value(node.inputs[0]).producer);
+      const bool is_its_first_pass = source.op->name == "batch_norm_sums" && source.layer == node.layer;
+      EXPECT_EQ(reads_the_residuals_gradient, is_its_first_pass) << node.layer;
+    }
+  }
+}
+
 TEST(Fusion, WorksOnEvaluationGraphs) {
   const Graph graph = evaluation_graph(cifar_resnet(20), cifar(4));
   EXPECT_TRUE(is_ordered(graph));

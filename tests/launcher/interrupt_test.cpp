@@ -41,10 +41,10 @@ TEST(Interrupt, EndsAfterTheStepInHandWithFilesClosed) {
   ASSERT_EQ(kill(child, SIGINT), 0);
   const Outcome outcome = outcome_of(folders, wait_for_end(child));
   ASSERT_TRUE(began) << outcome.out << outcome.err;
-  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  EXPECT_EQ(outcome.code, 75) << outcome.err;
   const auto summary = nlohmann::json::parse(read_file(folders.home() / "here/summary.json"));
-  EXPECT_EQ(summary.at("status"), "interrupted");
-  EXPECT_THAT(outcome.out, ::testing::ContainsRegex("weights +at step [0-9,]+ of 2,000,000, not saved"));
+  EXPECT_EQ(summary.at("status"), "preempted");
+  EXPECT_THAT(outcome.out, ::testing::ContainsRegex("weights +at step [0-9,]+ of 2,000,000, saved"));
   // Every line of the metrics is whole.
   std::istringstream lines(read_file(folders.home() / "here/metrics.jsonl"));
   std::int64_t steps = 0;
@@ -52,6 +52,12 @@ TEST(Interrupt, EndsAfterTheStepInHandWithFilesClosed) {
     if (nlohmann::json::parse(line).at("kind") == "train") ++steps;
   }
   EXPECT_EQ(summary.at("steps"), steps);
+  // The same line again goes on from there.
+  const Outcome again = run_program(
+      folders, {"train", "r.yaml", fmt::format("train.max_steps={}", steps + 3), "--run", "here", "--json"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(again.json().at("steps"), steps + 3);
+  EXPECT_THAT(again.err, ::testing::HasSubstr("goes on from"));
 }
 
 TEST(Interrupt, ASecondOneEndsAStepThatTakesLong) {

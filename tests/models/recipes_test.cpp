@@ -36,7 +36,7 @@ GraphOptions options_of(const Recipe& recipe) {
   options.mean = recipe.data.mean;
   options.std = recipe.data.stddev;
   options.loss = {.name = recipe.loss.name, .attributes = recipe.loss.attributes, .place = recipe.loss.place};
-  options.loss_scale = 1.0 / static_cast<double>(recipe.train.shards);
+  options.shards = recipe.train.shards;
   return options;
 }
 

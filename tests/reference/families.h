@@ -11,6 +11,7 @@ namespace athanor::reference {
 std::vector<ReferenceOp> convolution_ops();
 std::vector<ReferenceOp> linear_ops();
 std::vector<ReferenceOp> batch_norm_ops();
+std::vector<ReferenceOp> synchronized_batch_norm_ops();
 std::vector<ReferenceOp> sample_norm_ops();
 std::vector<ReferenceOp> activation_ops();
 std::vector<ReferenceOp> pooling_ops();

@@ -7,8 +7,9 @@ namespace athanor::reference {
 const std::vector<ReferenceOp>& reference_ops() {
   static const std::vector<ReferenceOp> kOps = [] {
     std::vector<ReferenceOp> all;
-    for (const auto& family : {convolution_ops(), linear_ops(), batch_norm_ops(), sample_norm_ops(), activation_ops(),
-                               pooling_ops(), shape_ops(), arithmetic_ops(), random_ops(), loss_ops(), input_ops()}) {
+    for (const auto& family :
+         {convolution_ops(), linear_ops(), batch_norm_ops(), synchronized_batch_norm_ops(), sample_norm_ops(),
+          activation_ops(), pooling_ops(), shape_ops(), arithmetic_ops(), random_ops(), loss_ops(), input_ops()}) {
       all.insert(all.end(), family.begin(), family.end());
     }
     return all;

@@ -1,5 +1,6 @@
 #include "support/op_call.h"
 
+#include <map>
 #include <set>
 #include <utility>
 
@@ -31,10 +32,25 @@ void lead_with_scale(OpCall& call, const Attributes& given) {
   call.inputs.insert(call.inputs.begin(), Tensor({1}, {scale}));
 }
 
+/// Where an op takes a residual, or what it made of one.
+struct ResidualPlace {
+  std::size_t place;
+  std::size_t inputs;  ///< of the op
+};
+const std::map<std::string, ResidualPlace>& residual_places() {
+  static const std::map<std::string, ResidualPlace> kPlaces{{"batch_norm", {3, 4}},
+                                                            {"batch_norm_apply", {5, 6}},
+                                                            {"batch_norm_inference", {5, 6}},
+                                                            {"batch_norm_backward", {6, 8}},
+                                                            {"batch_norm_sums", {6, 8}}};
+  return kPlaces;
+}
+
 void place_residual(OpCall& call) {
-  const std::size_t place = call.op == "batch_norm" ? 3 : call.op == "batch_norm_inference" ? 5 : 6;
-  call.attributes.set("residual", call.inputs.size() > place);
-  call.inputs.resize(place == 6 ? 8 : place + 1);
+  const auto found = residual_places().find(call.op);
+  if (found == residual_places().end()) return;
+  call.attributes.set("residual", call.inputs.size() > found->second.place);
+  call.inputs.resize(found->second.inputs);
 }
 
 }  // namespace
@@ -46,7 +62,8 @@ OpCall op_call(const std::string& op, const reference::Case& given) {
     lead_with_scale(call, given.attributes);
     call.inputs.resize(4);
   }
-  if (op.starts_with("batch_norm")) place_residual(call);
+  if (op == "batch_norm_input_gradient") call.inputs.resize(8);
+  place_residual(call);
   call.seed = static_cast<std::uint64_t>(reference::attribute_or<std::int64_t>(given.attributes, "seed", 0));
   return call;
 }
@@ -59,9 +76,11 @@ DType operand_dtype(const std::string& op, std::size_t index, DType compute) {
   if (op == "prepare_input") return DType::u8;
   if (op == "cast") return DType::f32;
   if (op == "dropout" || op == "stochastic_depth") return index == 0 ? compute : DType::i64;
-  if (op == "batch_norm_backward") return index < 2 || index > 5 ? compute : DType::f32;
+  if (op == "gather_shards" || op == "batch_norm_combine") return DType::f32;
+  if (op == "batch_norm_backward" || op == "batch_norm_sums") return index < 2 || index > 5 ? compute : DType::f32;
+  if (op == "batch_norm_input_gradient") return index < 2 || index > 6 ? compute : DType::f32;
   if (op == "batch_norm") return index == 0 || index == 3 ? compute : DType::f32;
-  if (op == "batch_norm_inference") return index == 0 || index == 5 ? compute : DType::f32;
+  if (op == "batch_norm_inference" || op == "batch_norm_apply") return index == 0 || index == 5 ? compute : DType::f32;
   if (op == "cross_entropy_backward") return index == 1 ? compute : DType::f32;
   if (op.ends_with("_norm") || op == "cross_entropy") return index == 0 ? compute : DType::f32;
   if (op == "conv2d" || op == "linear") return index < 2 ? compute : DType::f32;

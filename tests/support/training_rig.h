@@ -48,7 +48,7 @@ class TrainingRig {
                              .std = {0.25},
                              .loss = {},
                              .compute_dtype = options.precision,
-                             .loss_scale = 1.0 / options.shards};
+                             .shards = options.shards};
     cpu::CpuPlanner planner(options.threads);
     plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads);
     plan_.reduce = plan_reduce_steps(plan_, options.buckets);
@@ -67,7 +67,7 @@ class TrainingRig {
   }
 
   const Plan& plan() const { return plan_; }
-  Executable& executable() { return *executable_; }
+  Executable& executable() const { return *executable_; }
 
   /// This rank's rows of the batch of step 1, 2, …
   Batch& load(int step) {

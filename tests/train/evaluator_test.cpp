@@ -50,15 +50,15 @@ TEST_P(EvaluatorOfLoss, BatchesThatDoNotDivideGiveTheMeanOverRealSamples) {
   ASSERT_EQ(batches.sizing.evaluation_rows, 48);
   ASSERT_EQ(single.sizing.evaluation_rows, 1);
   const auto loader = batches.test_loader(), one_by_one = single.test_loader();
-  const Evaluation a = evaluate(*batches.executable, *loader, {}, false);
-  const Evaluation b = evaluate(*single.executable, *one_by_one, {}, false);
+  const Evaluation a = evaluate(*batches.executable, *loader, *batches.communicator, {}, false);
+  const Evaluation b = evaluate(*single.executable, *one_by_one, *single.communicator, {}, false);
   EXPECT_EQ(a.samples, kTinyTest);
   EXPECT_EQ(b.samples, kTinyTest);
   EXPECT_EQ(a.accuracy, b.accuracy);
   EXPECT_EQ(a.top5, b.top5);
   EXPECT_GT(a.loss, 0);
   EXPECT_NEAR(a.loss, b.loss, 1e-5 * b.loss);
-  const Evaluation again = evaluate(*batches.executable, *loader, {}, false);
+  const Evaluation again = evaluate(*batches.executable, *loader, *batches.communicator, {}, false);
   EXPECT_EQ(again.loss, a.loss) << "the loader starts again from the front";
 }
 
@@ -89,7 +89,7 @@ TEST(Evaluator, WeighsClassesAsPyTorchDoes) {
 
   TinySession session({"loss.name=cross_entropy", "loss.class_weights=[0.25, 1, 2, 0.5, 3, 1, 1, 0, 4, 1]"});
   const auto loader = session.test_loader();
-  const Evaluation result = evaluate(*session.executable, *loader, weights, false);
+  const Evaluation result = evaluate(*session.executable, *loader, *session.communicator, weights, false);
   EXPECT_EQ(result.samples, kTinyTest);
   EXPECT_NEAR(result.loss, weighted / total, 1e-6 * result.loss);  // 130 losses, each rounded to float
   EXPECT_GT(std::abs(weighted / total - weighted / kTinyTest), 0.01) << "the two means differ, or this tests nothing";
@@ -100,8 +100,8 @@ TEST(Evaluator, LeavesTheTrainingStateAlone) {
   session.take_steps(4);
   const auto before = session.state();
   const auto loader = session.test_loader();
-  evaluate(*session.executable, *loader, {}, false);
-  evaluate(*session.executable, *loader, {}, true);
+  evaluate(*session.executable, *loader, *session.communicator, {}, false);
+  evaluate(*session.executable, *loader, *session.communicator, {}, true);
   EXPECT_TRUE(same_bits(session.state(), before));
 }
 
@@ -110,16 +110,16 @@ TEST(Evaluator, UsesTheAveragesWhereAsked) {
   session.take_steps(4);
   copy_weights(*session.executable, *averages.executable, true);
   const auto loader = session.test_loader(), averages_loader = averages.test_loader();
-  const Evaluation averaged = evaluate(*session.executable, *loader, {}, true);
-  EXPECT_EQ(averaged.loss, evaluate(*averages.executable, *averages_loader, {}, false).loss);
-  EXPECT_NE(averaged.loss, evaluate(*session.executable, *loader, {}, false).loss);
+  const Evaluation averaged = evaluate(*session.executable, *loader, *session.communicator, {}, true);
+  EXPECT_EQ(averaged.loss, evaluate(*averages.executable, *averages_loader, *averages.communicator, {}, false).loss);
+  EXPECT_NE(averaged.loss, evaluate(*session.executable, *loader, *session.communicator, {}, false).loss);
 }
 
 TEST(Evaluator, GivesTheSameBitsHoweverManyShardsRunSideBySide) {
   TinySession one({}, 1), two({}, 2);
   const auto one_loader = one.test_loader(), two_loader = two.test_loader();
-  EXPECT_EQ(evaluate(*one.executable, *one_loader, {}, false).loss,
-            evaluate(*two.executable, *two_loader, {}, false).loss);
+  EXPECT_EQ(evaluate(*one.executable, *one_loader, *one.communicator, {}, false).loss,
+            evaluate(*two.executable, *two_loader, *two.communicator, {}, false).loss);
 }
 
 }  // namespace

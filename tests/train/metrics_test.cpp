@@ -24,7 +24,10 @@ constexpr StepLine kStep{.step = 7,
                          .step_ms = 103.7,
                          .data_wait_ms = 0,
                          .comm_exposed_ms = 0.25,
-                         .grad_norm = 1e300};
+                         .grad_norm = 1e300,
+                         .comm_bytes = 4096,
+                         .slowest_rank = 3,
+                         .slowest_host = "a \"b\\"};
 
 std::vector<nlohmann::json> read_lines(const std::filesystem::path& file) {
   std::vector<nlohmann::json> lines;
@@ -40,12 +43,26 @@ TEST(MetricsLog, LinesReadBackAsTheyWereGiven) {
   log.train(kStep);
   log.evaluation(
       {.step = 7, .epoch = 2, .split = "test", .loss = 0.3, .accuracy = 0.9312, .top5 = 1, .samples = 10000});
+  log.checkpoint({.step = 7, .stall_ms = 1.5, .write_ms = 20, .bytes = 204'000'000, .path = "runs/a/checkpoints/x"});
   const auto lines = read_lines(file);
-  ASSERT_EQ(lines.size(), 2u);
-  const nlohmann::json train{{"kind", "train"},         {"step", 7},         {"epoch", 2},
-                             {"samples", 896},          {"loss", 0.1},       {"lr", 1e-30},
-                             {"images_per_s", 1234.5},  {"step_ms", 103.7},  {"data_wait_ms", 0},
-                             {"comm_exposed_ms", 0.25}, {"grad_norm", 1e300}};
+  ASSERT_EQ(lines.size(), 3u);
+  const nlohmann::json checkpoint{{"kind", "checkpoint"}, {"step", 7},          {"stall_ms", 1.5},
+                                  {"write_ms", 20},       {"bytes", 204000000}, {"path", "runs/a/checkpoints/x"}};
+  EXPECT_EQ(lines[2], checkpoint);
+  const nlohmann::json train{{"kind", "train"},
+                             {"step", 7},
+                             {"epoch", 2},
+                             {"samples", 896},
+                             {"loss", 0.1},
+                             {"lr", 1e-30},
+                             {"images_per_s", 1234.5},
+                             {"step_ms", 103.7},
+                             {"data_wait_ms", 0},
+                             {"comm_exposed_ms", 0.25},
+                             {"grad_norm", 1e300},
+                             {"comm_bytes", 4096},
+                             {"slowest_rank", 3},
+                             {"slowest_host", "a \"b\\"}};
   const nlohmann::json eval{{"kind", "eval"}, {"step", 7},          {"epoch", 2}, {"split", "test"},
                             {"loss", 0.3},    {"accuracy", 0.9312}, {"top5", 1},  {"samples", 10000}};
   EXPECT_EQ(lines[0], train);

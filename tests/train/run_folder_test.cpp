@@ -25,8 +25,12 @@ std::optional<std::string> compare_last_line(const std::string& before, const st
   return "the recipe is " + line + " there";
 }
 
-RunFolder open(const fs::path& path, const std::string& recipe = "lr: 0.1\n", const RunFolderOptions& options = {}) {
-  return RunFolder::open(path, recipe, compare_last_line, options);
+/// As a run does: starts over where there is nothing to go on from.
+RunFolder open(const fs::path& path, const std::string& recipe = "lr: 0.1\n", const std::string& provenance = "",
+               const AsksForMore& asks_for_more = {}) {
+  RunFolder folder = RunFolder::take(path, recipe, compare_last_line, asks_for_more);
+  if (!folder.already_done() && !folder.resumable()) folder.start_over(recipe_file_text(provenance, recipe));
+  return folder;
 }
 
 /// Everything in a folder but the lock, by relative name.
@@ -53,7 +57,7 @@ std::string message_of(const std::function<void()>& act) {
 TEST(RunFolder, ANewOneHoldsTheRecipeBelowItsProvenance) {
   const TemporaryFolder temporary;
   const fs::path path = temporary.path() / "runs" / "a";
-  const RunFolder folder = open(path, "lr: 0.1\n", {.provenance = "athanor 0.1.0\nsome processor"});
+  const RunFolder folder = open(path, "lr: 0.1\n", "athanor 0.1.0\nsome processor");
   EXPECT_FALSE(folder.already_done());
   EXPECT_FALSE(folder.resumable());
   EXPECT_TRUE(folder.previous().empty());
@@ -75,9 +79,8 @@ TEST(RunFolder, AFinishedRunThatIsAskedForMoreIsNotDone) {
   const TemporaryFolder temporary;
   { open(temporary.path()); }
   write_summary(temporary.path(), {.status = "done"});
-  RunFolderOptions options;
-  options.asks_for_more = [](const std::string&, const std::string&) { return true; };
-  const RunFolder folder = open(temporary.path(), "lr: 0.1\n", options);
+  const auto asks_for_more = [](const std::string&, const std::string&) { return true; };
+  const RunFolder folder = open(temporary.path(), "lr: 0.1\n", "", asks_for_more);
   EXPECT_FALSE(folder.already_done());
   EXPECT_EQ(read_status(temporary.path() / "previous-1"), "done");
 }
@@ -122,10 +125,26 @@ TEST(RunFolder, CheckpointsMakeARunResumableNewestFirst) {
                                    checkpoints / "step-000000090.h5"};
   EXPECT_EQ(folder.checkpoints(), want);
 
-  folder.start_over();
+  folder.start_over("lr: 0.1\n");
   EXPECT_FALSE(folder.resumable());
   EXPECT_FALSE(fs::exists(checkpoints));
   EXPECT_TRUE(fs::exists(temporary.path() / "previous-1/checkpoints/best.h5"));
+}
+
+TEST(RunFolder, OneThatGoesOnKeepsItsFilesAndIsNoLongerDone) {
+  const TemporaryFolder temporary;
+  { open(temporary.path()); }
+  write_file(temporary.path() / "metrics.jsonl", "{}\n");
+  write_file(temporary.path() / "checkpoints/step-000000001.h5", "");
+  write_summary(temporary.path(), {.status = "done"});
+  {
+    RunFolder folder = open(temporary.path(), "lr: 0.1\n", "", [](const auto&, const auto&) { return true; });
+    EXPECT_TRUE(folder.resumable());
+    folder.go_on("# longer\nlr: 0.1\n", 1);
+  }
+  EXPECT_EQ(read_file(temporary.path() / "recipe.yaml"), "# longer\nlr: 0.1\n");
+  EXPECT_EQ(read_file(temporary.path() / "metrics.jsonl"), "{}\n");
+  EXPECT_TRUE(open(temporary.path()).resumable());
 }
 
 TEST(RunFolder, AnotherRecipeIsRefusedAndNothingOverwritten) {

@@ -139,18 +139,6 @@ TEST(Trainer, AnUnfinishedRunStartsOverAndIsKept) {
   EXPECT_EQ(metrics_of(folder.path(), "train").size(), 2 * kTinySteps);
 }
 
-TEST(Trainer, MoreEpochsStartOverAndTheShorterRunIsKept) {
-  const TemporaryFolder folder;
-  train_tiny(folder.path(), {"train.epochs=1"});
-  const auto before = contents(folder.path());
-  const Summary longer = train_tiny(folder.path(), {"train.epochs=2"});
-  EXPECT_EQ(longer.steps, 2 * kTinySteps);
-  EXPECT_EQ(contents(folder.path() / "previous-1"), before);
-  EXPECT_EQ(metrics_of(folder.path(), "train").size(), 2 * kTinySteps);
-  EXPECT_TRUE(fs::exists(folder.path() / "checkpoints" / "step-000000012.h5"));
-  EXPECT_FALSE(fs::exists(folder.path() / "checkpoints" / "step-000000006.h5"));
-}
-
 TEST(Trainer, AnotherRecipeIsRefusedAndNothingChanges) {
   const TemporaryFolder folder;
   train_tiny(folder.path(), {"train.epochs=1"});

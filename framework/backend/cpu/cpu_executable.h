@@ -1,6 +1,6 @@
-// The CPU back end's executable: arenas, bound steps and the lanes that run them. Three files implement it:
-// executable.cpp (memory, binding, state, evaluation), executable_step.cpp (one update) and executable_inspect.cpp
-// (what looks at single nodes).
+// The CPU back end's executable: arenas, bound steps and the lanes that run them. Four files implement it:
+// executable.cpp (memory, binding, state, evaluation), executable_step.cpp (one update), executable_lock_step.cpp (the
+// passes of shards that meet on their way) and executable_inspect.cpp (what looks at single nodes).
 #pragma once
 
 #include <atomic>
@@ -9,6 +9,7 @@
 
 #include "backend/cpu/lane_pool.h"
 #include "backend/cpu/program.h"
+#include "backend/cpu/shard_meeting.h"
 #include "backend/cpu/state_store.h"
 #include "backend/executable.h"
 #include "comm/gradient_reduction.h"
@@ -37,7 +38,7 @@ class CpuExecutable final : public Executable {
  private:
   struct Pass {
     const Plan* plan = nullptr;
-    std::vector<ShardProgram> lanes;
+    std::vector<ShardProgram> lanes;          // one for each shard that is under way at a time
     std::vector<std::vector<Step>> prologue;  // per lane
     ArenaMemory shared;
   };
@@ -60,10 +61,19 @@ class CpuExecutable final : public Executable {
   }
   float* result() const { return outputs_[static_cast<std::size_t>(schedule_.pieces.front().buffer)].floats(); }
   const float* find_metric(std::string_view name) const;
+  std::int64_t bytes_sent() const {
+    return reduction_->bytes_sent() + (meeting_ == nullptr ? 0 : meeting_->bytes_sent());
+  }
   void gather_averages();
 
   void run_shards(const Batch& batch, int lane);
   void run_last_wave(ShardProgram& program);
+  void load_own_shards(const Batch& batch, int lane);
+  template <typename Run>
+  void for_own_shards(int lane, Run run);
+  void run_in_lock_step(const Batch& batch, int lane);
+  std::optional<BadValue> find_non_finite_in_lock_step(const Batch& batch);
+  bool holds_non_finite(int copy, NodeId id) const;
   void merge(const std::vector<Merge>& merges, std::size_t begin, std::size_t end);
   void arrive(std::size_t bucket);
   void wait_for_bucket(std::size_t bucket, int lane);
@@ -81,11 +91,13 @@ class CpuExecutable final : public Executable {
   ExecutableOptions options_;
   const Plan& main_;
   MemoryPlan memory_;
+  int under_way_;  // shards of this rank that run at a time, and so the copies of what a shard needs
   TreeSchedule schedule_;
   std::unique_ptr<GradientReduction> reduction_;  // where the executable trains
   std::vector<Bucket> buckets_;
   StateStore store_;
   LanePool pool_;
+  std::unique_ptr<ShardMeeting> meeting_;  // where the training plan has meetings
   std::vector<ArenaMemory> lane_memory_;
   std::vector<ArenaMemory> outputs_;
   Pass training_, evaluation_;

@@ -31,13 +31,23 @@ std::vector<ArenaRange> owned_ranges(const ExecutableOptions& options, const Gra
   return ranges;
 }
 
+bool trains_in_lock_step(const ExecutableOptions& options) {
+  return options.training != nullptr && options.training->has_meetings();
+}
+
+/// Shards that are under way at a time: one a lane, or all of the rank where they meet on their way.
+int shards_under_way(const ExecutableOptions& options) {
+  return trains_in_lock_step(options) ? std::max(options.lanes, options.shards.count()) : options.lanes;
+}
+
 }  // namespace
 
 CpuExecutable::CpuExecutable(const ExecutableOptions& options)
     : options_(options),
       main_(options.training != nullptr ? *options.training : *options.evaluation),
       memory_(plan_memory(options)),
-      schedule_(make_tree_schedule(main_.shards, options.shards, options.lanes)),
+      under_way_(shards_under_way(options)),
+      schedule_(make_tree_schedule(main_.shards, options.shards, under_way_)),
       reduction_(make_reduction(options)),
       store_(main_, options.optimizer, owned_ranges(options, reduction_.get(), options.communicator->rank())),
       pool_(options.lanes, main_.shard_threads),
@@ -53,13 +63,15 @@ void CpuExecutable::allocate() {
   for (const Plan* plan : {training, options_.evaluation}) {
     if (plan != nullptr) lane_bytes = std::max(lane_bytes, plan->lane_bytes);
   }
-  lane_memory_.resize(static_cast<std::size_t>(options_.lanes));
+  lane_memory_.resize(static_cast<std::size_t>(under_way_));
   outputs_.resize(training == nullptr ? 0 : static_cast<std::size_t>(schedule_.buffers));
   pool_.run([&](int lane) {
-    ArenaMemory& memory = lane_memory_[static_cast<std::size_t>(lane)];
-    memory = ArenaMemory(lane_bytes);
-    memory.touch();
-    for (std::size_t i = static_cast<std::size_t>(lane); i < outputs_.size(); i += lane_memory_.size()) {
+    const auto first = static_cast<std::size_t>(lane), lanes = static_cast<std::size_t>(options_.lanes);
+    for (std::size_t i = first; i < lane_memory_.size(); i += lanes) {
+      lane_memory_[i] = ArenaMemory(i < lanes ? lane_bytes : training->lane_bytes);
+      lane_memory_[i].touch();
+    }
+    for (std::size_t i = first; i < outputs_.size(); i += lanes) {
       outputs_[i] = ArenaMemory(main_.output_elements * sizeof(float));
       outputs_[i].touch();
     }
@@ -81,9 +93,8 @@ void CpuExecutable::bind_pass(Pass& pass, const Plan* plan) {
   pass.plan = plan;
   pass.shared = ArenaMemory(plan->shared_bytes);
   pass.shared.touch();
-  for (int lane = 0; lane < options_.lanes; ++lane) {
-    pass.lanes.emplace_back(*plan, arenas_of(pass, lane), options_.seed);
-  }
+  const int copies = plan == options_.training ? under_way_ : options_.lanes;
+  for (int copy = 0; copy < copies; ++copy) pass.lanes.emplace_back(*plan, arenas_of(pass, copy), options_.seed);
   pass.prologue = bind_prologue(*plan, arenas_of(pass, 0), options_.lanes, options_.seed);
   place_constants(*plan, arenas_of(pass, 0));
 }
@@ -124,6 +135,10 @@ void CpuExecutable::bind_buckets() {
   reduction_->bind(std::move(pieces));
   const int shards = options_.shards.count();
   last_wave_lanes_ = shards - (shards - 1) / options_.lanes * options_.lanes;
+  if (trains_in_lock_step(options_)) {
+    last_wave_lanes_ = std::min(shards, options_.lanes);
+    meeting_ = std::make_unique<ShardMeeting>(main_, options_.shards, *options_.communicator);
+  }
   compute_times_.resize(static_cast<std::size_t>(options_.communicator->size()));
 }
 
@@ -194,15 +209,19 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
     memory.shared += plan->shared_bytes;
   }
   memory.activations = lane_bytes * static_cast<std::size_t>(options.lanes);
+  const int under_way = shards_under_way(options);
+  if (trains_in_lock_step(options)) {
+    memory.activations += main.lane_bytes * static_cast<std::size_t>(under_way - options.lanes) +
+                          ShardMeeting::memory_bytes(main, options.communicator->size());
+  }
   if (options.training != nullptr) {
     const auto ranks = static_cast<std::size_t>(options.communicator->size());
     const std::size_t kept =
         options.optimizer.shard ? (main.parameter_elements + ranks - 1) / ranks : main.parameter_elements;
     memory.optimizer = options.optimizer.slots.size() * kept * sizeof(float);
     if (options.optimizer.ema.enabled()) memory.optimizer += memory.state;
-    memory.gradients =
-        static_cast<std::size_t>(make_tree_schedule(main.shards, options.shards, options.lanes).buffers) *
-        main.output_elements * sizeof(float);
+    memory.gradients = static_cast<std::size_t>(make_tree_schedule(main.shards, options.shards, under_way).buffers) *
+                       main.output_elements * sizeof(float);
     memory.gradients += static_cast<std::size_t>(GradientReduction::scratch_elements(
                             main, options.shards, options.communicator->size(), reduction_options(options))) *
                         sizeof(float);

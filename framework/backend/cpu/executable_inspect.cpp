@@ -24,8 +24,19 @@ bool holds_finite(const Value& value, const Layout& layout, const void* data) {
 
 }  // namespace
 
-std::optional<BadValue> CpuExecutable::find_non_finite(const Batch& batch) {
+/// Whether an output of a node of the training plan, in a shard's copy of its arenas, is not finite.
+bool CpuExecutable::holds_non_finite(int copy, NodeId id) const {
   const Plan& plan = *training_.plan;
+  const std::vector<ValueId>& outputs = plan.graph.node(id).outputs;
+  return std::any_of(outputs.begin(), outputs.end(), [&](ValueId output) {
+    const void* data = address_of(plan, arenas_of(training_, copy), output);
+    return data != nullptr &&
+           !holds_finite(plan.graph.value(output), plan.buffers[static_cast<std::size_t>(output)].layout, data);
+  });
+}
+
+std::optional<BadValue> CpuExecutable::find_non_finite(const Batch& batch) {
+  if (meeting_ != nullptr) return find_non_finite_in_lock_step(batch);
   std::optional<BadValue> found;
   pool_.run([&](int lane) {
     run_prologue(training_, lane);
@@ -36,15 +47,9 @@ std::optional<BadValue> CpuExecutable::find_non_finite(const Batch& batch) {
       program.load(batch, shard * program.rows());
       for (std::size_t i = 0; i < program.steps().size() && !found; ++i) {
         program.steps()[i]();
-        const Node& node = plan.graph.node(program.nodes()[i]);
-        for (const ValueId output : node.outputs) {
-          const void* data = address_of(plan, arenas_of(training_, 0), output);
-          if (data == nullptr ||
-              holds_finite(plan.graph.value(output), plan.buffers[static_cast<std::size_t>(output)].layout, data))
-            continue;
-          found = BadValue{node.layer, node.op->name, options_.shards.first + shard};
-          break;
-        }
+        if (!holds_non_finite(0, program.nodes()[i])) continue;
+        const Node& node = training_.plan->graph.node(program.nodes()[i]);
+        found = BadValue{node.layer, node.op->name, options_.shards.first + shard};
       }
     }
   });

@@ -31,16 +31,16 @@ std::pair<std::size_t, std::size_t> slice(std::size_t count, int lane, int lanes
 
 StepResult CpuExecutable::step(const Batch& batch, const StepInputs& inputs, const RankReport& report) {
   reduction_->begin_step(report);
-  const std::int64_t bytes_before = reduction_->bytes_sent();
+  const std::int64_t bytes_before = bytes_sent();
   for (std::atomic<int>& count : arrived_) count.store(0, std::memory_order_relaxed);
   for (std::atomic<int>& count : updated_) count.store(0, std::memory_order_relaxed);
   if (options_.optimizer.shard) std::fill(block_sums_.begin(), block_sums_.end(), 0.0);
   is_finite_ = true;
-  exposed_s_ = 0;
+  exposed_s_ = meeting_ == nullptr ? 0 : -meeting_->waited_s();
   pool_.run([&](int lane) {
     run_prologue(training_, lane);
     pool_.sync();
-    run_shards(batch, lane);
+    meeting_ == nullptr ? run_shards(batch, lane) : run_in_lock_step(batch, lane);
     // From here on a wait is a wait for other ranks.
     pool_.sync();
     if (main_.update_at_once) {
@@ -51,7 +51,7 @@ StepResult CpuExecutable::step(const Batch& batch, const StepInputs& inputs, con
     pool_.sync();
     if (lane == 0) finish_step(lane);
   });
-  step_result_.comm_bytes = reduction_->bytes_sent() - bytes_before;
+  step_result_.comm_bytes = bytes_sent() - bytes_before;
   return step_result_;
 }
 
@@ -227,6 +227,7 @@ void CpuExecutable::finish_step(int lane) {
   const Clock::time_point start = Clock::now();
   reduction_->wait_all();
   exposed_s_ += std::chrono::duration<double>(Clock::now() - start).count();
+  if (meeting_ != nullptr) exposed_s_ += meeting_->waited_s();
   if (main_.update_at_once) measure_norm(lane);
   if (is_finite_) update_statistics();
   step_result_.finite = is_finite_;

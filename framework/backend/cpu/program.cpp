@@ -63,6 +63,12 @@ ShardProgram::ShardProgram(const Plan& plan, const Arenas& arenas, std::uint64_t
   for (std::size_t at = 0; at < plan.shard.size(); ++at) {
     Step step = bind_node(plan, plan.shard[at], arenas, seed);
     if (!step) continue;
+    const Node& node = plan.graph.node(plan.shard[at].node);
+    if (node.op->synchronizes) {
+      meetings_.push_back({steps_.size(), static_cast<const std::byte*>(address_of(plan, arenas, node.inputs[0])),
+                           static_cast<std::byte*>(address_of(plan, arenas, node.outputs[0])),
+                           BackendPlanner::dense_bytes(plan.graph.value(node.inputs[0]))});
+    }
     steps_.push_back(std::move(step));
     nodes_.push_back(plan.shard[at].node);
     plan_steps_.push_back(static_cast<std::int32_t>(at));

@@ -1,6 +1,7 @@
 // A plan bound to memory: flat lists of steps, ready to run.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -28,6 +29,15 @@ void place_constants(const Plan& plan, const Arenas& arenas);
 /// The step of a node with its pointers bound. Views give an empty step.
 Step bind_node(const Plan& plan, const PlannedStep& step, const Arenas& arenas, std::uint64_t seed);
 
+/// Where a shard meets the others (OpDef::synchronizes): instead of running `step`, all of them move what each has at
+/// `own` to every shard's `all`.
+struct Meeting {
+  std::size_t step = 0;  ///< in ShardProgram::steps
+  const std::byte* own = nullptr;
+  std::byte* all = nullptr;  ///< [shards] times `bytes`, by global number
+  std::size_t bytes = 0;     ///< of one shard
+};
+
 /// One shard's pass on one lane.
 class ShardProgram {
  public:
@@ -45,9 +55,19 @@ class ShardProgram {
     for (; at < steps_.size() && plan_steps_[at] <= last; ++at) steps_[at]();
     return at;
   }
+  /// Runs the bound steps [at, end).
+  void run_to(std::size_t end, std::size_t at) const {
+    for (; at < end; ++at) steps_[at]();
+  }
+  /// The first bound step behind step `last` of Plan::shard.
+  std::size_t end_of(std::int32_t last) const {
+    return static_cast<std::size_t>(std::upper_bound(plan_steps_.begin(), plan_steps_.end(), last) -
+                                    plan_steps_.begin());
+  }
   /// The step of every node that runs, with its node, for profiling and diagnosis.
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<NodeId>& nodes() const { return nodes_; }
+  const std::vector<Meeting>& meetings() const { return meetings_; }
   std::int64_t rows() const { return rows_; }
 
  private:
@@ -58,6 +78,7 @@ class ShardProgram {
 
   std::vector<Step> steps_;
   std::vector<NodeId> nodes_;
+  std::vector<Meeting> meetings_;
   std::vector<std::int32_t> plan_steps_;  ///< per bound step: its place in Plan::shard
   std::int64_t rows_ = 0;
   Input images_, labels_, sample_indices_, transforms_;

@@ -85,6 +85,28 @@ const RegisterOp kInference{{
     .in_place = {{0, 0}},
 }};
 
+struct BatchNormValues {
+  ValueId y, mean, var;  ///< the last two: what the running statistics take
+};
+
+/// Statistics of the shard alone.
+BatchNormValues normalize_shard(Builder& builder, ValueId x, ValueId gamma, ValueId beta,
+                                const Attributes& attributes) {
+  const std::vector<ValueId> outputs = builder.add("batch_norm", {x, gamma, beta, kNoValue}, attributes);
+  return {outputs[0], outputs[3], outputs[4]};
+}
+
+/// Statistics of all shards of the batch; see batch_norm_synchronized.cpp.
+BatchNormValues normalize_batch(Builder& builder, ValueId x, ValueId gamma, ValueId beta, double eps) {
+  const Attributes shards{{"shards", builder.shards}};
+  const std::int64_t count = builder.shape(x).elements() / builder.shape(x)[1];
+  const ValueId moments = builder.add1("batch_norm_moments", {x});
+  const std::vector<ValueId> statistics = builder.add(
+      "batch_norm_combine", {builder.add1("gather_shards", {moments}, shards)}, {{"eps", eps}, {"count", count}});
+  const ValueId y = builder.add1("batch_norm_apply", {x, gamma, beta, statistics[0], statistics[1], kNoValue}, shards);
+  return {y, statistics[2], statistics[3]};
+}
+
 ValueId build_batch_norm(Builder& builder, ValueId x, const LayerSpec& layer) {
   const Shape shape = builder.shape(x);
   if (shape.rank() != 4 && shape.rank() != 2)
@@ -100,17 +122,23 @@ ValueId build_batch_norm(Builder& builder, ValueId x, const LayerSpec& layer) {
   if (!builder.training) {
     return builder.add1("batch_norm_inference", {x, gamma, beta, running_mean, running_var, kNoValue}, attributes);
   }
-  const std::vector<ValueId> outputs = builder.add("batch_norm", {x, gamma, beta, kNoValue}, attributes);
-  builder.graph().statistics.push_back({running_mean, outputs[3], momentum});
-  builder.graph().statistics.push_back({running_var, outputs[4], momentum});
-  return outputs[0];
+  const bool is_synchronized = layer.attributes.flag("synchronized") && builder.shards > 1;
+  const BatchNormValues values = is_synchronized ? normalize_batch(builder, x, gamma, beta, eps)
+                                                 : normalize_shard(builder, x, gamma, beta, attributes);
+  builder.graph().statistics.push_back({running_mean, values.mean, momentum});
+  builder.graph().statistics.push_back({running_var, values.var, momentum});
+  return values.y;
 }
 
 const RegisterLayer kBatchNormLayer{
     {.name = "batch_norm",
-     .doc = "Batch normalisation per channel; statistics are those of the shard.",
-     .fields =
-         ops::joined({statistics_fields(), {boolean("zero_init", false, "Whether gamma starts at 0 instead of 1.")}})},
+     .doc = "Batch normalisation per channel.",
+     .fields = ops::joined({statistics_fields(),
+                            {boolean("zero_init", false, "Whether gamma starts at 0 instead of 1."),
+                             boolean("synchronized", false,
+                                     "Whether statistics are those of the global batch instead of the shard's own. "
+                                     "Shards then wait for each other at this layer, and a rank holds the activations "
+                                     "of all its shards at once.")}})},
     build_batch_norm};
 
 }  // namespace

@@ -8,8 +8,9 @@
 namespace athanor {
 namespace {
 
-// Positions in the inputs and outputs of the batch-norm ops; see graph/ops/batch_norm.cpp.
-constexpr std::size_t kResidual = 3, kInferenceResidual = 5;
+// Positions in the inputs and outputs of the batch-norm ops; see graph/ops/batch_norm.cpp and
+// batch_norm_synchronized.cpp.
+constexpr std::size_t kResidual = 3, kResidualOfGivenStatistics = 5;
 constexpr std::size_t kBackwardDy = 0, kBackwardX = 1, kBackwardY = 6, kBackwardDy2 = 7;
 
 class Fusion {
@@ -29,7 +30,7 @@ class Fusion {
       if (!fuse_residual(id)) fuse_activation(id);
     }
     for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id) {
-      if (!removed_[static_cast<std::size_t>(id)] && name(id) == "batch_norm_backward") fuse_gradient_sum(id);
+      if (!removed_[static_cast<std::size_t>(id)] && is_gradient(id)) fuse_gradient_sum(id);
     }
     compact();
   }
@@ -48,7 +49,21 @@ class Fusion {
   }
 
   bool is_batch_norm(NodeId id) const {
-    return id >= 0 && (name(id) == "batch_norm" || name(id) == "batch_norm_inference");
+    return id >= 0 && (is_training_norm(id) || name(id) == "batch_norm_inference");
+  }
+  bool is_training_norm(NodeId id) const { return name(id) == "batch_norm" || name(id) == "batch_norm_apply"; }
+  /// What reads the incoming gradient of a norm first. Of a synchronised one, batch_norm_input_gradient reads it too.
+  bool is_gradient(NodeId id) const { return name(id) == "batch_norm_backward" || name(id) == "batch_norm_sums"; }
+
+  /// The second reader of the incoming gradient of a synchronised norm, if `sums` belongs to one and both are the only
+  /// readers of it, or −1.
+  NodeId second_pass(NodeId sums) const {
+    const auto& readers = readers_[static_cast<std::size_t>(graph_.node(sums).inputs[kBackwardDy])];
+    if (name(sums) != "batch_norm_sums" || readers.size() != 2) return -1;
+    const NodeId other = readers[0] == sums ? readers[1] : readers[0];
+    const bool is_second = other >= 0 && name(other) == "batch_norm_input_gradient" &&
+                           graph_.node(other).inputs[kBackwardX] == graph_.node(sums).inputs[kBackwardX];
+    return is_second ? other : -1;
   }
 
   /// Puts `fused` where `slot` stands: everything it reads is ready there, and nothing before it needs it.
@@ -66,6 +81,13 @@ class Fusion {
     node(slot) = std::move(fused);
   }
 
+  void set_input(NodeId reader, std::size_t place, ValueId value) {
+    ValueId& input = node(reader).inputs[place];
+    if (input != kNoValue) std::erase(readers_[static_cast<std::size_t>(input)], reader);
+    readers_[static_cast<std::size_t>(value)].push_back(reader);
+    input = value;
+  }
+
   void fuse_activation(NodeId relu) {
     const ValueId z = node(relu).inputs[0], y = node(relu).outputs[0];
     const NodeId source = producer(z);
@@ -76,9 +98,9 @@ class Fusion {
     Node fused = node(source);
     fused.attributes.set("activation", std::string("relu"));
     fused.outputs[0] = y;
-    const bool is_training_norm = name(source) == "batch_norm";
+    const bool has_backward = is_training_norm(source);
     replace(relu, source, std::move(fused));
-    if (is_training_norm) fuse_backward(relu, y, kNoValue);
+    if (has_backward) fuse_backward(relu, y, kNoValue);
   }
 
   /// batch_norm → add → relu, whichever of the two summands is the batch norm; of two, the later one.
@@ -98,20 +120,21 @@ class Fusion {
     }
     if (norm < 0) return false;
     const ValueId y = node(relu).outputs[0];
-    const bool is_training_norm = name(norm) == "batch_norm";
+    const bool has_backward = is_training_norm(norm);
     Node fused = node(norm);
-    fused.inputs[is_training_norm ? kResidual : kInferenceResidual] = residual;
+    fused.inputs[name(norm) == "batch_norm" ? kResidual : kResidualOfGivenStatistics] = residual;
     fused.attributes.set("activation", std::string("relu"));
     fused.attributes.set("residual", true);
     fused.outputs[0] = y;
     removed_[static_cast<std::size_t>(sum)] = true;
     std::erase(readers_[static_cast<std::size_t>(residual)], sum);
     replace(relu, norm, std::move(fused));
-    if (is_training_norm) fuse_backward(relu, y, residual);
+    if (has_backward) fuse_backward(relu, y, residual);
     return true;
   }
 
-  /// relu_backward(dy, y) → dz → batch_norm_backward: the norm masks dy itself. With a residual it also gives dz.
+  /// relu_backward(dy, y) → dz → batch_norm_backward: the norm masks dy itself. With a residual it also gives dz, and
+  /// the second pass of a synchronised norm reads that; without, both passes mask.
   void fuse_backward(NodeId forward, ValueId y, ValueId residual) {
     NodeId mask = -1, norm = -1;
     for (const NodeId reader : readers_[static_cast<std::size_t>(y)]) {
@@ -120,15 +143,19 @@ class Fusion {
     if (mask < 0) return;
     const ValueId dz = node(mask).outputs[0];
     for (const NodeId reader : readers_[static_cast<std::size_t>(dz)]) {
-      if (reader >= 0 && name(reader) == "batch_norm_backward" &&
-          node(reader).inputs[kBackwardX] == node(forward).inputs[0]) {
+      if (reader >= 0 && is_gradient(reader) && node(reader).inputs[kBackwardX] == node(forward).inputs[0]) {
         norm = reader;
       }
     }
     ATHANOR_CHECK(norm >= 0, "the gradient of layer {} does not follow its ReLU's", node(forward).layer);
-    ATHANOR_CHECK(residual != kNoValue || only_reader(dz) == norm);
+    const NodeId second = residual == kNoValue ? second_pass(norm) : -1;
+    ATHANOR_CHECK(residual != kNoValue || second >= 0 || only_reader(dz) == norm);
+    if (second >= 0) {
+      set_input(second, kBackwardDy, node(mask).inputs[0]);
+      node(second).attributes.set("activation", std::string("relu"));
+    }
     Node fused = node(norm);
-    fused.attributes = node(forward).attributes;
+    for (const char* key : {"activation", "residual"}) fused.attributes.set(key, *node(forward).attributes.find(key));
     fused.inputs[kBackwardDy] = node(mask).inputs[0];
     std::erase(readers_[static_cast<std::size_t>(dz)], norm);
     std::erase(readers_[static_cast<std::size_t>(y)], mask);
@@ -142,8 +169,14 @@ class Fusion {
   void fuse_gradient_sum(NodeId norm) {
     const ValueId dy = node(norm).inputs[kBackwardDy];
     const NodeId sum = producer(dy);
-    if (sum < 0 || name(sum) != "add" || only_reader(dy) != norm) return;
+    if (sum < 0 || name(sum) != "add") return;
+    const NodeId second = second_pass(norm);
+    if (second < 0 && only_reader(dy) != norm) return;
     if (node(norm).attributes.text("activation") != "relu") return;
+    if (second >= 0) {
+      set_input(second, kBackwardDy, node(sum).inputs[0]);
+      set_input(second, kBackwardDy2, node(sum).inputs[1]);
+    }
     Node fused = node(norm);
     fused.inputs[kBackwardDy] = node(sum).inputs[0];
     fused.inputs[kBackwardDy2] = node(sum).inputs[1];

@@ -1,17 +1,12 @@
 // batch_norm, its gradient and its evaluation form on the CPU: hand-written kernels in every activation layout.
 #include "kernels/batch_norm.h"
 
+#include "backend/cpu/ops/batch_norm.h"
 #include "backend/cpu/ops/support.h"
 
 namespace athanor::cpu {
-namespace {
 
-bool has_relu(const Node& node) {
-  return node.attributes.text("activation") == "relu";
-}
-
-/// Follows x, the input `index`.
-std::function<NodeChoice(const ChooseContext&)> choose(std::size_t index, const char* name) {
+std::function<NodeChoice(const ChooseContext&)> choose_batch_norm(std::size_t index, const char* name) {
   return [index, follow = kernel_that_follows(index, name)](const ChooseContext& context) {
     NodeChoice choice = follow(context);
     const kernels::ChannelView view = view_of(context.input(index), choice.inputs[index]);
@@ -19,6 +14,8 @@ std::function<NodeChoice(const ChooseContext&)> choose(std::size_t index, const 
     return choice;
   };
 }
+
+namespace {
 
 Step prepare_batch_norm_forward(const Binding& b) {
   const kernels::BatchNormForward args{.view = input_view(b, 0),
@@ -80,9 +77,11 @@ Step prepare_inference(const Binding& b) {
   return [args, run = kernels::batch_norm_kernels().inference] { run(args); };
 }
 
-const RegisterCpuOp kBatchNormForward{"batch_norm", {choose(0, "batch_norm"), prepare_batch_norm_forward}};
-const RegisterCpuOp kBackward{"batch_norm_backward", {choose(1, "batch_norm_backward"), prepare_batch_norm_backward}};
-const RegisterCpuOp kInference{"batch_norm_inference", {choose(0, "batch_norm_inference"), prepare_inference}};
+const RegisterCpuOp kBatchNormForward{"batch_norm", {choose_batch_norm(0, "batch_norm"), prepare_batch_norm_forward}};
+const RegisterCpuOp kBackward{"batch_norm_backward",
+                              {choose_batch_norm(1, "batch_norm_backward"), prepare_batch_norm_backward}};
+const RegisterCpuOp kInference{"batch_norm_inference",
+                               {choose_batch_norm(0, "batch_norm_inference"), prepare_inference}};
 
 }  // namespace
 }  // namespace athanor::cpu

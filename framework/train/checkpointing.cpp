@@ -1,0 +1,115 @@
+#include "train/checkpointing.h"
+
+#include <chrono>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "io/state_sources.h"
+#include "train/units_text.h"
+#include "train/verify_ranks.h"
+
+namespace athanor {
+namespace {
+
+/// A last checkpoint may take long to reach a slow disk; the others only wait to hear that it has.
+constexpr double kLastWriteTimeout_s = 3600;
+
+double ms_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Checkpointing::Checkpointing(const CheckpointingParts& parts) : parts_(parts) {
+  if (parts_.folder.empty()) return;
+  entries_ = parts_.executable.list_state();
+  snapshot_ = parts_.executable.make_snapshot();
+  writer_ = std::make_unique<CheckpointWriter>();
+}
+
+Checkpointing::~Checkpointing() = default;
+
+bool Checkpointing::is_due(std::int64_t step, std::int64_t steps_per_epoch, bool is_best) const {
+  const std::int64_t by_steps = parts_.settings.every_steps, by_epochs = parts_.settings.every_epochs * steps_per_epoch;
+  if (by_steps > 0 && step % by_steps == 0) return true;
+  if (by_epochs > 0 && step % by_epochs == 0) return true;
+  // The best one can be kept only if it is there; who wants none but the last gets none but the last.
+  return is_best && parts_.settings.best && (by_steps > 0 || by_epochs > 0);
+}
+
+void Checkpointing::wait_for_room(std::int64_t step) {
+  if (!writer_) return;
+  if (writer_->busy() && !said_slow_) {
+    said_slow_ = true;
+    log_warning(
+        "step {}: training waits, because the checkpoint before is still being written; checkpoint less often, or "
+        "to a faster disk",
+        step);
+  }
+  writer_->wait();
+  poll();
+}
+
+CheckpointSources Checkpointing::sources(const CheckpointMeta& meta) const {
+  CheckpointSources sources{meta, state_sources(entries_, *snapshot_)};
+  // What the metrics say of the steps up to here must outlive the machine if the checkpoint does: a run that goes on
+  // from it writes no line of them again. Done where it keeps nobody waiting.
+  sources.tensors.front().read = [&metrics = parts_.metrics,
+                                  read = sources.tensors.front().read](std::span<float> values) {
+    metrics.sync();
+    read(values);
+  };
+  return sources;
+}
+
+void Checkpointing::save(const CheckpointMeta& meta, std::optional<std::int64_t> best_step) {
+  const auto start = std::chrono::steady_clock::now();
+  wait_for_room(meta.step);
+  want_same_weights(parts_.executable, parts_.communicator, meta.step);
+  parts_.metrics.flush();
+  parts_.executable.capture(snapshot_.get());
+  saved_step_ = meta.step;
+  last_is_written_ = false;
+  stall_ms_ = ms_since(start);
+  if (!writer_) return;
+  const CheckpointFolder folder(parts_.folder);
+  writer_->start(folder.path_of(meta.step), meta.step, sources(meta), [folder, settings = parts_.settings, best_step] {
+    folder.prune(settings.keep, settings.keep_every, settings.best ? best_step : std::nullopt);
+  });
+}
+
+void Checkpointing::poll() {
+  if (!writer_) return;
+  while (const std::optional<CheckpointWriter::Outcome> outcome = writer_->take_outcome()) note(*outcome);
+}
+
+void Checkpointing::note(const CheckpointWriter::Outcome& outcome) {
+  if (!outcome.error.empty()) {
+    if (parts_.settings.required) throw StorageError("step {}: {}", outcome.step, outcome.error);
+    log_error("step {}: {}; training goes on, the earlier checkpoints stay, and the next one is tried when it is due",
+              outcome.step, outcome.error);
+    return;
+  }
+  if (!outcome.after_error.empty()) log_warning("step {}: {}", outcome.step, outcome.after_error);
+  last_is_written_ = outcome.step == saved_step_;
+  const std::string path = outcome.path.string();
+  parts_.metrics.checkpoint({.step = outcome.step,
+                             .stall_ms = stall_ms_,
+                             .write_ms = outcome.written.write_s * 1e3,
+                             .bytes = outcome.written.bytes,
+                             .path = path});
+  log_to_file_only(LogLevel::info,
+                   fmt::format("step {}: saved {}, {} in {:.0f} ms, training stood still for {:.1f} ms", outcome.step,
+                               path, bytes_text(outcome.written.bytes), outcome.written.write_s * 1e3, stall_ms_));
+}
+
+bool Checkpointing::finish() {
+  if (writer_) {
+    writer_->wait();
+    poll();
+  }
+  parts_.communicator.set_timeout(kLastWriteTimeout_s);
+  return parts_.communicator.agree(writer_ && !last_is_written_ ? 1 : 0, "last checkpoint") == 0;
+}
+
+}  // namespace athanor

@@ -1,0 +1,33 @@
+#include "launcher/ranks.h"
+
+#include "launcher/output.h"
+#include "train/phases.h"
+
+namespace athanor {
+namespace {
+
+bool is_first = true;
+
+std::unique_ptr<Communicator> make_noted_communicator() {
+  std::unique_ptr<Communicator> communicator = make_communicator();
+  is_first = communicator->rank() == 0;
+  return communicator;
+}
+
+}  // namespace
+
+void run_on_ranks(const std::function<void(Communicator&)>& act) {
+  const std::unique_ptr<Communicator> communicator = make_noted_communicator();
+  end_together(
+      *communicator, [&] { act(*communicator); }, report_failure);
+}
+
+bool is_first_rank() {
+  return is_first;
+}
+
+void join_ranks() {
+  if (was_launched()) make_noted_communicator();
+}
+
+}  // namespace athanor
