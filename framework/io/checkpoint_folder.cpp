@@ -94,11 +94,13 @@ std::optional<CheckpointFolder::Found> CheckpointFolder::newest_good() {
   return std::nullopt;
 }
 
-void CheckpointFolder::prune(std::int64_t keep, std::int64_t keep_every, std::optional<std::int64_t> best_step) const {
+void CheckpointFolder::prune(std::int64_t keep, std::int64_t keep_every, std::optional<std::int64_t> best_step,
+                             std::int64_t written) const {
   std::string failed;
   std::int64_t newer = 0;
   for (const fs::path& path : list()) {
     const std::int64_t step = step_in_name(path);
+    if (step > written) continue;
     if (newer++ < std::max<std::int64_t>(1, keep) || step == best_step || (keep_every > 0 && step % keep_every == 0)) {
       continue;
     }

@@ -40,8 +40,10 @@ class CheckpointFolder {
   const std::vector<std::string>& notes() const { return notes_; }
 
   /// Removes all but the newest `keep` (at least one), those whose step `keep_every` divides (0: none), and the best.
-  /// Only for after the newest has been verified. Throws StorageError where one cannot be removed, after the others.
-  void prune(std::int64_t keep, std::int64_t keep_every, std::optional<std::int64_t> best_step) const;
+  /// Only for after a checkpoint of step `written` was written and so verified. Those of later steps, which a resume
+  /// has passed over, neither count nor go. Throws StorageError where one cannot be removed, after the others.
+  void prune(std::int64_t keep, std::int64_t keep_every, std::optional<std::int64_t> best_step,
+             std::int64_t written) const;
 
  private:
   std::filesystem::path path_;

@@ -73,9 +73,10 @@ void Checkpointing::save(const CheckpointMeta& meta, std::optional<std::int64_t>
   stall_ms_ = ms_since(start);
   if (!writer_) return;
   const CheckpointFolder folder(parts_.folder);
-  writer_->start(folder.path_of(meta.step), meta.step, sources(meta), [folder, settings = parts_.settings, best_step] {
-    folder.prune(settings.keep, settings.keep_every, settings.best ? best_step : std::nullopt);
-  });
+  const auto prune = [folder, settings = parts_.settings, best_step, step = meta.step] {
+    folder.prune(settings.keep, settings.keep_every, settings.best ? best_step : std::nullopt, step);
+  };
+  writer_->start(folder.path_of(meta.step), meta.step, sources(meta), prune);
 }
 
 void Checkpointing::poll() {

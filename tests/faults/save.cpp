@@ -26,7 +26,7 @@ int main(int argc, char** argv) try {
   folder.prepare(athanor::faults::kBytesOfOne);
   athanor::write_checkpoint(folder.path_of(step), athanor::faults::contents_at(step));
   mark("durable");
-  folder.prune(1, 0, std::nullopt);
+  folder.prune(1, 0, std::nullopt, step);
   return 0;
 } catch (const athanor::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -110,11 +110,17 @@ TEST_F(CheckpointFolders, DamageAtAnyPlaceFallsBack) {
 
 TEST_F(CheckpointFolders, PruningKeepsTheNewestEveryNthAndTheBest) {
   for (int step = 1; step <= 10; ++step) save(step);
-  checkpoints_.prune(2, 4, 3);
+  checkpoints_.prune(2, 4, 3, 10);
   EXPECT_THAT(names(), ElementsAre("step-000000003.h5", "step-000000004.h5", "step-000000008.h5", "step-000000009.h5",
                                    "step-000000010.h5"));
-  checkpoints_.prune(0, 0, std::nullopt);
+  checkpoints_.prune(0, 0, std::nullopt, 10);
   EXPECT_THAT(names(), ElementsAre("step-000000010.h5"));
+}
+
+TEST_F(CheckpointFolders, PruningNeverTakesTheOneJustWrittenForALaterOne) {
+  for (const int step : {1, 2, 9}) save(step);
+  checkpoints_.prune(1, 0, std::nullopt, 2);
+  EXPECT_THAT(names(), ElementsAre("step-000000002.h5", "step-000000009.h5"));
 }
 
 TEST_F(CheckpointFolders, PreparingRemovesLeftoversAndLeavesNothing) {
