@@ -165,8 +165,12 @@ std::uint64_t verify_checkpoint(const std::filesystem::path& path) {
   return file.bytes();
 }
 
-CheckpointContents read_checkpoint(const std::filesystem::path& path) {
+CheckpointContents read_checkpoint(const std::filesystem::path& path, std::uint64_t largest) {
   SequentialFile file(path);
+  if (file.bytes() > largest) {
+    throw StorageError("cannot read checkpoint: {}: {} bytes, this run's are at most {}; is it of another network?",
+                       file.path(), file.bytes(), largest);
+  }
   const UserBlock block = read_user_block(file);
   const std::unique_ptr<std::byte[]> memory(new std::byte[block.bytes]);  // not set to 0 first
   const std::span<std::byte> image(memory.get(), block.bytes);

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -81,8 +82,10 @@ WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const Chec
 /// Verifies magic, format version, length and hash, then parses. Throws StorageError, naming the file, what is wrong
 /// and what to do, for a file that is missing or newer, and DamagedCheckpoint (io/damaged_checkpoint.h) for one that is
 /// foreign, truncated, damaged, or that holds what no checkpoint holds (links elsewhere, filters, tensors larger than
-/// the file).
-CheckpointContents read_checkpoint(const std::filesystem::path& path);
+/// the file). A file of more than `largest` bytes is a StorageError before any memory is taken for it: a run knows how
+/// much its own may hold.
+CheckpointContents read_checkpoint(const std::filesystem::path& path,
+                                   std::uint64_t largest = std::numeric_limits<std::uint64_t>::max());
 
 /// The verification alone, with 4 MB of memory. Returns the file's size; throws as read_checkpoint does.
 std::uint64_t verify_checkpoint(const std::filesystem::path& path);

@@ -80,6 +80,11 @@ TEST_F(DamagedCheckpoint, WhatIsNoFileIsRefusedAtOnce) {
   EXPECT_THAT(storage_error_of([&] { read_checkpoint(folder_ / "pipe"); }), HasSubstr("not a regular file"));
 }
 
+TEST_F(DamagedCheckpoint, AFileLargerThanARunsOwnIsRefused) {
+  EXPECT_NO_THROW(read_checkpoint(path_, good_.size()));
+  EXPECT_THAT(storage_error_of([&] { read_checkpoint(path_, good_.size() - 1); }), HasSubstr("another network"));
+}
+
 /// Lets `change` alter the HDF5 file, then makes the head right again, as somebody who means harm would.
 void forge(const std::filesystem::path& path, const std::function<void(hid_t file)>& change,
            std::uint32_t version = kCheckpointFormat) {
