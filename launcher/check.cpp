@@ -5,6 +5,7 @@
 
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
 #include "train/check.h"
 
@@ -30,11 +31,13 @@ std::string json_of(const std::vector<CheckLine>& lines) {
   return json.dump();
 }
 
-int run_check(const CheckArguments& arguments) {
+int run_check(const CheckArguments& arguments, Communicator& communicator) {
   CheckOptions options;
   options.deep = arguments.deep;
   options.run = arguments.run;
-  const std::vector<CheckLine> lines = check_recipe(arguments.recipe.recipe, arguments.recipe.overrides, options);
+  const std::vector<CheckLine> lines =
+      check_recipe(arguments.recipe.recipe, arguments.recipe.overrides, options, communicator);
+  if (!is_first_rank()) return static_cast<int>(exit_code_of(lines));
   std::FILE* text = arguments.json ? stderr : stdout;
   for (const CheckLine& line : lines) fmt::print(text, "{}", text_of(line));
   if (arguments.json) print_json(json_of(lines));
@@ -43,12 +46,15 @@ int run_check(const CheckArguments& arguments) {
 
 void add_check(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<CheckArguments>();
-  CLI::App* command = program.add_subcommand("check", "Checks recipe, data, model, memory and disk before a run");
+  CLI::App* command =
+      program.add_subcommand("check", "Checks recipe, data, model, memory, disk and ranks before a run");
   arguments->recipe.add_to(*command);
   add_run_option(*command, arguments->run);
   command->add_flag("--deep", arguments->deep, "Read every image too");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
-  command->callback([arguments, &exit_code] { exit_code = run_check(*arguments); });
+  command->callback([arguments, &exit_code] {
+    run_on_ranks([&](Communicator& communicator) { exit_code = run_check(*arguments, communicator); });
+  });
 }
 
 const RegisterCommand kCheck{4, add_check};

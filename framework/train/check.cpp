@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <optional>
+#include <sstream>
 
 #include "backend/backend.h"
+#include "train/core_share.h"
 #include "train/run_folder.h"
 #include "train/run_screen.h"
 #include "train/session.h"
@@ -135,20 +136,25 @@ Finding check_threads(const Sizing& sizing, const Hardware& hardware) {
   return {text};
 }
 
-Finding check_ranks() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}) {
-    const char* size = std::getenv(name);
-    if (size != nullptr && std::strtol(size, nullptr, 10) > 1) {
-      return {fmt::format("{}={}, but this check sees one process alone", name, size), CheckStatus::warning};
-    }
+/// "4 ranks on 2 hosts (node1: 2, node2: 2), 8 cores each, over mpi".
+Finding check_ranks(const Communicator& communicator, const Hardware& hardware) {
+  if (communicator.size() == 1) return {"one process"};
+  std::vector<std::pair<std::string, int>> hosts;
+  for (int rank = 0; rank < communicator.size(); ++rank) {
+    if (hosts.empty() || hosts.back().first != communicator.host(rank)) hosts.emplace_back(communicator.host(rank), 0);
+    ++hosts.back().second;
   }
-  return {"one process"};
+  std::string text;
+  for (const auto& [host, count] : hosts) text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", host, count);
+  return {fmt::format("{} ({}), {} for rank 0, over {}", plural(communicator.size(), "rank"), text,
+                      plural(hardware.first_rank_cores, "core"), communicator.backend())};
 }
 
 /// Runs the checks in order; each leaves what the later ones need.
 class Preflight {
  public:
-  explicit Preflight(const CheckOptions& options) : options_(options), hardware_(probe_hardware()) {}
+  Preflight(const CheckOptions& options, const Hardware& hardware, const Communicator& communicator)
+      : options_(options), hardware_(hardware), communicator_(communicator) {}
 
   std::vector<CheckLine> run(const std::string& path, std::span<const std::string> overrides) {
     check("recipe", true, [&] {
@@ -161,10 +167,11 @@ class Preflight {
     check_network();
     check("threads", sizing_.has_value(), [&] { return check_threads(*sizing_, hardware_); });
     check("disk", recipe_.has_value(), [&] {
+      if (communicator_.rank() != 0) return Finding{"rank 0 writes"};
       const fs::path run = options_.run.empty() ? default_run_folder(recipe_->name) : options_.run;
       return check_disk(*recipe_, as_asked_, run, memory_ ? memory_->state + memory_->optimizer : 0);
     });
-    check("ranks", true, [] { return check_ranks(); });
+    check("ranks", true, [&] { return check_ranks(communicator_, hardware_); });
     return std::move(lines_);
   }
 
@@ -218,7 +225,7 @@ class Preflight {
 
   void check_network() {
     check("batch", recipe_.has_value() && info_.has_value(), [&] {
-      sizing_ = size_run(*recipe_, samples_, hardware_, *communicator_);
+      sizing_ = size_run(*recipe_, samples_, hardware_, communicator_);
       return Finding{fmt::format("{} in {} of {}, {} an epoch", plural(recipe_->train.batch, "image"),
                                  plural(sizing_->shards, "shard"), recipe_->train.batch / sizing_->shards,
                                  plural(sizing_->steps_per_epoch, "step"))};
@@ -232,15 +239,15 @@ class Preflight {
     });
     check("memory", plans_.has_value(), [&] {
       memory_ = plan_run_memory(*recipe_, *info_, *sizing_, *plans_);
-      check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, *communicator_);
+      check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, communicator_);
       return Finding{fmt::format("{} of {} available", bytes_text(memory_->total()),
-                                 bytes_text(available_bytes(backend_for(recipe_->device), hardware_, *communicator_)))};
+                                 bytes_text(available_bytes(backend_for(recipe_->device), hardware_, communicator_)))};
     });
   }
 
   CheckOptions options_;
   Hardware hardware_;
-  std::unique_ptr<Communicator> communicator_ = make_self_communicator();
+  const Communicator& communicator_;
   std::optional<Recipe> recipe_;
   std::string as_asked_;
   std::optional<RunData> data_;
@@ -255,9 +262,53 @@ class Preflight {
 
 }  // namespace
 
+namespace {
+
+/// A line as one text to gather: "2 5 memory\tneeds …".
+std::string packed(const CheckLine& line) {
+  return fmt::format("{} {} {}\t{}", static_cast<int>(line.status), static_cast<int>(line.code), line.what, line.text);
+}
+
+CheckLine unpacked(const std::string& text) {
+  CheckLine line;
+  const std::size_t tab = text.find('\t');
+  std::istringstream head(text.substr(0, tab));
+  int status = 0, code = 0;
+  head >> status >> code >> line.what;
+  line.status = static_cast<CheckStatus>(status);
+  line.code = static_cast<ExitCode>(code);
+  line.text = text.substr(tab + 1);
+  return line;
+}
+
+/// How much it matters: a failure most, then what could not be checked, then a warning.
+int weight_of(CheckStatus status) {
+  constexpr int kWeights[] = {0, 1, 3, 2};
+  return kWeights[static_cast<std::size_t>(status)];
+}
+
+/// Of one check on all ranks: the worst, of equally bad ones the first.
+CheckLine worst(Communicator& communicator, const CheckLine& own) {
+  const std::vector<std::string> texts = gather_texts(communicator, packed(own), "check");
+  CheckLine found = unpacked(texts[0]);
+  for (std::size_t rank = 1; rank < texts.size(); ++rank) {
+    CheckLine other = unpacked(texts[rank]);
+    if (weight_of(other.status) <= weight_of(found.status)) continue;
+    other.text = fmt::format("{}: {}", communicator.name_of(static_cast<int>(rank)), other.text);
+    found = std::move(other);
+  }
+  return found;
+}
+
+}  // namespace
+
 std::vector<CheckLine> check_recipe(const std::string& path, std::span<const std::string> overrides,
-                                    const CheckOptions& options) {
-  return Preflight(options).run(path, overrides);
+                                    const CheckOptions& options, Communicator& communicator) {
+  Hardware hardware = probe_hardware();
+  share_cores(hardware, communicator);
+  std::vector<CheckLine> lines = Preflight(options, hardware, communicator).run(path, overrides);
+  for (CheckLine& line : lines) line = worst(communicator, line);
+  return lines;
 }
 
 ExitCode exit_code_of(const std::vector<CheckLine>& lines) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/communicator.h"
 
 namespace athanor {
 
@@ -31,9 +32,10 @@ struct CheckOptions {
   std::filesystem::path run;  ///< run folder; empty: runs/NAME
 };
 
-/// All checks in a fixed order. Throws nothing that a check is about.
+/// All checks in a fixed order, made by every rank for itself; of each, the worst that any rank found, with that rank's
+/// name where they differ. The same lines on all ranks. Collective. Throws nothing that a check is about.
 std::vector<CheckLine> check_recipe(const std::string& path, std::span<const std::string> overrides,
-                                    const CheckOptions& options);
+                                    const CheckOptions& options, Communicator& communicator);
 
 /// That of the first failing line; done where none fails.
 ExitCode exit_code_of(const std::vector<CheckLine>& lines);

@@ -5,6 +5,17 @@
 
 namespace athanor {
 
+namespace {
+
+/// Of what changes bits. The bounds of buckets, measured anew on another number of ranks, do not.
+std::string fingerprint_without_buckets(Plan plan) {
+  plan.reduce.clear();
+  plan.optimize.clear();
+  return plan.fingerprint();
+}
+
+}  // namespace
+
 RunFacts facts_of(const Recipe& recipe, const Sizing& sizing, const Plans& plans, const RunData& data,
                   const std::string& provenance, int world_size) {
   return {.recipe_text = resolved_text(recipe),
@@ -15,7 +26,7 @@ RunFacts facts_of(const Recipe& recipe, const Sizing& sizing, const Plans& plans
           .steps_per_epoch = sizing.steps_per_epoch,
           .world_size = world_size,
           .bucket_mb = recipe.comm.bucket_mb,
-          .plan = plans.training.fingerprint(),
+          .plan = fingerprint_without_buckets(plans.training),
           .evaluation_plan = plans.evaluation.fingerprint(),
           .train_data = data.train->info().fingerprint,
           .test_data = data.test->info().fingerprint,

@@ -21,7 +21,7 @@ struct RunFacts {
   std::int64_t steps_per_epoch = 1;
   int world_size = 1;               ///< of this attempt
   std::optional<double> bucket_mb;  ///< resolved; none: the fixed sizes
-  std::string plan;                 ///< fingerprints
+  std::string plan;                 ///< fingerprints; this one without the bounds of buckets
   std::string evaluation_plan;
   std::string train_data;
   std::string test_data;

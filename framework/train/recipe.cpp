@@ -182,7 +182,8 @@ class RecipeReader {
       own.set("reset", *reset);
       const Values values{validate(own, section_schema("every model"), "model", problems_)};
       recipe_.model.reset = values.get_or<std::vector<std::string>>({}, "reset");
-      if (const YamlNode* list = to_node(values.attributes).find("reset")) resolved.set("reset", *list);
+      const YamlNode checked = to_node(values.attributes);
+      if (const YamlNode* list = checked.find("reset")) resolved.set("reset", *list);
     }
     recipe_.resolved.set("model", std::move(resolved));
   }

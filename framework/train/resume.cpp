@@ -91,6 +91,15 @@ void write_all(Executable& executable, Communicator& communicator, const StoredR
   }
 }
 
+/// The file's tensor for an entry: averages that it lacks begin as the weights. −1: it has none.
+std::int64_t find_weights(const StoredRun& stored, const StateEntry& entry) {
+  std::int64_t index = stored.find(place_of(entry).group, entry.name);
+  for (const char* group : {"parameters", "statistics"}) {
+    if (index < 0 && entry.kind == StateKind::average) index = stored.find(group, entry.name);
+  }
+  return index;
+}
+
 }  // namespace
 
 void adopt_choices(Recipe& recipe, const StoredRun& stored) {
@@ -169,35 +178,34 @@ void restore_weights(Executable& executable, Communicator& communicator, const S
   write_all(executable, communicator, stored, entries, matching.places);
 }
 
+void want_fitting_weights(const StoredRun& stored, const Plan& plan, std::span<const std::string> reset) {
+  std::vector<std::string> differences;
+  for (const StateTensor& tensor : plan.state) {
+    const std::int64_t index = stored.find(tensor.is_statistic ? "statistics" : "parameters", tensor.name);
+    if (index < 0 || matches_any(tensor.name, reset)) continue;
+    const Shape &there = stored.tensors()[static_cast<std::size_t>(index)].shape,
+                &here = plan.graph.value(tensor.value).shape;
+    if (!(there == here)) differences.push_back(shape_difference(tensor.name, there, here));
+  }
+  if (differences.empty()) return;
+  throw UsageError("{} does not fit this network; name what is to start anew in model.reset: [pattern, …]{}",
+                   stored.path(), listed(differences));
+}
+
 void load_weights(Executable& executable, Communicator& communicator, const StoredRun& stored,
                   std::span<const std::string> reset) {
-  std::vector<std::string> missing, other_shapes, only_there;
+  std::vector<std::string> missing, only_there;
   std::vector<bool> used(stored.tensors().size());
-  std::vector<std::pair<StateEntry, std::int64_t>> found;
   for (const StateEntry& entry : executable.list_state()) {
     if (entry.kind == StateKind::optimizer || matches_any(entry.name, reset)) continue;
-    std::int64_t index = stored.find(place_of(entry).group, entry.name);
-    for (const char* group : {"parameters", "statistics"}) {
-      if (index < 0 && entry.kind == StateKind::average) index = stored.find(group, entry.name);
-    }
-    if (index < 0) {
-      if (entry.kind != StateKind::average) missing.push_back(entry.name);
-      continue;
-    }
-    used[static_cast<std::size_t>(index)] = true;
-    const Shape& shape = stored.tensors()[static_cast<std::size_t>(index)].shape;
-    if (shape == entry.shape) {
-      found.emplace_back(entry, index);
-    } else {
-      other_shapes.push_back(shape_difference(entry.name, shape, entry.shape));
+    const std::int64_t index = find_weights(stored, entry);
+    if (index >= 0) {
+      used[static_cast<std::size_t>(index)] = true;
+      executable.write_state(entry, stored.values(communicator, index));
+    } else if (entry.kind != StateKind::average) {
+      missing.push_back(entry.name);
     }
   }
-  if (!other_shapes.empty()) {
-    throw_on_all_ranks({ExitCode::usage, fmt::format("{} does not fit this network; name what is to start anew in "
-                                                     "model.reset: [pattern, …]{}",
-                                                     stored.path(), listed(other_shapes))});
-  }
-  for (const auto& [entry, index] : found) executable.write_state(entry, stored.values(communicator, index));
   for (std::size_t i = 0; i < used.size(); ++i) {
     const StoredTensor& tensor = stored.tensors()[i];
     const bool is_weight = tensor.group == "parameters" || tensor.group == "statistics";

@@ -29,9 +29,12 @@ void restore_state(Executable& executable, Communicator& communicator, const Sto
 /// UsageError that lists the first differences where it is another network's. Collective; all ranks throw alike.
 void restore_weights(Executable& executable, Communicator& communicator, const StoredRun& stored, bool averaged);
 
+/// After the plan: throws UsageError where tensors of the file that load_weights would take have other shapes.
+void want_fitting_weights(const StoredRun& stored, const Plan& plan, std::span<const std::string> reset);
+
 /// Writes parameters, running statistics and, where both have them, averaged weights of the file into an executable
 /// that is initialised; averages that the file lacks begin as the weights. What matches a pattern of `reset` stays as
-/// it is. Lists what only one side has. Throws UsageError for shapes that differ. Collective; all ranks throw alike.
+/// it is. Lists what only one side has. Collective.
 void load_weights(Executable& executable, Communicator& communicator, const StoredRun& stored,
                   std::span<const std::string> reset);
 

@@ -43,9 +43,11 @@ FirstScreen make_screen(const Recipe& recipe, const RunData& data, const Sizing&
     screen.warnings.push_back(
         "data.validation is 0: the test split also chooses the best epoch, so its accuracy flatters");
   }
-  if (recipe.train.reduction == "fast") screen.warnings.push_back("train.reduction: fast has no effect on one rank");
-  if (recipe.checkpoint.every_steps > 0) {
-    screen.warnings.push_back("checkpoint.every_steps has no effect yet: weights are saved at the end only");
+  if (recipe.train.reduction == "fast") {
+    screen.warnings.push_back(
+        communicator.size() == 1
+            ? "train.reduction: fast has no effect on one rank"
+            : "train.reduction: fast: another number of ranks gives other bits, and so may another run");
   }
   if (recipe.schedule.name == "reduce_on_plateau" && recipe.eval.every_epochs == 0) {
     screen.warnings.push_back("eval.every_epochs is 0: schedule reduce_on_plateau sees no evaluation and never acts");

@@ -1,5 +1,6 @@
 #include "train/run_setup.h"
 
+#include "comm/buckets.h"
 #include "io/checkpoint_folder.h"
 #include "train/core_share.h"
 #include "train/cut_metrics.h"
@@ -37,6 +38,7 @@ class Preparation {
     run_.facts = facts_of(run_.recipe, run_.sizing, run_.plans, run_.data, run_.provenance, communicator_.size());
     agree_on(communicator_, "checkpoint", [&] {
       if (run_.stored) want_same_run(*run_.stored, asked_, run_.facts);
+      if (run_.init) want_fitting_weights(*run_.init, run_.plans.training, run_.recipe.model.reset);
     });
     begin_in_folder();
   }
@@ -136,6 +138,10 @@ class Preparation {
     const DatasetInfo& info = opening_.info();
     agree_on(communicator_, "batch",
              [&] { run_.sizing = size_run(run_.recipe, samples_, run_.hardware, communicator_); });
+    // Once for a run: a checkpoint keeps what was measured.
+    if (!run_.recipe.comm.bucket_mb && communicator_.size() > 1) {
+      run_.recipe.comm.bucket_mb = measure_bucket_mb(communicator_);
+    }
     agree_on(communicator_, "plan", [&] { run_.plans = make_plans(run_.recipe, run_.model, info, run_.sizing); });
     want_same_plans(communicator_, run_.plans.training, run_.plans.evaluation);
     is_planned_ = true;

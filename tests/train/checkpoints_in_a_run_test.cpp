@@ -46,7 +46,7 @@ TEST(Checkpoints, OfTheLastStepsEveryNthAndTheBestAreKept) {
   // The first evaluation cannot be improved on: every later one has a learning rate of nothing.
   const TemporaryFolder best;
   train_tiny(best.path(), {"train.epochs=5", "checkpoint.keep=1", "optimizer={name: sgd, lr: 1e-30}",
-                           "data.validation=40", "model.layers.1.batch_norm.momentum=0"});
+                           "data.validation=40", "model.layers.1={batch_norm: {momentum: 0}}"});
   EXPECT_THAT(saved_steps(best.path()), ElementsAre(5, 25));
 }
 

@@ -42,15 +42,20 @@ Summary train_and_stop(const fs::path& folder, const Overrides& overrides, std::
   return train(tiny_recipe(overrides), options);
 }
 
+/// Not finite: null in the file, here −1.
+double number(const nlohmann::json& line, const char* key) {
+  return line.at(key).is_null() ? -1 : line.at(key).get<double>();
+}
+
 /// What the mathematics decide of each line, for comparison by bits.
 std::vector<std::vector<double>> columns(const fs::path& folder) {
   std::vector<std::vector<double>> rows;
   for (const nlohmann::json& line : metrics_of(folder)) {
     if (line.at("kind") == "train") {
-      rows.push_back({line.at("step"), line.at("epoch"), line.at("samples"), line.at("loss"), line.at("grad_norm"),
-                      line.at("lr")});
+      rows.push_back({line.at("step"), line.at("epoch"), line.at("samples"), number(line, "loss"),
+                      number(line, "grad_norm"), line.at("lr")});
     } else if (line.at("kind") == "eval") {
-      rows.push_back({line.at("step"), line.at("loss"), line.at("accuracy"), line.at("top5"), line.at("samples")});
+      rows.push_back({line.at("step"), number(line, "loss"), line.at("accuracy"), line.at("top5"), line.at("samples")});
     }
   }
   return rows;
@@ -76,19 +81,34 @@ void expect_same_run(const fs::path& folder, const Summary& ended, const fs::pat
   EXPECT_TRUE(same_bits(columns(folder), columns(unbroken)));
 }
 
-TEST(Resume, AfterAnyStepEndsInTheUnbrokenRunsBits) {
+/// Stops after each of `steps` in a folder of its own and goes on from there.
+void expect_same_bits_after_stops(const Overrides& overrides, const std::vector<std::int64_t>& steps) {
   const TemporaryFolder unbroken;
-  const Summary wanted = train_tiny(unbroken.path(), twenty_steps());
+  const Summary wanted = train_tiny(unbroken.path(), overrides);
   ASSERT_EQ(metrics_of(unbroken.path(), "train").size(), 20u);
-  for (std::int64_t step = 2; step < 20; ++step) {
+  for (const std::int64_t step : steps) {
     SCOPED_TRACE(step);
     const TemporaryFolder folder;
-    const Summary stopped = train_and_stop(folder.path(), twenty_steps(), step);
+    const Summary stopped = train_and_stop(folder.path(), overrides, step);
     EXPECT_EQ(stopped.status, "preempted");
     EXPECT_EQ(stopped.steps, step);
     EXPECT_EQ(metrics_of(folder.path(), "train").size(), static_cast<std::size_t>(step));
-    expect_same_run(folder.path(), train_tiny(folder.path(), twenty_steps()), unbroken.path(), wanted);
+    expect_same_run(folder.path(), train_tiny(folder.path(), overrides), unbroken.path(), wanted);
   }
+}
+
+/// A request between step 6 and its evaluation stops there; for step 7 there has to be no evaluation.
+TEST(Resume, AfterAnyStepEndsInTheUnbrokenRunsBits) {
+  expect_same_bits_after_stops(twenty_steps(), {2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18});
+  expect_same_bits_after_stops(twenty_steps({"eval.every_epochs=0"}), {7, 13, 19});
+}
+
+TEST(Resume, MakesUpForAnEvaluationThatAStopCutShort) {
+  const TemporaryFolder unbroken, folder;
+  const Summary wanted = train_tiny(unbroken.path(), twenty_steps());
+  EXPECT_EQ(train_and_stop(folder.path(), twenty_steps(), 7).steps, 6);
+  EXPECT_TRUE(metrics_of(folder.path(), "eval").empty());
+  expect_same_run(folder.path(), train_tiny(folder.path(), twenty_steps()), unbroken.path(), wanted);
 }
 
 /// What has a past of its own: optimizer slots, averages, random numbers, a schedule that watches evaluations, skipped
@@ -99,7 +119,7 @@ TEST_P(ResumeOf, EverythingThatTheNextStepDependsOnIsInTheCheckpoint) {
   const TemporaryFolder unbroken, folder;
   const Overrides overrides = twenty_steps(GetParam());
   const Summary wanted = train_tiny(unbroken.path(), overrides);
-  for (const std::int64_t step : {3, 6, 7, 13}) train_and_stop(folder.path(), overrides, step);
+  for (const std::int64_t step : {3, 6, 10, 14}) train_and_stop(folder.path(), overrides, step);
   const Summary ended = train_tiny(folder.path(), overrides);
   expect_same_run(folder.path(), ended, unbroken.path(), wanted);
   EXPECT_EQ(ended.skipped_steps, wanted.skipped_steps);
@@ -171,7 +191,7 @@ TEST(Resume, FromAFileSetsLaterCheckpointsAside) {
   const TemporaryFolder unbroken, folder, other;
   const Overrides overrides = twenty_steps({"checkpoint.keep=10"});
   const Summary wanted = train_tiny(unbroken.path(), overrides);
-  train_and_stop(folder.path(), overrides, 13);
+  train_and_stop(folder.path(), overrides, 14);
   const fs::path file = folder.path() / "checkpoints/step-000000006.h5";
   // In a folder of its own, the run begins at the file's step.
   TrainOptions elsewhere{.run = other.path(), .resume = file.string(), .quiet = true};
@@ -180,7 +200,7 @@ TEST(Resume, FromAFileSetsLaterCheckpointsAside) {
   // In the same folder, it goes back to it.
   TrainOptions here{.run = folder.path(), .resume = file.string(), .quiet = true};
   expect_same_run(folder.path(), train(tiny_recipe(overrides), here), unbroken.path(), wanted);
-  EXPECT_TRUE(fs::exists(folder.path() / "previous-1/checkpoints/step-000000013.h5"));
+  EXPECT_TRUE(fs::exists(folder.path() / "previous-1/checkpoints/step-000000014.h5"));
 }
 
 TEST(Resume, MoreStepsGoOnFromTheLast) {
@@ -264,9 +284,12 @@ TEST(Init, ListsWhatOnlyOneSideHasAndResetsWhatItIsToldTo) {
                 train(tiny_recipe({other, "train.max_steps=1"}), options);
               }),
               AllOf(HasSubstr("[10, 64] in the file"), HasSubstr("model.reset")));
+  EXPECT_FALSE(fs::exists(options.run)) << "nothing is made";
   train(tiny_recipe({other, "train.max_steps=1", "model.reset=[\"linear*\"]"}), options);
-  EXPECT_THAT(read_file(options.run / "log.txt"), AllOf(HasSubstr("not in the file, so they start anew: conv2.weight"),
-                                                        HasSubstr("only in the file, left out: "), HasSubstr("bn")));
+  EXPECT_THAT(
+      read_file(options.run / "log.txt"),
+      AllOf(HasSubstr("not in the file, so they start anew: conv2.weight"), HasSubstr("only in the file, left out: "),
+            HasSubstr("reset: [\"linear*\"]"), HasSubstr("batch_norm1.weight")));
 }
 
 TEST(Init, ResetWithoutAFileIsRefused) {

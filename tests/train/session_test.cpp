@@ -79,7 +79,8 @@ TEST(Session, CountsTheImagesThatAreHeldInMemory) {
   const MemoryPlan held = plan_run_memory(recipe, info, sizing, plans);
   EXPECT_EQ(held.data - drawn.data,
             static_cast<std::size_t>((info.train_size + info.test_size) * (info.image_bytes() + 1)));
-  EXPECT_EQ(held.total() - held.device(), held.data);
+  EXPECT_EQ(held.total() - held.device(), held.data + held.snapshot);
+  EXPECT_EQ(held.snapshot, held.state + held.optimizer);
 }
 
 TEST(Session, SaysWhereNotEvenOneImageFits) {
