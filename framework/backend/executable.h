@@ -121,7 +121,8 @@ class Executable {
   virtual std::vector<std::uint64_t> hash_state() const = 0;
 
   /// Runs the forward and backward pass of a batch once more, node by node, without an update, and names the first
-  /// output that is not finite. Where shards meet on their way (Plan::has_meetings) all ranks must call it together.
+  /// output that is not finite. Where shards meet on their way (Plan::has_meetings) all ranks must call it together and
+  /// get the same answer.
   virtual std::optional<BadValue> find_non_finite(const Batch& batch) = 0;
   /// Time of every node of one shard while all lanes run, mean of `repeats`; no update.
   virtual std::vector<NodeTime> profile(const Batch& batch, int repeats) = 0;

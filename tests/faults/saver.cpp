@@ -11,10 +11,14 @@
 
 namespace athanor::faults {
 
-int run_saver(const std::filesystem::path& folder, std::int64_t step, const FaultSpec& fault,
-              const std::filesystem::path& trace) {
+int run_under_shim(const std::vector<std::string>& words, const std::filesystem::path& folder, const FaultSpec& fault,
+                   const std::filesystem::path& trace) {
   constexpr unsigned kDeadlineSeconds = 60;
-  const std::string at = std::to_string(fault.at), number = std::to_string(step);
+  const std::string at = std::to_string(fault.at);
+  std::vector<std::string> copies = words;
+  std::vector<char*> argv;
+  for (std::string& word : copies) argv.push_back(word.data());
+  argv.push_back(nullptr);
   const pid_t child = fork();
   if (child < 0) throw std::runtime_error("cannot fork");
   if (child == 0) {
@@ -25,14 +29,21 @@ int run_saver(const std::filesystem::path& folder, std::int64_t step, const Faul
     setenv("ATHANOR_FAULT_AT", at.c_str(), 1);
     setenv("ATHANOR_FAULT_DO", fault.kind.c_str(), 1);
     if (!trace.empty()) setenv("ATHANOR_FAULT_TRACE", trace.c_str(), 1);
-    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+    const int nowhere = open("/dev/null", O_WRONLY);
+    dup2(nowhere, STDOUT_FILENO);
+    dup2(nowhere, STDERR_FILENO);
     alarm(kDeadlineSeconds);
-    execl(ATHANOR_FAULT_SAVER, ATHANOR_FAULT_SAVER, folder.c_str(), number.c_str(), nullptr);
+    execv(argv[0], argv.data());
     _exit(127);
   }
   int status = 0;
   if (waitpid(child, &status, 0) != child) throw std::runtime_error("cannot wait");
   return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int run_saver(const std::filesystem::path& folder, std::int64_t step, const FaultSpec& fault,
+              const std::filesystem::path& trace) {
+  return run_under_shim({ATHANOR_FAULT_SAVER, folder.string(), std::to_string(step)}, folder, fault, trace);
 }
 
 std::vector<Event> read_trace(const std::filesystem::path& path) {

@@ -1,4 +1,4 @@
-// Runs the saver under the shim, and reads what the shim wrote down.
+// Runs the saver, or any program, under the shim, and reads what the shim wrote down.
 #pragma once
 
 #include <filesystem>
@@ -22,6 +22,11 @@ struct Event {
   std::uint64_t offset = 0;
   std::string bytes;
 };
+
+/// Runs a program whose calls on files in `folder` are watched; what it prints is dropped. `trace`: empty for none.
+/// Returns the exit code, or minus the signal that killed it.
+int run_under_shim(const std::vector<std::string>& words, const std::filesystem::path& folder, const FaultSpec& fault,
+                   const std::filesystem::path& trace);
 
 /// Saves `step` into `folder`. Returns the exit code, or minus the signal that killed it.
 int run_saver(const std::filesystem::path& folder, std::int64_t step, const FaultSpec& fault,

@@ -64,6 +64,9 @@ TEST(SameBits, Dropout) {
           kMomentum + "\n",
       kWorlds);
 }
+TEST(SameBits, SynchronizedBatchNorm) {
+  expect_same_bits(tiny_recipe(kMomentum), kWorlds, {"model.synchronized_batch_norm=true"});
+}
 TEST(SameBits, SixShardsOnTwoAndFourRanks) {
   expect_same_bits(tiny_recipe(kMomentum), {2, 4}, {"train.shards=6"});
 }

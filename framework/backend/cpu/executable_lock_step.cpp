@@ -2,6 +2,7 @@
 // lane takes each of its shards from one stop to the next. A stop is a meeting, or the step behind which a bucket is
 // complete.
 #include <algorithm>
+#include <limits>
 
 #include "backend/cpu/cpu_executable.h"
 #include "graph/op.h"
@@ -44,20 +45,19 @@ void CpuExecutable::run_in_lock_step(const Batch& batch, int lane) {
   }
 }
 
-/// Node by node over all shards, to the end even where something is found: the other ranks come to the meetings too.
-/// What is not finite spreads over the shards at the next meeting, so the earliest node is the culprit.
+/// Node by node over all shards of all ranks, to the end even where something is found: the others come to the meetings
+/// too. What is not finite spreads over the shards at the next meeting, so the earliest node is the culprit; all ranks
+/// name the same.
 std::optional<BadValue> CpuExecutable::find_non_finite_in_lock_step(const Batch& batch) {
-  struct Found {
-    std::size_t step;
-    int shard;
-  };
-  std::vector<std::optional<Found>> found(static_cast<std::size_t>(options_.lanes));
+  // Of a lane: its first step that is not finite, times the shards of the batch, and the shard.
+  constexpr std::int64_t kNothing = std::numeric_limits<std::int64_t>::max();
+  std::vector<std::int64_t> found(static_cast<std::size_t>(options_.lanes), kNothing);
   const ShardProgram& any = training_.lanes.front();
   pool_.run([&](int lane) {
     run_prologue(training_, lane);
     pool_.sync();
     load_own_shards(batch, lane);
-    std::optional<Found>& first = found[static_cast<std::size_t>(lane)];
+    std::int64_t& first = found[static_cast<std::size_t>(lane)];
     std::size_t next = 0;
     for (std::size_t step = 0; step < any.steps().size(); ++step) {
       const bool is_meeting = next < any.meetings().size() && any.meetings()[next].step == step;
@@ -67,18 +67,16 @@ std::optional<BadValue> CpuExecutable::find_non_finite_in_lock_step(const Batch&
       }
       for_own_shards(lane, [&](const ShardProgram& program, int shard) {
         if (!is_meeting) program.steps()[step]();
-        if (!first && holds_non_finite(shard, program.nodes()[step])) first = Found{step, shard};
+        if (first != kNothing || !holds_non_finite(shard, program.nodes()[step])) return;
+        first = static_cast<std::int64_t>(step) * main_.shards + options_.shards.first + shard;
       });
     }
   });
-  const auto is_earlier = [](const std::optional<Found>& a, const std::optional<Found>& b) {
-    if (!a || !b) return a.has_value();
-    return std::pair(a->step, a->shard) < std::pair(b->step, b->shard);
-  };
-  const std::optional<Found>& earliest = *std::min_element(found.begin(), found.end(), is_earlier);
-  if (!earliest) return std::nullopt;
-  const Node& node = main_.graph.node(any.nodes()[earliest->step]);
-  return BadValue{node.layer, node.op->name, options_.shards.first + earliest->shard};
+  std::int64_t earliest = *std::min_element(found.begin(), found.end());
+  options_.communicator->all_reduce(&earliest, 1, DType::i64, ReduceOp::min, "first bad output");
+  if (earliest == kNothing) return std::nullopt;
+  const Node& node = main_.graph.node(any.nodes()[static_cast<std::size_t>(earliest / main_.shards)]);
+  return BadValue{node.layer, node.op->name, earliest % main_.shards};
 }
 
 }  // namespace athanor::cpu
