@@ -67,6 +67,8 @@ OpenedCheckpoint open_checkpoint(const fs::path& target) {
 struct SplitData {
   std::unique_ptr<Dataset> set;
   std::vector<std::int64_t> subset;
+
+  std::int64_t size() const { return subset.empty() ? set->size() : static_cast<std::int64_t>(subset.size()); }
 };
 
 SplitData open_split(const Recipe& recipe, const std::string& split) {
@@ -91,7 +93,10 @@ void want_memory(const Backend& backend, const ExecutableOptions& options, std::
 class CheckpointEvaluation {
  public:
   CheckpointEvaluation(const StoredRun& stored, const Recipe& recipe, Communicator& communicator)
-      : stored_(stored), recipe_(recipe), communicator_(communicator) {}
+      : stored_(stored),
+        recipe_(recipe),
+        communicator_(communicator),
+        is_idle_(communicator.rank() >= working_ranks()) {}
 
   Evaluation run(const std::string& split, bool averaged) {
     use_common_isa(communicator_, recipe_.train.deterministic);
@@ -102,14 +107,24 @@ class CheckpointEvaluation {
     want_same_plans(communicator_, plans_.training, plans_.evaluation);
     const std::unique_ptr<Executable> executable = backend_for(recipe_.device).make_executable(options());
     restore_weights(*executable, communicator_, stored_, averaged);
+    if (is_idle_) {
+      evaluate_nothing(communicator_, data_.size());
+      return {};
+    }
     Loader loader(*data_.set, loading());
     return evaluate(*executable, loader, communicator_, class_weights_of(recipe_.loss.attributes), false);
   }
 
  private:
+  /// Any number of ranks may evaluate; those for whom there is no shard look on.
+  int working_ranks() const {
+    return static_cast<int>(
+        std::min<std::int64_t>(communicator_.size(), std::max<std::int64_t>(1, recipe_.train.shards)));
+  }
+
   void plan(const Hardware& hardware) {
     // As the run was cut, so that the same kernels see the same rows.
-    sizing_ = cut_batches(recipe_, hardware, communicator_);
+    sizing_ = cut_batches(recipe_, hardware, is_idle_ ? 0 : communicator_.rank(), working_ranks());
     // Planned beside training, which is not run: weights then have the layouts, and so the sums, that the run had.
     plans_ = make_plans(recipe_, model_of(recipe_), data_.set->info(), sizing_);
     const Backend& backend = backend_for(recipe_.device);
@@ -140,6 +155,7 @@ class CheckpointEvaluation {
   const StoredRun& stored_;
   const Recipe& recipe_;
   Communicator& communicator_;
+  const bool is_idle_;
   SplitData data_;
   Sizing sizing_;
   Plans plans_;

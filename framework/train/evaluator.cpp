@@ -83,4 +83,8 @@ Evaluation evaluate(Executable& executable, Loader& loader, Communicator& commun
   return summarize(results, source, class_weights);
 }
 
+void evaluate_nothing(Communicator& communicator, std::int64_t samples) {
+  SampleResults(samples).combine(communicator);
+}
+
 }  // namespace athanor

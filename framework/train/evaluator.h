@@ -27,4 +27,7 @@ struct Evaluation {
 Evaluation evaluate(Executable& executable, Loader& loader, Communicator& communicator,
                     std::span<const double> class_weights, bool averaged, const std::function<bool()>& stop = {});
 
+/// What a rank calls that has no rows, while the others evaluate `samples` samples. Collective.
+void evaluate_nothing(Communicator& communicator, std::int64_t samples);
+
 }  // namespace athanor

@@ -47,6 +47,15 @@ void append_quoted(fmt::memory_buffer& buffer, std::string_view text) {
   append(buffer, "\"");
 }
 
+/// A file that is new lasts once its folder is on the disk. Where that fails, the first checkpoint says more.
+void sync_folder(const std::filesystem::path& file) {
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
 }  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& file)
@@ -54,6 +63,7 @@ MetricsLog::MetricsLog(const std::filesystem::path& file)
       descriptor_(file.empty() ? -1 : ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
   if (file.empty()) return;
   if (descriptor_ < 0) throw StorageError("cannot write {}: {}", file.string(), std::strerror(errno));
+  sync_folder(file);
   pending_.reserve(kBufferBytes);
   flushed_ = std::chrono::steady_clock::now();
 }
@@ -107,8 +117,7 @@ void MetricsLog::checkpoint(const CheckpointLine& line) {
   flush();
 }
 
-void MetricsLog::sync() {
-  flush();
+void MetricsLog::sync() const {
   if (descriptor_ >= 0 && ::fsync(descriptor_) != 0 && errno != EINVAL) {
     throw StorageError("cannot write {}: {}; free some space and start the run again", file_.string(),
                        std::strerror(errno));

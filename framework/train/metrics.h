@@ -65,8 +65,8 @@ class MetricsLog {
   void evaluation(const EvalLine& line);        ///< throws StorageError
   void checkpoint(const CheckpointLine& line);  ///< throws StorageError
   void flush();                                 ///< throws StorageError
-  /// flush, and everything is on the disk. Throws StorageError.
-  void sync();
+  /// Waits until what was flushed is on the disk. From any thread. Throws StorageError.
+  void sync() const;
 
  private:
   std::filesystem::path file_;

@@ -90,13 +90,17 @@ Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, c
 }
 
 Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator) {
-  want_shard_for_each_rank(recipe, communicator.size());
-  Sizing sizing{.shards = recipe.train.shards > 0 ? recipe.train.shards : communicator.size()};
-  sizing.local = shards_of_rank(static_cast<int>(sizing.shards), communicator.rank(), communicator.size());
+  return cut_batches(recipe, hardware, communicator.rank(), communicator.size());
+}
+
+Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, int rank, int ranks) {
+  want_shard_for_each_rank(recipe, ranks);
+  Sizing sizing{.shards = recipe.train.shards > 0 ? recipe.train.shards : ranks};
+  sizing.local = shards_of_rank(static_cast<int>(sizing.shards), rank, ranks);
   sizing.shard_threads = recipe.train.shard_threads;
   if (sizing.shard_threads == 0) {
     // Rank 0 runs as many shards as any; its cores decide for all, since the bits depend on it.
-    const std::int64_t most = shards_of_rank(static_cast<int>(sizing.shards), 0, communicator.size()).count();
+    const std::int64_t most = shards_of_rank(static_cast<int>(sizing.shards), 0, ranks).count();
     const int cpus = hardware.first_rank_cores > 0 ? hardware.first_rank_cores : hardware.allowed_cpus;
     sizing.shard_threads = std::max<std::int64_t>(1, cpus / most);
   }

@@ -40,6 +40,8 @@ struct Sizing {
 /// How batches are cut and how many shards run side by side, without a run: for evaluation, as training would. Throws
 /// UsageError, with values that work, where there are more ranks than shards.
 Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, const Communicator& communicator);
+/// The same for rank `rank` of `ranks`.
+Sizing cut_batches(const Recipe& recipe, const Hardware& hardware, int rank, int ranks);
 
 /// Updates that a run on `samples` images takes; 0 where the batch is larger.
 std::int64_t count_steps(const Recipe& recipe, std::int64_t samples);

@@ -123,6 +123,7 @@ std::optional<RunState> fill(Executable& executable, Communicator& communicator,
 
 void train_prepared(PreparedRun& run, const TrainOptions& options, const Audience& audience, Communicator& communicator,
                     const StopSignals& stop, Summary& summary) {
+  StoppingBound bound(communicator, stop);
   // Not a phase: making one is collective. A rank that fails here ends the job.
   const std::unique_ptr<Executable> executable =
       backend_for(run.recipe.device)
@@ -137,8 +138,8 @@ void train_prepared(PreparedRun& run, const TrainOptions& options, const Audienc
   if (!audience.quiet) through.emplace(progress);
   {
     TrainingRun training(
-        {run.recipe, run.sizing, run.data, run.plans.optimizer, *executable, communicator, progress, summary, run.facts,
-         options.after_step, start},
+        {run.recipe, run.sizing, run.data, run.plans.optimizer, *executable, communicator, bound, progress, summary,
+         run.facts, options.after_step, start},
         run.folder ? RunFiles{run.folder->metrics_path(), run.folder->checkpoints_path()} : RunFiles{});
     summary.start_seconds = seconds_since_start();
     training.run(stop);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -69,20 +68,6 @@ bool is_power_of_two(std::int64_t count) {
   return (count & (count - 1)) == 0;
 }
 
-/// While it lives, a requested stop bounds how long this rank waits for others.
-class BoundedStopping {
- public:
-  BoundedStopping(Communicator& communicator, const StopSignals& stop) : communicator_(communicator) {
-    communicator_.set_stopping([&stop] { return stop.requested(); });
-  }
-  ~BoundedStopping() { communicator_.set_stopping({}); }
-  BoundedStopping(const BoundedStopping&) = delete;
-  BoundedStopping& operator=(const BoundedStopping&) = delete;
-
- private:
-  Communicator& communicator_;
-};
-
 }  // namespace
 
 TrainingRun::TrainingRun(const RunParts& parts, const RunFiles& files)
@@ -140,7 +125,7 @@ void TrainingRun::run(const StopSignals& stop) {
 void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop) {
   const std::int64_t verify_every = parts_.recipe.comm.verify_every, per_epoch = parts_.sizing.steps_per_epoch;
   const StopRequest stop_requested = [&stop] { return stop.requested(); };
-  std::optional<BoundedStopping> bounded(std::in_place, parts_.communicator, stop);
+  parts_.bound.set(true);
   bool stopping = false;
   // A stop may have cut short the evaluation that was due where the run goes on.
   if (state_.step > 0 && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
@@ -157,10 +142,11 @@ void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop)
     const bool is_best = state_.best_step == state_.step;
     if (stopping || state_.step == total_steps || !checkpointing_.is_due(state_.step, per_epoch, is_best)) continue;
     // Rank 0 may have to wait for its disk, which is no lost peer.
-    bounded.reset();
+    parts_.bound.set(false);
     save();
-    bounded.emplace(parts_.communicator, stop);
+    parts_.bound.set(true);
   }
+  parts_.bound.set(false);
 }
 
 void TrainingRun::save() {

@@ -22,6 +22,7 @@
 #include "train/run_state.h"
 #include "train/session.h"
 #include "train/stop.h"
+#include "train/stopping_bound.h"
 #include "train/summary.h"
 
 namespace athanor {
@@ -34,6 +35,7 @@ struct RunParts {
   const OptimizerSpec& optimizer;
   Executable& executable;
   Communicator& communicator;
+  StoppingBound& bound;
   Progress& progress;
   Summary& summary;     ///< kept current while the run goes on, so that it is right when the run fails
   RunFacts facts = {};  ///< for its checkpoints

@@ -28,10 +28,11 @@ long allocations_of_run(int steps, bool terminal) {
   Progress progress(terminal, shown, session.sizing.total_steps, session.sizing.steps_per_epoch, 1);
   progress.set_clock(&hasty_clock);
   Summary summary;
-  TrainingRun run({session.recipe, session.sizing, session.data, session.plans.optimizer, *session.executable,
-                   *session.communicator, progress, summary},
-                  {.metrics = folder / "metrics.jsonl"});
   const StopSignals stop;
+  StoppingBound bound(*session.communicator, stop);
+  TrainingRun run({session.recipe, session.sizing, session.data, session.plans.optimizer, *session.executable,
+                   *session.communicator, bound, progress, summary},
+                  {.metrics = folder / "metrics.jsonl"});
   const long ours = testing::allocations_during([&] { run.run(stop); }).ours;
   EXPECT_EQ(summary.steps, steps);
   EXPECT_GT(ours, 0) << "the evaluation at the end allocates";

@@ -101,11 +101,24 @@ TEST(Failure, ProcessesThatCannotFindEachOtherAreTold) {
   EXPECT_THAT(outcome.err, HasSubstr("--mpi=pmix"));
 }
 
+TEST(Failure, CheckSaysOnceWhatAnyRankFound) {
+  const Home home;
+  const Outcome sound = run(home.path, 3, {"check", "r.yaml"});
+  EXPECT_EQ(sound.code, 0) << sound.out << sound.err;
+  EXPECT_EQ(occurrences(sound.out, "ok    ranks "), 1) << sound.out;
+  EXPECT_THAT(sound.out, HasSubstr("3 ranks ("));
+  const std::string program = ATHANOR_PROGRAM;
+  const Outcome bad =
+      Job(home.path, {"-np", "1", program, "check", "r.yaml", ":", "-np", "1", program, "check", "gone.yaml"}).wait();
+  EXPECT_EQ(bad.code, 2) << bad.out;
+  EXPECT_THAT(bad.out, ContainsRegex("FAIL +recipe +rank 1 on [^ ]+: "));
+}
+
 TEST(Failure, EvaluationOverRanksIsThatOfOne) {
   const Home home;
   ASSERT_EQ(run(home.path, 0, {"train", "r.yaml", "--run", "x"}).code, 0);
   const std::string want = run(home.path, 0, {"eval", "x", "--json"}).out;
-  for (const int ranks : {1, 2, 3, 5}) {
+  for (const int ranks : {1, 2, 3, 5, 9}) {
     const Outcome outcome = run(home.path, ranks, {"eval", "x", "--json"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(outcome.out, want) << ranks;
