@@ -7,23 +7,23 @@
 #include "launcher/bench.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
 
 namespace athanor {
 namespace {
 
-void run(const AllReduceBenchmarkOptions& options, bool json) {
-  const std::unique_ptr<Communicator> communicator = make_communicator();
-  std::FILE* out = communicator->rank() > 0 ? nullptr : json ? stderr : stdout;
+void run(Communicator& communicator, const AllReduceBenchmarkOptions& options, bool json) {
+  std::FILE* out = communicator.rank() > 0 ? nullptr : json ? stderr : stdout;
   if (out != nullptr) {
-    fmt::print(out, "sum of float32 in place, {} rank{}, one shard each ({})\n", communicator->size(),
-               communicator->size() == 1 ? "" : "s", communicator->backend());
+    fmt::print(out, "sum of float32 in place, {} rank{}, one shard each ({})\n", communicator.size(),
+               communicator.size() == 1 ? "" : "s", communicator.backend());
     fmt::print(out, "{:>11} {:>11} | {:>11} {:>8} {:>8} | {:>11} {:>8} {:>8} | {:>6} {}\n", "bytes", "elements",
                "tree us", "alg GB/s", "bus GB/s", "library us", "alg GB/s", "bus GB/s", "ratio", "sums");
   }
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  const double to_bus = 2.0 * (communicator->size() - 1) / communicator->size();
-  benchmark_all_reduce(*communicator, options, [&](const AllReduceRow& row) {
+  const double to_bus = 2.0 * (communicator.size() - 1) / communicator.size();
+  benchmark_all_reduce(communicator, options, [&](const AllReduceRow& row) {
     if (out == nullptr) return;
     const auto algorithm = [&](double us) { return us > 0 ? static_cast<double>(row.bytes) / us * 1e-3 : 0; };
     fmt::print(out, "{:>11} {:>11} | {:>11.2f} {:>8.3f} {:>8.3f} | {:>11.2f} {:>8.3f} {:>8.3f} | {:>6.2f} {}\n",
@@ -40,7 +40,7 @@ void run(const AllReduceBenchmarkOptions& options, bool json) {
                     {"exact", row.exact}});
   });
   if (out != nullptr && json) {
-    print_json(nlohmann::ordered_json{{"ranks", communicator->size()}, {"rows", rows}}.dump());
+    print_json(nlohmann::ordered_json{{"ranks", communicator.size()}, {"rows", rows}}.dump());
   }
 }
 
@@ -59,7 +59,9 @@ void add_bench_allreduce(CLI::App& program, int&) {
   command->add_option("--seconds", arguments->options.seconds_a_size, "For each size (default: 1)")
       ->check(number_from(0.01, 3600));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
-  command->callback([arguments] { run(arguments->options, arguments->json); });
+  command->callback([arguments] {
+    run_on_ranks([&](Communicator& communicator) { run(communicator, arguments->options, arguments->json); });
+  });
 }
 
 const RegisterCommand kBenchAllreduce{22, add_bench_allreduce};

@@ -4,6 +4,7 @@
 #include "launcher/bench.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
 #include "train/communication_benchmark.h"
 
@@ -27,13 +28,14 @@ void add_bench_communication(CLI::App& program, int&) {
       ->check(number_from(0.01, 86400));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
   command->callback([arguments] {
-    const std::unique_ptr<Communicator> communicator = make_communicator();
-    const CommunicationBenchmark result =
-        benchmark_communication(read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), *communicator,
-                                arguments->seconds, arguments->threads);
-    if (communicator->rank() > 0) return;
-    fmt::print(arguments->json ? stderr : stdout, "{}", to_text(result));
-    if (arguments->json) print_json(to_json(result));
+    run_on_ranks([&](Communicator& communicator) {
+      const CommunicationBenchmark result =
+          benchmark_communication(read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), communicator,
+                                  arguments->seconds, arguments->threads);
+      if (!is_first_rank()) return;
+      fmt::print(arguments->json ? stderr : stdout, "{}", to_text(result));
+      if (arguments->json) print_json(to_json(result));
+    });
   });
 }
 

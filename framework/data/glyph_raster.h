@@ -10,7 +10,7 @@
 
 namespace athanor {
 
-inline constexpr int kMaxGlyphSide = 64;
+inline constexpr int kMaxGlyphSide = 256;
 
 /// Maps the box of the shapes to pixels: x' = a·x + b·y + x0, y' = c·x + d·y + y0.
 struct GlyphTransform {

@@ -188,7 +188,7 @@ const RegisterDataset kGlyphs{
      .fields = {integer("train_size", 60000, "Training images.").at_least(1).at_most(1e12),
                 integer("test_size", 10000, "Test images, drawn from other keys.").at_least(1).at_most(1e12),
                 integer("channels", 1, "1 (grey) or 3 (colour).").at_least(1).at_most(kMaxChannels),
-                integer("side", 28, "Height and width in pixels; 32 is usual for 3 channels.")
+                integer("side", 28, "Height and width in pixels; 32 is usual for 3 channels, 224 for large networks.")
                     .at_least(16)
                     .at_most(kMaxGlyphSide),
                 integer("seed", 0, "Another seed is another data set.").at_least(0),

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/silent_communicator.h"
+#include "train/core_share.h"
 #include "train/session.h"
 #include "train/synthetic.h"
 #include "train/units_text.h"
@@ -68,7 +69,8 @@ CommunicationBenchmark benchmark_communication(Recipe recipe, Communicator& comm
   constexpr int kFewestRounds = 5;
   const DatasetInfo info = described_data(recipe);
   Hardware hardware = probe_hardware();
-  hardware.allowed_cpus = threads > 0 ? threads * communicator.local_size() : hardware.allowed_cpus;
+  share_cores(hardware, communicator);
+  if (threads > 0) hardware.cores = hardware.first_rank_cores = threads;
   const Sizing sizing = size_run(recipe, std::max<std::int64_t>(1, info.train_size), hardware, communicator);
   const Plans plans = make_plans(recipe, model_of(recipe), info, sizing);
   BatchStorage storage(recipe.train.batch / sizing.shards * sizing.local.count(), info, host_batch_memory());
