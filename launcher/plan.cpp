@@ -177,7 +177,7 @@ void run_plan(const PlanArguments& arguments) {
   const Sizing sizing = size_run(recipe, data.train_samples, hardware, *communicator);
   const ModelSpec model = model_of(recipe);
   const Plans plans = make_plans(recipe, model, data.info, sizing);
-  const MemoryPlan memory = plan_run_memory(recipe, data.info, sizing, plans);
+  const MemoryPlan memory = plan_run_memory(recipe, data.info, sizing, plans, *communicator);
   const std::size_t available = available_bytes(backend, hardware, *communicator);
   const PlanTable table = make_plan_table(plans.training, recipe.train.batch / sizing.shards);
 

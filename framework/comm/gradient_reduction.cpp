@@ -47,11 +47,11 @@ void from_half(const std::uint16_t* from, float* to, std::int64_t count) {
 
 }  // namespace
 
-std::int64_t GradientReduction::scratch_elements(const Plan& plan, ShardRange own, int ranks,
+std::int64_t GradientReduction::scratch_elements(const Plan& plan, const Communicator& communicator,
                                                  const GradientReductionOptions& options) {
-  if (ranks == 1) return 0;
+  if (communicator.size() == 1) return 0;
   const std::int64_t wire = options.wire == DType::f32 ? 0 : (longest_bucket(plan) + 1) / 2;
-  return TreeReduction::scratch_elements(plan.shards, own, ranks, longest_scattered(plan, options)) + wire;
+  return TreeReduction::scratch_elements(plan.shards, communicator, longest_scattered(plan, options)) + wire;
 }
 
 GradientReduction::GradientReduction(Communicator& communicator, const Plan& plan,

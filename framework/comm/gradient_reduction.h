@@ -65,7 +65,7 @@ class GradientReduction {
   std::int64_t bytes_sent() const { return tree_.bytes_sent() + library_bytes_; }
 
   /// Floats of working memory that the constructor allocates.
-  static std::int64_t scratch_elements(const Plan& plan, ShardRange own, int ranks,
+  static std::int64_t scratch_elements(const Plan& plan, const Communicator& communicator,
                                        const GradientReductionOptions& options);
 
  private:

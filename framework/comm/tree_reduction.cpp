@@ -43,6 +43,11 @@ bool can_halve(int shards, const std::vector<std::vector<ShardRange>>& pieces_of
   return true;
 }
 
+std::int64_t segment_of(const Communicator& communicator) {
+  const bool on_one_host = communicator.local_size() == communicator.size();
+  return on_one_host ? TreeReduction::kSegmentOnOneHost : TreeReduction::kSegmentAmongHosts;
+}
+
 std::size_t count_pieces(const std::vector<std::vector<ShardRange>>& pieces_of) {
   std::size_t count = 0;
   for (const std::vector<ShardRange>& pieces : pieces_of) count += pieces.size();
@@ -63,13 +68,15 @@ void add(float* sum, const float* other, std::int64_t count) {
 
 }  // namespace
 
-std::int64_t TreeReduction::scratch_elements(int shards, ShardRange own, int ranks, std::int64_t largest) {
+std::int64_t TreeReduction::scratch_elements(int shards, const Communicator& communicator, std::int64_t largest) {
+  const int ranks = communicator.size();
   if (ranks == 1) return 0;
+  const ShardRange own = shards_of_rank(shards, communicator.rank(), ranks);
   const std::vector<std::vector<ShardRange>> pieces_of = pieces_by_rank(shards, ranks);
   const auto pieces = static_cast<std::int64_t>(count_pieces(pieces_of));
   const std::int64_t foreign = pieces - static_cast<std::int64_t>(subtrees_of(shards, own).size());
   const std::int64_t small = foreign * (kSmallBytes / bytes_of(1));
-  largest = std::max(largest, kSegmentElements);
+  largest = std::max(largest, segment_of(communicator));
   const std::int64_t blocks = (largest + kernels::kSumBlock - 1) / kernels::kSumBlock + 1;
   const std::int64_t shares = can_halve(shards, pieces_of) ? 2 : ranks;
   const std::int64_t slice = ((blocks + shares - 1) / shares + 1) * kernels::kSumBlock;
@@ -83,13 +90,13 @@ TreeReduction::TreeReduction(Communicator& communicator, int shards, std::int64_
       pieces_of_(pieces_by_rank(shards, ranks_)),
       own_pieces_(pieces_of_[static_cast<std::size_t>(rank_)]),
       halving_(can_halve(shards, pieces_of_)),
-      small_elements_(kSmallBytes / bytes_of(1)) {
+      small_elements_(kSmallBytes / bytes_of(1)),
+      segment_elements_(segment_of(communicator)) {
   std::vector<ShardRange> all;
   for (const std::vector<ShardRange>& pieces : pieces_of_) all.insert(all.end(), pieces.begin(), pieces.end());
   edges_ = edges_over(shards, all);
   items_.resize(all.size());
-  scratch_.resize(
-      static_cast<std::size_t>(scratch_elements(shards, shards_of_rank(shards, rank_, ranks_), ranks_, largest)));
+  scratch_.resize(static_cast<std::size_t>(scratch_elements(shards, communicator, largest)));
   sends_.reserve(all.size() * static_cast<std::size_t>(ranks_));
   receives_.reserve(sends_.capacity());
 }
@@ -129,8 +136,8 @@ void TreeReduction::all_reduce(std::span<float* const> pieces, ArenaRange range,
     reduce_small(pieces, range, name);
     return;
   }
-  for (std::int64_t begin = range.begin; begin < range.end; begin += kSegmentElements) {
-    const ArenaRange segment{begin, std::min(begin + kSegmentElements, range.end)};
+  for (std::int64_t begin = range.begin; begin < range.end; begin += segment_elements_) {
+    const ArenaRange segment{begin, std::min(begin + segment_elements_, range.end)};
     const Slicing slicing{segment, kLineElements, ranks_};
     scatter(pieces, slicing, name);
     gather(pieces[0], slicing, name);

@@ -28,8 +28,10 @@ struct Slicing {
 
 class TreeReduction {
  public:
-  /// all_reduce goes through longer ranges in parts, so that what was received is added while it is in cache.
-  static constexpr std::int64_t kSegmentElements = std::int64_t{1} << 20;
+  /// all_reduce goes through longer ranges in parts: on one host so short that what was received is added while it is
+  /// in cache, among hosts so long that a message's latency does not matter.
+  static constexpr std::int64_t kSegmentOnOneHost = std::int64_t{1} << 18;
+  static constexpr std::int64_t kSegmentAmongHosts = std::int64_t{1} << 22;
 
   /// `largest`: elements of the longest range of reduce_scatter; all_reduce takes any. Allocates what the calls need;
   /// they allocate nothing.
@@ -54,7 +56,7 @@ class TreeReduction {
   std::int64_t bytes_sent() const { return bytes_sent_; }
 
   /// Floats of working memory.
-  static std::int64_t scratch_elements(int shards, ShardRange own, int ranks, std::int64_t largest);
+  static std::int64_t scratch_elements(int shards, const Communicator& communicator, std::int64_t largest);
 
  private:
   bool is_small(ArenaRange range) const;
@@ -76,6 +78,7 @@ class TreeReduction {
   std::vector<TreeEdge> edges_;  // over all pieces of all ranks
   bool halving_ = false;
   std::int64_t small_elements_ = 0;
+  std::int64_t segment_elements_ = 0;
   std::vector<float> scratch_;
   std::vector<float*> items_;
   std::vector<SendPart> sends_;

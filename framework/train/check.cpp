@@ -153,7 +153,7 @@ Finding check_ranks(const Communicator& communicator, const Hardware& hardware) 
 /// Runs the checks in order; each leaves what the later ones need.
 class Preflight {
  public:
-  Preflight(const CheckOptions& options, const Hardware& hardware, const Communicator& communicator)
+  Preflight(const CheckOptions& options, const Hardware& hardware, Communicator& communicator)
       : options_(options), hardware_(hardware), communicator_(communicator) {}
 
   std::vector<CheckLine> run(const std::string& path, std::span<const std::string> overrides) {
@@ -238,7 +238,7 @@ class Preflight {
                                  count_text(plans_->training.graph.parameter_count()), flops_text(flops.forward))};
     });
     check("memory", plans_.has_value(), [&] {
-      memory_ = plan_run_memory(*recipe_, *info_, *sizing_, *plans_);
+      memory_ = plan_run_memory(*recipe_, *info_, *sizing_, *plans_, communicator_);
       check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, communicator_);
       return Finding{fmt::format("{} of {} available", bytes_text(memory_->total()),
                                  bytes_text(available_bytes(backend_for(recipe_->device), hardware_, communicator_)))};
@@ -247,7 +247,7 @@ class Preflight {
 
   CheckOptions options_;
   Hardware hardware_;
-  const Communicator& communicator_;
+  Communicator& communicator_;
   std::optional<Recipe> recipe_;
   std::string as_asked_;
   std::optional<RunData> data_;

@@ -151,7 +151,7 @@ class Preparation {
     }
     agree_on(communicator_, "memory", [&] {
       check_memory(run_.recipe, run_.model, info, run_.sizing, run_.plans, run_.hardware, communicator_);
-      run_.memory = plan_run_memory(run_.recipe, info, run_.sizing, run_.plans);
+      run_.memory = plan_run_memory(run_.recipe, info, run_.sizing, run_.plans, communicator_);
     });
   }
 

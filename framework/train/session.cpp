@@ -181,9 +181,9 @@ std::size_t checkpoint_bytes(const Plans& plans) {
   return sizeof(float) * (plan.state_elements + averages + plans.optimizer.slots.size() * plan.parameter_elements);
 }
 
-MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans) {
-  const std::unique_ptr<Communicator> self = make_self_communicator();
-  MemoryPlan memory = backend_for(recipe.device).plan_memory(executable_options(recipe, sizing, plans, *self));
+MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans,
+                           Communicator& communicator) {
+  MemoryPlan memory = backend_for(recipe.device).plan_memory(executable_options(recipe, sizing, plans, communicator));
   const std::int64_t images = info.in_memory ? info.train_size + info.test_size : 0;
   memory.data = static_cast<std::size_t>(images * (info.image_bytes() + 1)) +
                 kTrainingDepth * batch_bytes(recipe.train.batch / sizing.shards * sizing.local.count(), info) +
@@ -194,11 +194,11 @@ MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const 
 }
 
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
-                  const Plans& plans, const Hardware& hardware, const Communicator& communicator) {
+                  const Plans& plans, const Hardware& hardware, Communicator& communicator) {
   const Backend& backend = backend_for(recipe.device);
   const std::size_t available = available_bytes(backend, hardware, communicator);
   const auto needed = [&](const Recipe& asked, const Sizing& cut, const Plans& candidate) {
-    const MemoryPlan memory = plan_run_memory(asked, info, cut, candidate);
+    const MemoryPlan memory = plan_run_memory(asked, info, cut, candidate, communicator);
     return backend.device_memory_bytes() ? memory.device() : memory.total();
   };
   const std::size_t total = needed(recipe, sizing, plans);

@@ -71,12 +71,13 @@ std::size_t available_bytes(const Backend& backend, const Hardware& hardware, co
 std::size_t checkpoint_bytes(const Plans& plans);
 
 /// What a run allocates on this rank, data and the copy for checkpoints included.
-MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans);
+MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const Sizing& sizing, const Plans& plans,
+                           Communicator& communicator);
 
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the
 /// evaluation batch as it is where training alone is too large, else with one as small as the training batch.
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
-                  const Plans& plans, const Hardware& hardware, const Communicator& communicator);
+                  const Plans& plans, const Hardware& hardware, Communicator& communicator);
 
 ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing, const Plans& plans,
                                      Communicator& communicator);

@@ -63,7 +63,7 @@ TEST(TreeReduction, HasTheBitsOfTheRecursiveDefinition) {
 }
 
 TEST(TreeReduction, LongVectorsGoInPartsWithTheSameBits) {
-  const std::int64_t count = TreeReduction::kSegmentElements + 12'345;
+  const std::int64_t count = TreeReduction::kSegmentOnOneHost + 12'345;
   TreeReduction tree(world(), world().size(), 0);
   Pieces pieces = own_pieces(tree, count);
   tree.all_reduce(pieces.pointers, {0, count}, "test");

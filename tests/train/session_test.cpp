@@ -73,10 +73,10 @@ TEST(Session, CountsTheImagesThatAreHeldInMemory) {
   DatasetInfo info = data.train->info();
   const Plans plans = make_plans(recipe, model_of(recipe), info, sizing);
   ASSERT_FALSE(info.in_memory);
-  const MemoryPlan drawn = plan_run_memory(recipe, info, sizing, plans);
+  const MemoryPlan drawn = plan_run_memory(recipe, info, sizing, plans, *communicator);
   EXPECT_GT(drawn.data, static_cast<std::size_t>(recipe.train.batch * info.image_bytes()));
   info.in_memory = true;
-  const MemoryPlan held = plan_run_memory(recipe, info, sizing, plans);
+  const MemoryPlan held = plan_run_memory(recipe, info, sizing, plans, *communicator);
   EXPECT_EQ(held.data - drawn.data,
             static_cast<std::size_t>((info.train_size + info.test_size) * (info.image_bytes() + 1)));
   EXPECT_EQ(held.total() - held.device(), held.data + held.snapshot);

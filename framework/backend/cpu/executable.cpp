@@ -222,8 +222,8 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
     if (options.optimizer.ema.enabled()) memory.optimizer += memory.state;
     memory.gradients = static_cast<std::size_t>(make_tree_schedule(main.shards, options.shards, under_way).buffers) *
                        main.output_elements * sizeof(float);
-    memory.gradients += static_cast<std::size_t>(GradientReduction::scratch_elements(
-                            main, options.shards, options.communicator->size(), reduction_options(options))) *
+    memory.gradients += static_cast<std::size_t>(GradientReduction::scratch_elements(main, *options.communicator,
+                                                                                     reduction_options(options))) *
                         sizeof(float);
   }
   return memory;
