@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/host_name.h"
+#include "comm/life_lines.h"
 #include "comm/mpi_types.h"
 #include "comm/peer_watch.h"
 
@@ -52,7 +53,10 @@ class MpiProcess {
   }
   /// A group that lost a peer would wait in MPI_Finalize for ever; the launcher ends what is left.
   ~MpiProcess() {
-    if (broken) return;
+    if (broken) {
+      if (lines) lines->keep_silent();
+      return;
+    }
     if (operations) operations->release();
     MPI_Finalize();
   }
@@ -64,6 +68,7 @@ class MpiProcess {
   std::vector<Peer> peers;  ///< by rank of MPI_COMM_WORLD
   int local_rank = 0, local_size = 1;
   std::vector<std::string> hosts;
+  std::unique_ptr<LifeLines> lines;  ///< where there is more than one host
 };
 
 class MpiCommunicator final : public Communicator {
@@ -134,8 +139,7 @@ void MpiCommunicator::post(int status, const char* name) {
 
 void MpiCommunicator::give_up(const char* name, const std::string& why) {
   process_->broken = true;
-  throw PeerError("{} gave up in '{}': {}. The other ranks' messages say more; start the job again", name_of(rank_),
-                  name, why);
+  throw PeerError("gave up in '{}': {}. Start the job again: it goes on from its last checkpoint", name, why);
 }
 
 /// "rank 2 on node1, rank 3 on node1 (every rank of 4 takes part)".
@@ -161,6 +165,10 @@ void MpiCommunicator::look_around(Clock::time_point start, const char* name) {
     int all_done = 0;
     post(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE), name);
     if (all_done == 0) give_up(name, fmt::format("{} (process {}) is dead", name_of(rank), peer.process.pid));
+  }
+  const int gone = process_->lines ? process_->lines->find_gone() : -1;
+  if (gone >= 0) {
+    give_up(name, fmt::format("{} is dead, or its host or network is: its connection broke", name_of(gone)));
   }
   const double waited_s = std::chrono::duration<double>(Clock::now() - start).count();
   const bool stopping = is_stopping_ && is_stopping_();
@@ -313,6 +321,7 @@ void meet(MpiProcess& process, MpiCommunicator& world) {
     process.hosts.emplace_back(peer.host);
     peer.is_watched = std::strcmp(peer.host, own.host) == 0 && is_visible(peer.process);
   }
+  if (process.local_size < world.size()) process.lines = std::make_unique<LifeLines>(world);
 }
 
 }  // namespace
