@@ -1,5 +1,8 @@
 #include "launcher/ranks.h"
 
+#include <cstdlib>
+#include <string_view>
+
 #include "launcher/output.h"
 #include "train/phases.h"
 
@@ -9,6 +12,9 @@ namespace {
 bool is_first = true;
 
 std::unique_ptr<Communicator> make_noted_communicator() {
+  // Where processes of one step do not find each other, one of them says so.
+  const char* place = std::getenv("SLURM_PROCID");
+  is_first = place == nullptr || std::string_view(place) == "0";
   std::unique_ptr<Communicator> communicator = make_communicator();
   is_first = communicator->rank() == 0;
   return communicator;
