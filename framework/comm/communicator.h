@@ -69,6 +69,7 @@ class Communicator {
 
   /// Seconds that a call may wait for others.
   virtual void set_timeout(double seconds) = 0;
+  virtual double timeout_s() const = 0;
   /// While `is_stopping` says yes (a stop was requested), no call waits longer than kStoppingTimeout_s.
   virtual void set_stopping(std::function<bool()> is_stopping) = 0;
   static constexpr double kStoppingTimeout_s = 5;

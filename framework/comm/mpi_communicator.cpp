@@ -99,6 +99,7 @@ class MpiCommunicator final : public Communicator {
   void exchange(std::span<const SendPart> sends, std::span<const ReceivePart> receives, const char* name) override;
 
   void set_timeout(double seconds) override { timeout_s_ = seconds; }
+  double timeout_s() const override { return timeout_s_; }
   void set_stopping(std::function<bool()> is_stopping) override { is_stopping_ = std::move(is_stopping); }
   void set_background(const std::atomic<int>* waiting) override { waiting_ = waiting; }
   std::unique_ptr<Communicator> duplicate(const char* name) override;

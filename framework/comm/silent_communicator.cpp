@@ -25,6 +25,7 @@ class SilentCommunicator final : public Communicator {
   void exchange(std::span<const SendPart>, std::span<const ReceivePart>, const char*) override {}
 
   void set_timeout(double) override {}
+  double timeout_s() const override { return 0; }
   void set_stopping(std::function<bool()>) override {}
   void set_background(const std::atomic<int>*) override {}
   std::unique_ptr<Communicator> duplicate(const char*) override { return make_silent_communicator(*this); }

@@ -1,5 +1,6 @@
 #include "train/checkpointing.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/error.h"
@@ -11,8 +12,21 @@
 namespace athanor {
 namespace {
 
-/// A last checkpoint may take long to reach a slow disk; the others only wait to hear that it has.
-constexpr double kLastWriteTimeout_s = 3600;
+/// While it lives, ranks wait for rank 0's disk, which may be slow and is no lost peer.
+class Patience {
+ public:
+  explicit Patience(Communicator& communicator) : communicator_(communicator), before_s_(communicator.timeout_s()) {
+    communicator_.set_timeout(std::max(before_s_, kDiskTimeout_s));
+  }
+  ~Patience() { communicator_.set_timeout(before_s_); }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+
+ private:
+  static constexpr double kDiskTimeout_s = 3600;
+  Communicator& communicator_;
+  double before_s_;
+};
 
 double ms_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -64,6 +78,7 @@ CheckpointSources Checkpointing::sources(const CheckpointMeta& meta) const {
 
 void Checkpointing::save(const CheckpointMeta& meta, std::optional<std::int64_t> best_step) {
   const auto start = std::chrono::steady_clock::now();
+  const Patience patience(parts_.communicator);
   wait_for_room(meta.step);
   want_same_weights(parts_.executable, parts_.communicator, meta.step);
   parts_.metrics.flush();
@@ -109,7 +124,7 @@ bool Checkpointing::finish() {
     writer_->wait();
     poll();
   }
-  parts_.communicator.set_timeout(kLastWriteTimeout_s);
+  const Patience patience(parts_.communicator);
   return parts_.communicator.agree(writer_ && !last_is_written_ ? 1 : 0, "last checkpoint") == 0;
 }
 

@@ -103,7 +103,7 @@ class Preparation {
         if (run_.folder && run_.folder->resumable()) contents = newest_checkpoint(path);
       } else if (options_.resume != "never") {
         path = options_.resume;
-        contents = read_checkpoint(path);
+        contents = read_checkpoint(path, most_bytes());
       }
       if (contents) state_from(*contents, path.string());
     });
@@ -112,7 +112,7 @@ class Preparation {
     contents.reset();
     if (!run_.stored && !options_.init.empty()) {
       agree_on(communicator_, "checkpoint", [&] {
-        if (is_first()) contents = read_checkpoint(options_.init);
+        if (is_first()) contents = read_checkpoint(options_.init, most_bytes());
       });
       run_.init = StoredRun::share(communicator_, options_.init, std::move(contents));
     }
@@ -121,6 +121,9 @@ class Preparation {
                         "model.reset is for runs that start from a checkpoint's weights: give --init "
                         "FILE, or leave model.reset out"});
   }
+
+  /// Of a file that anyone may have written: it is held in memory twice while it is read.
+  std::uint64_t most_bytes() const { return run_.hardware.memory_available_bytes / 2; }
 
   std::optional<CheckpointContents> newest_checkpoint(fs::path& path) {
     CheckpointFolder checkpoints(run_.folder->checkpoints_path());
