@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace athanor {
 namespace {
 
-bool is_promised = false, is_printed = false;
+bool is_promised = false, is_printed = false, is_reported = false;
 
 }  // namespace
 
@@ -21,6 +22,7 @@ void promise_json() {
 }
 
 void report_failure(const Failure& failure) {
+  if (std::exchange(is_reported, true)) return;
   fmt::print(stderr, "athanor: {}\n", failure.message);
   if (is_printed || !is_promised) return;
   const nlohmann::ordered_json json{

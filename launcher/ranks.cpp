@@ -24,8 +24,17 @@ std::unique_ptr<Communicator> make_noted_communicator() {
 
 void run_on_ranks(const std::function<void(Communicator&)>& act) {
   const std::unique_ptr<Communicator> communicator = make_noted_communicator();
-  end_together(
-      *communicator, [&] { act(*communicator); }, report_failure);
+  const auto act_and_report = [&] {
+    try {
+      act(*communicator);
+    } catch (const OnAllRanks&) {
+      // A launcher ends the others when the first rank leaves with an error, so nobody leaves before it is said.
+      if (is_first) report_failure(current_failure());
+      communicator->barrier("reporting");
+      throw;
+    }
+  };
+  end_together(*communicator, act_and_report, report_failure);
 }
 
 bool is_first_rank() {

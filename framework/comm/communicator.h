@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,9 +71,9 @@ class Communicator {
   /// Seconds that a call may wait for others.
   virtual void set_timeout(double seconds) = 0;
   virtual double timeout_s() const = 0;
-  /// While `is_stopping` says yes (a stop was requested), no call waits longer than kStoppingTimeout_s.
-  virtual void set_stopping(std::function<bool()> is_stopping) = 0;
-  static constexpr double kStoppingTimeout_s = 5;
+  /// Asked while a call waits: how many seconds it may, where that is less than the timeout; none: the timeout holds.
+  /// For the time after a stop request, when nobody should wait long for a rank that is gone.
+  virtual void set_limit(std::function<std::optional<double>()> limit_s) = 0;
   /// Calls of a background thread: while `*waiting` is 0 nobody waits for them and others compute, so that a call that
   /// waits sleeps in between. nullptr: somebody always waits. Must outlive the group.
   virtual void set_background(const std::atomic<int>* waiting) = 0;

@@ -100,7 +100,7 @@ class MpiCommunicator final : public Communicator {
 
   void set_timeout(double seconds) override { timeout_s_ = seconds; }
   double timeout_s() const override { return timeout_s_; }
-  void set_stopping(std::function<bool()> is_stopping) override { is_stopping_ = std::move(is_stopping); }
+  void set_limit(std::function<std::optional<double>()> limit_s) override { limit_s_ = std::move(limit_s); }
   void set_background(const std::atomic<int>* waiting) override { waiting_ = waiting; }
   std::unique_ptr<Communicator> duplicate(const char* name) override;
   [[noreturn]] void leave(ExitCode code) override;
@@ -119,7 +119,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_;
   int rank_ = 0, size_ = 1;
   double timeout_s_ = kDefaultTimeout_s;
-  std::function<bool()> is_stopping_;
+  std::function<std::optional<double>()> limit_s_;
   const std::atomic<int>* waiting_ = nullptr;
   std::vector<MPI_Request> requests_;  ///< of the call in hand
   std::vector<int> awaited_;           ///< per request: the peer, −1: everybody
@@ -172,17 +172,18 @@ void MpiCommunicator::look_around(Clock::time_point start, const char* name) {
     give_up(name, fmt::format("{} is dead, or its host or network is: its connection broke", name_of(gone)));
   }
   const double waited_s = std::chrono::duration<double>(Clock::now() - start).count();
-  const bool stopping = is_stopping_ && is_stopping_();
-  const double limit_s = stopping ? std::min(timeout_s_, kStoppingTimeout_s) : timeout_s_;
-  if (waited_s < limit_s) return;
+  const std::optional<double> limit_s = limit_s_ ? limit_s_() : std::nullopt;
+  if (waited_s < std::min(timeout_s_, limit_s.value_or(timeout_s_))) return;
   give_up(name, fmt::format("waited {:.1f} s for {}{}", waited_s, awaited_text(),
-                            stopping ? ", and a stop was requested" : "; is it alive, and the network up?"));
+                            limit_s ? ", and a stop was requested" : "; is it alive, and the network up?"));
 }
 
 /// Until every posted request is done.
 void MpiCommunicator::wait(const char* name) {
   constexpr int kSpins = 64;
-  constexpr timespec kNap{0, 20'000};
+  constexpr timespec kNap{0, 20'000}, kLongNap{0, 200'000};
+  // A wait this long is no message on its way but somebody's work, which may need this core.
+  constexpr std::chrono::milliseconds kImpatient{20};
   const Clock::time_point start = Clock::now();
   Clock::time_point next_look = start + kLook;
   for (int spin = 0;; ++spin) {
@@ -196,7 +197,9 @@ void MpiCommunicator::wait(const char* name) {
     } else {
       continue;
     }
-    if (Clock::now() < next_look) continue;
+    const Clock::time_point now = Clock::now();
+    if (now - start > kImpatient) nanosleep(&kLongNap, nullptr);
+    if (now < next_look) continue;
     look_around(start, name);
     next_look = Clock::now() + kLook;
   }
@@ -290,7 +293,7 @@ std::unique_ptr<Communicator> MpiCommunicator::duplicate(const char* name) {
   wait(name);
   auto group = std::make_unique<MpiCommunicator>(process_, copy);
   group->timeout_s_ = timeout_s_;
-  group->is_stopping_ = is_stopping_;
+  group->limit_s_ = limit_s_;
   return group;
 }
 

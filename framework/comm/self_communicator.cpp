@@ -32,7 +32,7 @@ class SelfCommunicator final : public Communicator {
 
   void set_timeout(double) override {}
   double timeout_s() const override { return 0; }
-  void set_stopping(std::function<bool()>) override {}
+  void set_limit(std::function<std::optional<double>()>) override {}
   void set_background(const std::atomic<int>*) override {}
   std::unique_ptr<Communicator> duplicate(const char*) override { return make_self_communicator(); }
   [[noreturn]] void leave(ExitCode code) override { std::_Exit(static_cast<int>(code)); }

@@ -65,7 +65,7 @@ void check_read_back(const std::filesystem::path& written, const std::filesystem
 /// hashes and passes them on where they are full.
 class Stream {
  public:
-  Stream(DurableFile& file, std::size_t largest) : behind_(file, std::max(kSlabBytes, largest)) {}
+  Stream(DurableFile& file, std::size_t largest) : behind_(file, checkpoint_buffer_bytes(largest) / 2) {}
 
   /// The next `bytes` of the file, to be filled before the next call; at most the largest. Aligned for floats.
   std::span<std::byte> next(std::size_t bytes) {
@@ -130,6 +130,11 @@ double seconds_between(Clock::time_point start, Clock::time_point end) {
 }
 
 }  // namespace
+
+std::size_t checkpoint_buffer_bytes(std::size_t largest_bytes) {
+  // One block is filled while the other is written.
+  return 2 * std::max(kSlabBytes, largest_bytes);
+}
 
 WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const CheckpointSources& sources) {
   const Clock::time_point start = Clock::now();

@@ -79,6 +79,9 @@ WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const Chec
 /// The same from values in memory.
 WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents);
 
+/// Memory that write_checkpoint takes for its blocks, where the largest tensor has `largest_bytes`.
+std::size_t checkpoint_buffer_bytes(std::size_t largest_bytes);
+
 /// Verifies magic, format version, length and hash, then parses. Throws StorageError, naming the file, what is wrong
 /// and what to do, for a file that is missing or newer, and DamagedCheckpoint (io/damaged_checkpoint.h) for one that is
 /// foreign, truncated, damaged, or that holds what no checkpoint holds (links elsewhere, filters, tensors larger than

@@ -20,6 +20,8 @@ class CheckpointFolder {
   const std::filesystem::path& path() const { return path_; }
   /// step-%09d.h5
   std::filesystem::path path_of(std::int64_t step) const;
+  /// The step in such a name; −1 for other names.
+  static std::int64_t step_of(const std::filesystem::path& file);
   /// Files by such names, newest (highest step) first; whether they verify is for the reader to find out.
   std::vector<std::filesystem::path> list() const;
 

@@ -127,8 +127,9 @@ std::size_t SequentialFile::read(std::span<std::byte> out) {
     const ssize_t count = ::read(file_.get(), out.data() + got, std::min(out.size() - got, kSlabBytes));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      throw DamagedCheckpoint("cannot read checkpoint: {}: {}; is the disk healthy? use an older checkpoint", path_,
-                              std::strerror(errno));
+      // The bytes may be good: whoever asks again may get them.
+      throw StorageError("cannot read checkpoint: {}: {}; is the disk healthy? use an older checkpoint", path_,
+                         std::strerror(errno));
     }
     if (count == 0) break;
     got += static_cast<std::size_t>(count);

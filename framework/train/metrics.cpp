@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace athanor {
 namespace {
@@ -69,16 +70,13 @@ MetricsLog::MetricsLog(const std::filesystem::path& file)
 }
 
 MetricsLog::~MetricsLog() {
-  try {
-    flush();
-  } catch (const StorageError&) {
-    // Nobody is left to tell.
-  }
+  flush();
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void MetricsLog::train(const StepLine& line) {
   if (descriptor_ < 0) return;
+  const std::size_t begin = pending_.size();
   fmt::format_to(std::back_inserter(pending_), R"({{"kind":"train","step":{},"epoch":{},"samples":{})", line.step,
                  line.epoch, line.samples);
   append_number(pending_, R"(,"loss":)", line.loss);
@@ -92,54 +90,73 @@ void MetricsLog::train(const StepLine& line) {
                  line.slowest_rank);
   append_quoted(pending_, line.slowest_host);
   append(pending_, "}\n");
+  end_line(begin);
   if (std::chrono::steady_clock::now() - flushed_ >= kFlushInterval) flush();
 }
 
 void MetricsLog::evaluation(const EvalLine& line) {
   if (descriptor_ < 0) return;
+  const std::size_t begin = pending_.size();
   fmt::format_to(std::back_inserter(pending_), R"({{"kind":"eval","step":{},"epoch":{},"split":"{}")", line.step,
                  line.epoch, line.split);
   append_number(pending_, R"(,"loss":)", line.loss);
   append_number(pending_, R"(,"accuracy":)", line.accuracy);
   append_number(pending_, R"(,"top5":)", line.top5);
   fmt::format_to(std::back_inserter(pending_), ",\"samples\":{}}}\n", line.samples);
+  end_line(begin);
   flush();
 }
 
 void MetricsLog::checkpoint(const CheckpointLine& line) {
   if (descriptor_ < 0) return;
+  const std::size_t begin = pending_.size();
   fmt::format_to(std::back_inserter(pending_), R"({{"kind":"checkpoint","step":{})", line.step);
   append_number(pending_, R"(,"stall_ms":)", line.stall_ms);
   append_number(pending_, R"(,"write_ms":)", line.write_ms);
   fmt::format_to(std::back_inserter(pending_), R"(,"bytes":{},"path":)", line.bytes);
   append_quoted(pending_, line.path);
   append(pending_, "}\n");
+  end_line(begin);
   flush();
 }
 
+/// A line that begins at `begin` stays only where there is room.
+void MetricsLog::end_line(std::size_t begin) {
+  if (pending_.size() <= kMostWaiting) return;
+  pending_.resize(begin);
+  ++dropped_;
+}
+
 void MetricsLog::sync() const {
-  if (descriptor_ >= 0 && ::fsync(descriptor_) != 0 && errno != EINVAL) {
-    throw StorageError("cannot write {}: {}; free some space and start the run again", file_.string(),
-                       std::strerror(errno));
+  if (descriptor_ < 0) return;
+  if (failing_) throw StorageError("{} cannot be written, which must be there first; free some space", file_.string());
+  if (::fsync(descriptor_) != 0 && errno != EINVAL) {
+    throw StorageError("cannot write {}: {}; free some space", file_.string(), std::strerror(errno));
   }
 }
 
 void MetricsLog::flush() {
-  std::string_view rest(pending_.data(), pending_.size());
+  if (descriptor_ < 0) return;
+  std::size_t done = 0;
   int error = 0;
-  while (error == 0 && !rest.empty()) {
-    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
+  while (error == 0 && done < pending_.size()) {
+    const ssize_t written = ::write(descriptor_, pending_.data() + done, pending_.size() - done);
     if (written >= 0) {
-      rest.remove_prefix(static_cast<std::size_t>(written));
+      done += static_cast<std::size_t>(written);
     } else if (errno != EINTR) {
       error = errno;
     }
   }
-  pending_.clear();
+  // What was not taken goes first the next time: half a line is completed.
+  std::memmove(pending_.data(), pending_.data() + done, pending_.size() - done);
+  pending_.resize(pending_.size() - done);
   flushed_ = std::chrono::steady_clock::now();
-  if (error != 0) {
-    throw StorageError("cannot write {}: {}; free some space and start the run again", file_.string(),
-                       std::strerror(error));
+  if (error != 0 && !failing_.exchange(true)) {
+    log_warning("cannot write {}: {}; training goes on, its lines wait; free some space", file_.string(),
+                std::strerror(error));
+  } else if (error == 0 && failing_.exchange(false)) {
+    log_info("{} can be written again{}", file_.string(),
+             dropped_ == 0 ? "" : fmt::format("; {} lines found no room to wait and are lost", dropped_));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -50,7 +51,8 @@ struct CheckpointLine {
 };
 
 /// Appends to metrics.jsonl. Lines reach the file at every evaluation and at least every second of steps; numbers that
-/// are not finite become null. In steady state nothing is allocated.
+/// are not finite become null. In steady state nothing is allocated. A disk that takes nothing does not end training:
+/// lines wait until it does, as many as kMostWaiting bytes hold.
 class MetricsLog {
  public:
   /// Opens `file` to append; without a name, nothing is kept: for ranks that leave the writing to rank 0. Throws
@@ -58,14 +60,18 @@ class MetricsLog {
   explicit MetricsLog(const std::filesystem::path& file);
   MetricsLog(const MetricsLog&) = delete;
   MetricsLog& operator=(const MetricsLog&) = delete;
-  /// Writes what is left; a failure is lost here, so call flush() where it matters.
+  /// Writes what is left.
   ~MetricsLog();
 
-  void train(const StepLine& line);             ///< throws StorageError
-  void evaluation(const EvalLine& line);        ///< throws StorageError
-  void checkpoint(const CheckpointLine& line);  ///< throws StorageError
-  void flush();                                 ///< throws StorageError
-  /// Waits until what was flushed is on the disk. From any thread. Throws StorageError.
+  static constexpr std::size_t kMostWaiting = std::size_t{16} << 20;
+
+  void train(const StepLine& line);
+  void evaluation(const EvalLine& line);
+  void checkpoint(const CheckpointLine& line);
+  /// Writes what waits. The first failure is logged as a warning, and so is its end.
+  void flush();
+  /// Waits until what was flushed is on the disk. From any thread. Throws StorageError where the last flush failed, or
+  /// the disk does.
   void sync() const;
 
  private:
@@ -73,6 +79,10 @@ class MetricsLog {
   int descriptor_ = -1;
   fmt::memory_buffer pending_;
   std::chrono::steady_clock::time_point flushed_;
+  std::atomic<bool> failing_{false};
+  std::int64_t dropped_ = 0;  ///< lines that found no room to wait
+
+  void end_line(std::size_t begin);
 };
 
 }  // namespace athanor

@@ -12,6 +12,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "io/checkpoint_folder.h"
 #include "train/summary.h"
 
 namespace athanor {
@@ -70,17 +71,6 @@ std::string as_comments(std::string_view text) {
   return comments;
 }
 
-/// "step-000000120.h5" → 120; −1 for other names.
-std::int64_t step_of(const fs::path& file) {
-  const std::string name = file.filename().string();
-  constexpr std::string_view kHead = "step-", kTail = ".h5";
-  if (!name.starts_with(kHead) || !name.ends_with(kTail)) return -1;
-  std::int64_t step = -1;
-  const char* const end = name.data() + name.size() - kTail.size();
-  const auto [rest, error] = std::from_chars(name.data() + kHead.size(), end, step);
-  return error == std::errc{} && rest == end ? step : -1;
-}
-
 }  // namespace
 
 fs::path default_run_folder(const std::string& name) {
@@ -88,14 +78,7 @@ fs::path default_run_folder(const std::string& name) {
 }
 
 std::vector<fs::path> list_checkpoints(const fs::path& run_folder) {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (fs::directory_iterator entry(run_folder / "checkpoints", error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (step_of(entry->path()) >= 0) found.push_back(entry->path());
-  }
-  std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
-  return found;
+  return CheckpointFolder(run_folder / "checkpoints").list();
 }
 
 HeldRun look_at_run_folder(const fs::path& path, const std::string& resolved_recipe_text,
@@ -138,7 +121,7 @@ void RunFolder::go_on(const std::string& recipe_file, std::int64_t step) {
   std::error_code error;
   fs::remove(summary_path(), error);
   for (const fs::path& checkpoint : checkpoints_) {
-    if (step_of(checkpoint) <= step || !fs::exists(checkpoint, error)) continue;
+    if (CheckpointFolder::step_of(checkpoint) <= step || !fs::exists(checkpoint, error)) continue;
     if (previous_.empty()) make_previous();
     fs::create_directories(previous_ / "checkpoints", error);
     fs::rename(checkpoint, previous_ / "checkpoints" / checkpoint.filename(), error);

@@ -5,6 +5,7 @@
 #include "comm/buckets.h"
 #include "data/augment.h"
 #include "data/batch_source.h"
+#include "io/checkpoint_file.h"
 #include "models/initialize.h"
 #include "optim/optimize_plan.h"
 #include "train/units_text.h"
@@ -81,6 +82,12 @@ void want_something_to_see(const Recipe& recipe, const DatasetInfo& info) {
     throw UsageError("{}: cutout.size is {}, images are {}×{}; use less than {}", at(recipe, "data.augment"),
                      wanted.cutout_size, info.height, info.width, 2 * side);
   }
+}
+
+std::size_t largest_tensor_bytes(const Plan& plan) {
+  std::size_t largest = 0;
+  for (const StateTensor& tensor : plan.state) largest = std::max(largest, tensor.elements);
+  return largest * sizeof(float);
 }
 
 }  // namespace
@@ -189,7 +196,8 @@ MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const 
                 kTrainingDepth * batch_bytes(recipe.train.batch / sizing.shards * sizing.local.count(), info) +
                 kEvaluationDepth * batch_bytes(sizing.evaluation_rows / sizing.shards * sizing.local.count(), info);
   // Rank 0, which has the first shard, writes the checkpoints.
-  if (sizing.local.first == 0) memory.snapshot = checkpoint_bytes(plans);
+  if (sizing.local.first == 0)
+    memory.snapshot = checkpoint_bytes(plans) + checkpoint_buffer_bytes(largest_tensor_bytes(plans.training));
   return memory;
 }
 

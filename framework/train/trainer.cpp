@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -22,6 +23,8 @@
 
 namespace athanor {
 namespace {
+
+constexpr double kStartTimeout_s = 1800;
 
 /// Since the kernel started the process, so that loading the program counts too. 0 where /proc does not say.
 double seconds_since_start() {
@@ -187,8 +190,11 @@ Summary train_on_ranks(Recipe recipe, const TrainOptions& options, Communicator&
   const StopSignals stop;
   const RankVoice voice(communicator);
   const Audience audience(options, communicator);
-  if (recipe.comm.timeout_s) communicator.set_timeout(*recipe.comm.timeout_s);
+  const double usual_s = recipe.comm.timeout_s.value_or(communicator.timeout_s());
+  // Before step 0 a rank may read for long: its data, a checkpoint.
+  communicator.set_timeout(std::max(usual_s, kStartTimeout_s));
   const std::unique_ptr<PreparedRun> run = prepare_run(std::move(recipe), options, communicator);
+  communicator.set_timeout(usual_s);
   if (run->already_done) return finished_summary(*run, audience);
 
   std::optional<RunLog> log;

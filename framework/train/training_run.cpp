@@ -206,6 +206,7 @@ void TrainingRun::record(const StepResult& result, double lr) {
                       .slowest_rank = result.slowest_rank,
                       .slowest_host = parts_.communicator.host(result.slowest_rank),
                       .slowest_lag_ms = result.slowest_lag_s * 1e3};
+  parts_.bound.note_step(step_s);
   metrics_.train(line);
   parts_.progress.step(line);
   note_rate(line.images_per_s);

@@ -68,6 +68,31 @@ TEST(Failure, ARankWithoutDataEndsAllWithItsMessageOnce) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
 }
 
+TEST(Failure, OfOneRankAloneIsSaidByTheFirstBeforeAnybodyLeaves) {
+  const Home home(
+      "name: m\ndata: {name: cifar10}\nmodel: {name: cifar_resnet, depth: 8, classes: 10}\n"
+      "train: {batch: 8, shards: 4}\noptimizer: {name: sgd, lr: 0.1}\n");
+  const fs::path good = home.path / "good";
+  for (const char* name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                           "data_batch_5.bin", "test_batch.bin"}) {
+    write_file(good / name, std::string(20 * 3073, '\1'));
+  }
+  const std::string program = ATHANOR_PROGRAM;
+  const auto with = [&](const fs::path& data) {
+    return Words{"-np", "1", program, "train", "r.yaml", "data.path=" + data.string(), "--run", "x"};
+  };
+  Words words = with(good);
+  words.emplace_back(":");
+  for (const std::string& word : with("/nowhere")) words.push_back(word);
+  for (int round = 0; round < 3; ++round) {
+    const Outcome outcome = Job(home.path, words).wait();
+    EXPECT_EQ(outcome.code, 3) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "athanor: "), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("rank 1 on "));
+    EXPECT_THAT(outcome.err, HasSubstr("/nowhere"));
+  }
+}
+
 TEST(Failure, ADeadRankInMidRunEndsTheOthersAndIsNamed) {
   const Home home;
   Job job(home.path, 3, {"train", "r.yaml", "train.epochs=100000", "--run", "x"});

@@ -1,6 +1,13 @@
 #include "train/metrics.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
+#include <array>
+#include <filesystem>
+#include <sstream>
 
 #include <fstream>
 #include <limits>
@@ -34,6 +41,18 @@ std::vector<nlohmann::json> read_lines(const std::filesystem::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
   return lines;
+}
+
+/// The descriptor by which this process has a file open for writing.
+int log_descriptor(const std::string& path) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code ignored;
+    const int descriptor = std::stoi(entry.path().filename().string());
+    if (std::filesystem::read_symlink(entry.path(), ignored) == path && (fcntl(descriptor, F_GETFL) & O_WRONLY) != 0) {
+      return descriptor;
+    }
+  }
+  return -1;
 }
 
 TEST(MetricsLog, LinesReadBackAsTheyWereGiven) {
@@ -96,10 +115,44 @@ TEST(MetricsLog, AppendsToWhatIsThere) {
   EXPECT_EQ(read_lines(file).size(), 2000u);
 }
 
-TEST(MetricsLog, AFullDiskIsAStorageError) {
+TEST(MetricsLog, LinesWaitForADiskThatTakesNothingAndACheckpointWaitsForThem) {
   MetricsLog log("/dev/full");
   log.train(kStep);
-  EXPECT_THROW(log.flush(), StorageError);
+  EXPECT_NO_THROW(log.flush());
+  EXPECT_THROW(log.sync(), StorageError);
+  // As many as there is room for; the rest is dropped, not kept for ever.
+  for (int step = 0; step < 100'000; ++step) log.train(kStep);
+  EXPECT_NO_THROW(log.flush());
+}
+
+/// A pipe that nobody empties takes a part of a line, then nothing, then the rest.
+TEST(MetricsLog, HalfALineIsCompletedWhenThereIsRoomAgain) {
+  const TemporaryFolder folder;
+  const std::string pipe = (folder.path() / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  std::string text;
+  const auto take = [&] {
+    std::array<char, 1 << 16> bytes{};
+    for (ssize_t got = 0; (got = read(reader, bytes.data(), bytes.size())) > 0;) text.append(bytes.data(), got);
+  };
+  constexpr int kLines = 2000;
+  {
+    MetricsLog log(pipe);
+    ASSERT_EQ(fcntl(log_descriptor(pipe), F_SETFL, O_WRONLY | O_APPEND | O_NONBLOCK), 0);
+    for (int step = 0; step < kLines; ++step) log.train(kStep);
+    for (int turn = 0; turn < 20; ++turn) {
+      log.flush();
+      take();
+    }
+  }
+  take();
+  close(reader);
+  std::istringstream lines(text);
+  int whole = 0;
+  for (std::string line; std::getline(lines, line);) whole += nlohmann::json::accept(line) ? 1 : 0;
+  EXPECT_EQ(whole, kLines);
 }
 
 TEST(MetricsLog, AMissingFolderIsAStorageError) {

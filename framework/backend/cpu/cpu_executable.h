@@ -114,6 +114,7 @@ class CpuExecutable final : public Executable {
   StepResult step_result_;
   std::atomic<bool> is_finite_{true};
   double exposed_s_ = 0;
+  bool averages_are_whole_ = false;  // where ranks average what they update: all parts are here
   kernels::StepScalars scalars_;
   kernels::OptimizerKernel optimizer_ = nullptr;
   kernels::OptimizerArenas optimizer_arenas_;

@@ -168,11 +168,12 @@ void CpuExecutable::evaluate(const Batch& batch, std::span<float> losses, std::s
   if (averaged) std::swap_ranges(store_.state(), store_.state() + main_.state_elements, store_.average());
 }
 
-/// Each rank averages what it updates.
+/// Each rank averages what it updates; once after a step is enough.
 void CpuExecutable::gather_averages() {
-  if (reduction_ == nullptr || !options_.optimizer.shard) return;
+  if (reduction_ == nullptr || !options_.optimizer.shard || averages_are_whole_) return;
   for (const Bucket& bucket : buckets_) reduction_->submit_gather(store_.average(), bucket.reduce);
   reduction_->wait_all();
+  averages_are_whole_ = true;
 }
 
 /// Rank 0 takes the other ranks' slots straight into its copy.

@@ -36,6 +36,7 @@ StepResult CpuExecutable::step(const Batch& batch, const StepInputs& inputs, con
   for (std::atomic<int>& count : updated_) count.store(0, std::memory_order_relaxed);
   if (options_.optimizer.shard) std::fill(block_sums_.begin(), block_sums_.end(), 0.0);
   is_finite_ = true;
+  averages_are_whole_ = false;
   exposed_s_ = meeting_ == nullptr ? 0 : -meeting_->waited_s();
   pool_.run([&](int lane) {
     run_prologue(training_, lane);
@@ -122,8 +123,9 @@ ArenaRange CpuExecutable::part_of(const Bucket& bucket, int lane) const {
   return {bucket.owned.begin + static_cast<std::int64_t>(begin), bucket.owned.begin + static_cast<std::int64_t>(end)};
 }
 
-/// Loss and batch statistics come with the first bucket, so that nothing is updated where they are not finite. A bucket
-/// whose gradient is not finite is left as it was; those before it are not.
+/// Loss and batch statistics come with the first bucket, so that nothing is updated where they are not finite. Of a
+/// gradient that is not finite a lane sees its own part only: what other parts it has updated by then stays updated.
+/// The run ends there (Plan::update_at_once).
 void CpuExecutable::update_each_bucket(int lane, const StepInputs& inputs) {
   if (lane == 0) {
     wait_for_bucket(0, lane);
