@@ -60,7 +60,8 @@ void add_bench_allreduce(CLI::App& program, int&) {
       ->check(number_from(0.01, 3600));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
   command->callback([arguments] {
-    run_on_ranks([&](Communicator& communicator) { run(communicator, arguments->options, arguments->json); });
+    run_on_ranks("bench allreduce",
+                 [&](Communicator& communicator) { run(communicator, arguments->options, arguments->json); });
   });
 }
 

@@ -4,6 +4,7 @@
 #include "launcher/bench.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
 #include "train/checkpoint_benchmark.h"
 
@@ -25,10 +26,12 @@ void add_bench_checkpoint(CLI::App& program, int&) {
       ->check(number_from(1, 1000));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
   command->callback([arguments] {
-    const CheckpointBenchmark result = run_checkpoint_benchmark(
-        read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), arguments->options);
-    print_checkpoint_benchmark(arguments->json ? stderr : stdout, result);
-    if (arguments->json) print_json(to_json(result));
+    run_on_first_rank("bench checkpoint", [&](Communicator&) {
+      const CheckpointBenchmark result = run_checkpoint_benchmark(
+          read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), arguments->options);
+      print_checkpoint_benchmark(arguments->json ? stderr : stdout, result);
+      if (arguments->json) print_json(to_json(result));
+    });
   });
 }
 

@@ -28,7 +28,7 @@ void add_bench_communication(CLI::App& program, int&) {
       ->check(number_from(0.01, 86400));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
   command->callback([arguments] {
-    run_on_ranks([&](Communicator& communicator) {
+    run_on_ranks("bench communication", [&](Communicator& communicator) {
       const CommunicationBenchmark result =
           benchmark_communication(read_recipe(arguments->recipe.recipe, arguments->recipe.overrides), communicator,
                                   arguments->seconds, arguments->threads);

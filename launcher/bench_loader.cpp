@@ -7,6 +7,7 @@
 #include "launcher/bench.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
 #include "train/run_data.h"
 #include "train/units_text.h"
@@ -82,7 +83,7 @@ void add_bench_loader(CLI::App& program, int&) {
   command->add_option("--step-ms", arguments->step_ms, "Milliseconds that each batch is used for (default: 0)")
       ->check(number_from(0, 60000));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
-  command->callback([arguments] { run(*arguments); });
+  command->callback([arguments] { run_on_first_rank("bench loader", [&](Communicator&) { run(*arguments); }); });
 }
 
 const RegisterCommand kBenchLoader{21, add_bench_loader};

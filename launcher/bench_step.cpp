@@ -4,6 +4,7 @@
 #include "launcher/bench.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "launcher/usage.h"
 #include "train/step_benchmark.h"
 
@@ -29,12 +30,14 @@ void add_bench_step(CLI::App& program, int&) {
       ->check(number_from(0.01, 86400));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
   command->callback([arguments] {
-    std::vector<std::string> overrides = arguments->recipe.overrides;
-    if (arguments->batch > 0) overrides.push_back(fmt::format("train.batch={}", arguments->batch));
-    const StepBenchmark result =
-        run_step_benchmark(read_recipe(arguments->recipe.recipe, overrides), arguments->options);
-    print_step_benchmark(arguments->json ? stderr : stdout, result);
-    if (arguments->json) print_json(to_json(result));
+    run_on_first_rank("bench step", [&](Communicator&) {
+      std::vector<std::string> overrides = arguments->recipe.overrides;
+      if (arguments->batch > 0) overrides.push_back(fmt::format("train.batch={}", arguments->batch));
+      const StepBenchmark result =
+          run_step_benchmark(read_recipe(arguments->recipe.recipe, overrides), arguments->options);
+      print_step_benchmark(arguments->json ? stderr : stdout, result);
+      if (arguments->json) print_json(to_json(result));
+    });
   });
 }
 

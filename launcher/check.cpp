@@ -53,7 +53,7 @@ void add_check(CLI::App& program, int& exit_code) {
   command->add_flag("--deep", arguments->deep, "Read every image too");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback([arguments, &exit_code] {
-    run_on_ranks([&](Communicator& communicator) { exit_code = run_check(*arguments, communicator); });
+    run_on_ranks("check", [&](Communicator& communicator) { exit_code = run_check(*arguments, communicator); });
   });
 }
 

@@ -213,7 +213,7 @@ void add_eval(CLI::App& program, int&) {
       ->check(CLI::IsMember({"test", "train", "validation"}));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback(
-      [arguments] { run_on_ranks([&](Communicator& communicator) { run_eval(*arguments, communicator); }); });
+      [arguments] { run_on_ranks("eval", [&](Communicator& communicator) { run_eval(*arguments, communicator); }); });
 }
 
 const RegisterCommand kEval{2, add_eval};

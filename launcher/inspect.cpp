@@ -10,6 +10,7 @@
 #include "io/checkpoint_file.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "train/text_table.h"
 #include "train/units_text.h"
 
@@ -142,7 +143,7 @@ void add_inspect(CLI::App& program, int&) {
   command->add_option("FILE", arguments->file, "Checkpoint file (runs/NAME/checkpoints/step-*.h5)")->required();
   command->add_flag("--tensors", arguments->tensors, "List every tensor");
   command->add_flag("--json", arguments->json, "Print one JSON object instead");
-  command->callback([arguments] { run_inspect(*arguments); });
+  command->callback([arguments] { run_on_first_rank("inspect", [&](Communicator&) { run_inspect(*arguments); }); });
 }
 
 const RegisterCommand kInspect{5, add_inspect};

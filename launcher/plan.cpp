@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
+#include "launcher/ranks.h"
 #include "train/plan_table.h"
 #include "train/session.h"
 #include "train/units_text.h"
@@ -166,19 +167,19 @@ std::string heading(const Recipe& recipe, const PlannedData& data, const Sizing&
   return text;
 }
 
-void run_plan(const PlanArguments& arguments) {
+/// As the first of the ranks that there are would run it.
+void run_plan(const PlanArguments& arguments, Communicator& communicator) {
   Recipe recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides);
   choose_device(recipe, arguments.device);
   want_device(recipe);
   const Backend& backend = backend_for(recipe.device);
-  const std::unique_ptr<Communicator> communicator = make_self_communicator();
   const Hardware hardware = probe_hardware();
   const PlannedData data = look_at_data(recipe);
-  const Sizing sizing = size_run(recipe, data.train_samples, hardware, *communicator);
+  const Sizing sizing = size_run(recipe, data.train_samples, hardware, communicator);
   const ModelSpec model = model_of(recipe);
   const Plans plans = make_plans(recipe, model, data.info, sizing);
-  const MemoryPlan memory = plan_run_memory(recipe, data.info, sizing, plans, *communicator);
-  const std::size_t available = available_bytes(backend, hardware, *communicator);
+  const MemoryPlan memory = plan_run_memory(recipe, data.info, sizing, plans, communicator);
+  const std::size_t available = available_bytes(backend, hardware, communicator);
   const PlanTable table = make_plan_table(plans.training, recipe.train.batch / sizing.shards);
 
   std::FILE* text = arguments.json ? stderr : stdout;
@@ -194,7 +195,7 @@ void run_plan(const PlanArguments& arguments) {
   fmt::print(text, "fingerprint {}\n", plans.training.fingerprint());
   if (arguments.json) print_json(json_of(recipe, plans, sizing, table, memory, available, data).dump());
   std::fflush(stdout);
-  check_memory(recipe, model, data.info, sizing, plans, hardware, *communicator);
+  check_memory(recipe, model, data.info, sizing, plans, hardware, communicator);
 }
 
 void add_plan(CLI::App& program, int&) {
@@ -205,7 +206,9 @@ void add_plan(CLI::App& program, int&) {
   command->add_option("--device", arguments->device, "Plan for this device instead of the recipe's: cpu");
   command->add_flag("--steps", arguments->steps, "List every step with its full implementation too");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
-  command->callback([arguments] { run_plan(*arguments); });
+  command->callback([arguments] {
+    run_on_first_rank("plan", [&](Communicator& communicator) { run_plan(*arguments, communicator); });
+  });
 }
 
 const RegisterCommand kPlan{3, add_plan};

@@ -22,10 +22,11 @@ std::unique_ptr<Communicator> make_noted_communicator() {
 
 }  // namespace
 
-void run_on_ranks(const std::function<void(Communicator&)>& act) {
+void run_on_ranks(const char* command, const std::function<void(Communicator&)>& act) {
   const std::unique_ptr<Communicator> communicator = make_noted_communicator();
   const auto act_and_report = [&] {
     try {
+      want_alike(*communicator, command, "command");
       act(*communicator);
     } catch (const OnAllRanks&) {
       // A launcher ends the others when the first rank leaves with an error, so nobody leaves before it is said.
@@ -35,6 +36,14 @@ void run_on_ranks(const std::function<void(Communicator&)>& act) {
     }
   };
   end_together(*communicator, act_and_report, report_failure);
+}
+
+void run_on_first_rank(const char* command, const std::function<void(Communicator&)>& act) {
+  constexpr double kLongest_s = 86400;
+  run_on_ranks(command, [&](Communicator& communicator) {
+    communicator.set_timeout(kLongest_s);
+    first_does(communicator, command, [&] { act(communicator); });
+  });
 }
 
 bool is_first_rank() {

@@ -7,9 +7,13 @@
 
 namespace athanor {
 
-/// Makes the ranks' communicator and runs `act` with it. A failure of one rank alone is printed with its name and ends
-/// them all; one that all ranks have alike passes, for main to report on the first rank.
-void run_on_ranks(const std::function<void(Communicator&)>& act);
+/// Makes the ranks' communicator and runs `act` with it; all ranks must run the same `command`. A failure of one rank
+/// alone is printed with its name and ends them all; one that all ranks have alike passes, for main to report on the
+/// first rank.
+void run_on_ranks(const char* command, const std::function<void(Communicator&)>& act);
+
+/// For commands that one process does: `act` runs on the first rank, the others wait.
+void run_on_first_rank(const char* command, const std::function<void(Communicator&)>& act);
 
 /// Whether this process does the talking: rank 0, or a process that has not joined others.
 bool is_first_rank();

@@ -1,9 +1,16 @@
 // athanor train RECIPE [KEY=VALUE …] [--run DIR] [--resume auto|never|FILE] [--init FILE] [--json]
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/tilde.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
 #include "launcher/ranks.h"
 #include "launcher/usage.h"
 #include "train/phases.h"
+#include "train/stop.h"
 #include "train/trainer.h"
 
 namespace athanor {
@@ -17,20 +24,34 @@ struct TrainArguments {
   bool json = false;
 };
 
-void want_one_start(const TrainArguments& arguments) {
-  if (arguments.init.empty() || arguments.resume == "auto" || arguments.resume == "never") return;
-  throw UsageError("--resume {} and --init {}: a run starts from one of them; leave the other out", arguments.resume,
-                   arguments.init);
+/// Throws UsageError where --resume and --init exclude each other or name no file.
+void want_files(const TrainArguments& arguments) {
+  const bool names_file = arguments.resume != "auto" && arguments.resume != "never";
+  if (names_file && !arguments.init.empty()) {
+    throw UsageError("--resume {} and --init {}: a run starts from one of them; leave the other out", arguments.resume,
+                     arguments.init);
+  }
+  std::error_code ignored;
+  if (names_file && !std::filesystem::exists(arguments.resume, ignored)) {
+    throw UsageError("--resume {}: neither auto nor never, and there is no such checkpoint file{}", arguments.resume,
+                     tilde_hint(arguments.resume));
+  }
+  if (!arguments.init.empty() && !std::filesystem::exists(arguments.init, ignored)) {
+    throw UsageError("--init {}: there is no such checkpoint file{}", arguments.init, tilde_hint(arguments.init));
+  }
 }
 
-int run_train(const TrainArguments& arguments, Communicator& communicator) {
+int run_train(const TrainArguments& arguments, const StopSignals& stop, Communicator& communicator) {
+  want_alike(communicator,
+             fmt::format("--run {} --resume {} --init {}", arguments.run, arguments.resume, arguments.init), "option");
   Recipe recipe;
   agree_on(communicator, "recipe", [&] {
-    want_one_start(arguments);
+    if (is_first_rank()) want_files(arguments);
     recipe = read_recipe(arguments.recipe.recipe, arguments.recipe.overrides);
   });
   TrainOptions options;
   options.communicator = &communicator;
+  options.stop = &stop;
   options.run = arguments.run;
   options.resume = arguments.resume;
   options.init = arguments.init;
@@ -56,7 +77,9 @@ void add_train(CLI::App& program, int& exit_code) {
   command->add_option("--init", arguments->init, "Checkpoint file whose weights a new run starts from");
   command->add_flag("--json", arguments->json, "Print the summary as one JSON object on standard output");
   command->callback([arguments, &exit_code] {
-    run_on_ranks([&](Communicator& communicator) { exit_code = run_train(*arguments, communicator); });
+    // From before the ranks meet until after they part: a launcher may say it twice.
+    const StopSignals stop;
+    run_on_ranks("train", [&](Communicator& communicator) { exit_code = run_train(*arguments, stop, communicator); });
   });
 }
 

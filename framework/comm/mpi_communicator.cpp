@@ -165,11 +165,13 @@ void MpiCommunicator::look_around(Clock::time_point start, const char* name) {
     // What it sent before it died may be all that was missing.
     int all_done = 0;
     post(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE), name);
-    if (all_done == 0) give_up(name, fmt::format("{} (process {}) is dead", name_of(rank), peer.process.pid));
+    if (all_done == 0)
+      give_up(name, fmt::format("{} (process {}) is gone: it died, or ended with a message of its own", name_of(rank),
+                                peer.process.pid));
   }
   const int gone = process_->lines ? process_->lines->find_gone() : -1;
   if (gone >= 0) {
-    give_up(name, fmt::format("{} is dead, or its host or network is: its connection broke", name_of(gone)));
+    give_up(name, fmt::format("{} is gone, or its host or network is: its connection broke", name_of(gone)));
   }
   const double waited_s = std::chrono::duration<double>(Clock::now() - start).count();
   const std::optional<double> limit_s = limit_s_ ? limit_s_() : std::nullopt;

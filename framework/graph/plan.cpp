@@ -264,6 +264,25 @@ class Planning {
   const Plan* state_of_;
 };
 
+/// As if there were one bucket: where it ends changes no element's arithmetic, and block sums are never cut.
+std::vector<OptimizeSegment> joined_segments(const std::vector<OptimizeStep>& steps) {
+  std::vector<OptimizeSegment> joined;
+  for (const OptimizeStep& step : steps) {
+    for (const OptimizeSegment& segment : step.segments) {
+      if (!joined.empty() && joined.back().range.end == segment.range.begin) {
+        OptimizeSegment longer = segment;
+        longer.range = joined.back().range;
+        if (longer == joined.back()) {
+          joined.back().range.end = segment.range.end;
+          continue;
+        }
+      }
+      joined.push_back(segment);
+    }
+  }
+  return joined;
+}
+
 }  // namespace
 
 bool Plan::has_meetings() const {
@@ -300,13 +319,9 @@ std::string Plan::fingerprint() const {
     text += fmt::format("{} {} {} {} {} {}\n", slot.name, slot.offset, slot.elements, slot.momentum, slot.groups,
                         buffers[static_cast<std::size_t>(slot.value)].layout);
   }
-  for (const ReduceStep& step : reduce) text += fmt::format("reduce {} {}\n", step.range.begin, step.range.end);
-  for (const OptimizeStep& step : optimize) {
-    text += fmt::format("optimize {} {}\n", step.bucket.begin, step.bucket.end);
-    for (const OptimizeSegment& segment : step.segments) {
-      text += fmt::format("  {} {} {} {} {}\n", segment.range.begin, segment.range.end, segment.lr_scale,
-                          segment.l2_decay, segment.decoupled_decay);
-    }
+  for (const OptimizeSegment& segment : joined_segments(optimize)) {
+    text += fmt::format("optimize {} {} {} {} {}\n", segment.range.begin, segment.range.end, segment.lr_scale,
+                        segment.l2_decay, segment.decoupled_decay);
   }
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);

@@ -72,14 +72,14 @@ std::vector<fs::path> CheckpointFolder::list() const {
   return found;
 }
 
-void CheckpointFolder::prepare(std::uint64_t bytes_of_one) const {
+void CheckpointFolder::prepare(std::uint64_t bytes) const {
   make_folder_durably(path_);
   for (const fs::path& entry : entries_of(path_)) {
     if (!is_leftover(entry) || ::unlink(entry.c_str()) == 0 || errno == ENOENT) continue;
     throw StorageError("cannot remove {}, which an earlier run left: {}; may you write there?", entry.string(),
                        std::strerror(errno));
   }
-  want_free_space(path_, 2 * bytes_of_one);
+  want_free_space(path_, bytes);
   try_writing(path_);
 }
 

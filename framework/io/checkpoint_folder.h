@@ -26,9 +26,9 @@ class CheckpointFolder {
   std::vector<std::filesystem::path> list() const;
 
   /// Before step 0, by who holds the run's lock: makes the folder, removes what dead runs left (".….tmp"), and makes
-  /// sure that two checkpoints of `bytes_of_one` fit and that a file can be written, synced, renamed and removed.
+  /// sure that `bytes` fit and that a file can be written, synced, renamed and removed.
   /// Throws StorageError.
-  void prepare(std::uint64_t bytes_of_one) const;
+  void prepare(std::uint64_t bytes) const;
 
   struct Found {
     std::filesystem::path path;

@@ -39,12 +39,28 @@ void want_free_space(const fs::path& folder, std::uint64_t bytes) {
   if (free_bytes >= bytes) return;
   constexpr double kMega = 1e6;
   throw StorageError(
-      "the disk of {} has {:.1f} MB free, two checkpoints of this run take {:.1f} MB; make room, or choose another "
+      "the disk of {} has {:.1f} MB free, the checkpoints of this run need {:.1f} MB to begin; make room, or choose "
+      "another "
       "folder with --run DIR",
       folder.string(), static_cast<double>(free_bytes) / kMega, static_cast<double>(bytes) / kMega);
 }
 
+namespace {
+
+/// Of a run that died while it tried: ".trial-17.tmp", or what it is called before it is renamed.
+void remove_old_trials(const fs::path& folder) {
+  std::error_code ignored;
+  for (fs::directory_iterator entry(folder, ignored), end; !ignored && entry != end; entry.increment(ignored)) {
+    const std::string name = entry->path().filename().string();
+    const bool is_trial = name.starts_with(".trial-") || name.starts_with("..trial-");
+    if (is_trial && name.ends_with(".tmp")) ::unlink(entry->path().c_str());
+  }
+}
+
+}  // namespace
+
 void try_writing(const fs::path& folder) {
+  remove_old_trials(folder);
   const fs::path trial = folder / fmt::format(".trial-{}.tmp", getpid());
   DurableFile file(trial);
   file.append(std::array<std::byte, 512>{});

@@ -1,4 +1,4 @@
-// Finds out before step 0 whether a folder will take checkpoints. Internal to io/.
+// Finds out before step 0 whether a folder will take checkpoints.
 #pragma once
 
 #include <cstdint>

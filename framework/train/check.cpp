@@ -113,11 +113,15 @@ Finding check_disk(const Recipe& recipe, const std::string& as_asked, const fs::
   if (error) return {fmt::format("{}{}; free space is not known: {}", run.string(), held, error.message())};
   // The kept ones, the best one, and the one that is being written.
   const std::uint64_t wanted = static_cast<std::uint64_t>(recipe.checkpoint.keep + 2) * state_bytes;
-  if (space.available < wanted) {
+  if (space.available < 2 * state_bytes) {
     throw StorageError(
-        "{}: {} free, {} wanted for {} checkpoints; free some, lower checkpoint.keep, or choose another "
-        "folder with --run",
-        run.string(), bytes_text(space.available), bytes_text(wanted), recipe.checkpoint.keep + 2);
+        "{}: {} free, a run begins where two checkpoints of {} fit; free some, or choose another folder with --run",
+        run.string(), bytes_text(space.available), bytes_text(state_bytes));
+  }
+  if (space.available < wanted) {
+    return {fmt::format("{}{}; {} free, but checkpoints will take up to {}: lower checkpoint.keep, or free some",
+                        run.string(), held, bytes_text(space.available), bytes_text(wanted)),
+            CheckStatus::warning};
   }
   return {fmt::format("{}{}; {} free, checkpoints take up to {}", run.string(), held, bytes_text(space.available),
                       bytes_text(wanted))};

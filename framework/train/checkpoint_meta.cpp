@@ -39,7 +39,7 @@ CheckpointMeta checkpoint_meta(const RunFacts& facts, const RunState& state) {
   CheckpointMeta meta;
   meta.recipe_text = facts.recipe_text;
   meta.step = state.step;
-  meta.epoch = state.step / facts.steps_per_epoch;
+  meta.epoch = state.step == 0 ? 0 : (state.step - 1) / facts.steps_per_epoch + 1;
   meta.samples = state.step * facts.batch;
   meta.numbers = {{"seed", static_cast<std::int64_t>(facts.seed)},
                   {"shards", facts.shards},

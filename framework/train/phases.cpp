@@ -70,6 +70,23 @@ void agree_on(Communicator& communicator, const char* phase, const std::function
   }
 }
 
+void first_does(Communicator& communicator, const char* phase, const std::function<void()>& act) {
+  if (communicator.size() == 1) return act();
+  const std::string own = communicator.rank() == 0 ? text_of(try_out(act)) : "";
+  const Failure failure = failure_of(broadcast_text(communicator, own, 0, phase));
+  if (failure.code != ExitCode::done) throw_on_all_ranks(failure);
+}
+
+void want_alike(Communicator& communicator, const std::string& text, const char* what) {
+  const std::vector<std::string> texts = gather_texts(communicator, text, what);
+  const auto other = std::find_if(texts.begin(), texts.end(), [&](const std::string& its) { return its != texts[0]; });
+  if (other == texts.end()) return;
+  throw_on_all_ranks({ExitCode::usage, fmt::format("{} was started with another {} than rank 0: '{}' instead of '{}'; "
+                                                   "give all ranks the same",
+                                                   communicator.name_of(static_cast<int>(other - texts.begin())), what,
+                                                   *other, texts[0])});
+}
+
 void end_together(Communicator& communicator, const std::function<void()>& act, const TellFailure& tell) {
   if (communicator.size() == 1) return act();
   try {

@@ -27,6 +27,13 @@ class OnAllRanks {
 /// communicate: a rank that fails half-way would leave the others waiting. In a world of one, just calls `act`.
 void agree_on(Communicator& communicator, const char* phase, const std::function<void()>& act);
 
+/// The same for what rank 0 does for all: `act` runs there alone, and its failure, which is nobody else's, has no name
+/// in front.
+void first_does(Communicator& communicator, const char* phase, const std::function<void()>& act);
+
+/// Throws UsageError on all ranks where the texts differ: a rank was started with another `what` than rank 0.
+void want_alike(Communicator& communicator, const std::string& text, const char* what);
+
 /// What a rank does with a failure of its own before it ends the job: print it, say.
 using TellFailure = std::function<void(const Failure&)>;
 

@@ -1,4 +1,6 @@
 // The resolved recipe: what the launch fixed, its text, and whether another run computes the same.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 
@@ -9,10 +11,11 @@ namespace athanor {
 namespace {
 
 /// Keys that two runs of one experiment may have different.
-constexpr std::array<std::string_view, 11> kFree = {
-    "name",           "train.epochs", "train.max_steps", "train.deterministic",
-    "data.path",      "eval",         "checkpoint",      "comm.verify_every",
-    "comm.timeout_s", "versions",     "hardware"};
+constexpr std::array<std::string_view, 14> kFree = {
+    "name",      "train.epochs", "train.max_steps", "train.deterministic", "train.on_nonfinite", "optimizer.shard",
+    "data.path", "eval",         "checkpoint",      "comm.bucket_mb",      "comm.verify_every",  "comm.timeout_s",
+    "versions",  "hardware"};
+constexpr std::size_t kShownDifferences = 4;
 
 YamlNode* section_of(YamlNode& root, std::string_view path, std::string_view& key) {
   const std::size_t dot = path.find('.');
@@ -86,10 +89,25 @@ std::optional<Difference> first_difference(const Recipe& a, const Recipe& b) {
 }
 
 std::optional<std::string> difference_text(const std::string& recipe_there, const std::string& recipe_here) {
-  const auto found = first_difference(parse_yaml(recipe_there, "the folder's recipe.yaml"),
-                                      parse_yaml(recipe_here, "the recipe given now"));
-  if (!found) return std::nullopt;
-  return fmt::format("{} is {} there and {} here", found->path, found->a, found->b);
+  YamlNode there = parse_yaml(recipe_there, "the folder's recipe.yaml");
+  YamlNode here = parse_yaml(recipe_here, "the recipe given now");
+  std::vector<std::string> differences, settings;
+  for (std::size_t shown = 0; shown < kShownDifferences; ++shown) {
+    const auto found = first_difference(there, here);
+    if (!found) break;
+    differences.push_back(fmt::format("{} is {} there and {} here", found->path, found->a, found->b));
+    const std::size_t dots = static_cast<std::size_t>(std::count(found->path.begin(), found->path.end(), '.'));
+    if (dots <= 1) settings.push_back(fmt::format("{}={}", found->path, found->a));
+    // The rest of the section may differ as well.
+    const std::size_t first_dot = found->path.find('.');
+    const std::string key = dots <= 1 ? found->path : found->path.substr(0, found->path.find('.', first_dot + 1));
+    erase(there, key);
+    erase(here, key);
+  }
+  if (differences.empty()) return std::nullopt;
+  std::string text = fmt::format("{}", fmt::join(differences, ", "));
+  if (settings.size() == differences.size()) text += fmt::format(" (as it was: {})", fmt::join(settings, " "));
+  return text;
 }
 
 }  // namespace athanor

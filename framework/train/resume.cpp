@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "config/nearest.h"
 #include "io/state_sources.h"
 #include "kernels/isa.h"
 #include "optim/parameter_groups.h"
@@ -50,6 +51,31 @@ std::string name_of(const StoredTensor& tensor) {
 bool matches_any(const std::string& name, std::span<const std::string> patterns) {
   return std::any_of(patterns.begin(), patterns.end(),
                      [&](const std::string& pattern) { return pattern_distance(pattern, name) == 0; });
+}
+
+/// Parameters and statistics that a pattern matches. A pattern that matches none is a slip of the pen: all ranks throw.
+std::vector<std::string> matched_names(const Executable& executable, std::span<const std::string> patterns) {
+  std::vector<std::string> matched, all;
+  std::vector<bool> used(patterns.size());
+  for (const StateEntry& entry : executable.list_state()) {
+    if (entry.kind != StateKind::parameter && entry.kind != StateKind::statistic) continue;
+    all.push_back(entry.name);
+    bool is_matched = false;
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      if (pattern_distance(patterns[i], entry.name) != 0) continue;
+      used[i] = is_matched = true;
+    }
+    if (is_matched) matched.push_back(entry.name);
+  }
+  const auto idle = std::find(used.begin(), used.end(), false);
+  if (idle != used.end()) {
+    const std::string& pattern = patterns[static_cast<std::size_t>(idle - used.begin())];
+    const std::optional<std::string> near = nearest(pattern, all);
+    throw_on_all_ranks(
+        {ExitCode::usage, fmt::format("model.reset: '{}' matches no parameter{}; `athanor plan` lists them", pattern,
+                                      near ? fmt::format("; did you mean '{}'?", *near) : "")});
+  }
+  return matched;
 }
 
 /// Where each entry of the executable lies in the file, of whose tensors `is_meant` says which belong to it.
@@ -113,8 +139,12 @@ void adopt_choices(Recipe& recipe, const StoredRun& stored) {
   }
 }
 
-void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts& facts) {
+void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts& facts, std::int64_t total_steps) {
   const CheckpointMeta& meta = stored.meta();
+  if (meta.step > total_steps) {
+    throw UsageError("{} was saved after step {}, but this run ends after {}: raise train.max_steps or train.epochs",
+                     stored.path(), meta.step, total_steps);
+  }
   if (const auto difference = difference_text(meta.recipe_text, resolved_text(asked))) {
     throw UsageError("{} is a checkpoint of another recipe: {}; {}", stored.path(), *difference,
                      other_ways(stored.path()));
@@ -194,6 +224,7 @@ void want_fitting_weights(const StoredRun& stored, const Plan& plan, std::span<c
 
 void load_weights(Executable& executable, Communicator& communicator, const StoredRun& stored,
                   std::span<const std::string> reset) {
+  const std::vector<std::string> started_anew = matched_names(executable, reset);
   std::vector<std::string> missing, only_there;
   std::vector<bool> used(stored.tensors().size());
   for (const StateEntry& entry : executable.list_state()) {
@@ -212,6 +243,7 @@ void load_weights(Executable& executable, Communicator& communicator, const Stor
     if (is_weight && !used[i] && !matches_any(tensor.name, reset)) only_there.push_back(tensor.name);
   }
   log_info("started from the weights of {}, step {}", stored.path(), stored.meta().step);
+  if (!started_anew.empty()) log_info("model.reset: start anew: {}", fmt::join(started_anew, ", "));
   if (!missing.empty()) log_info("not in the file, so they start anew: {}", fmt::join(missing, ", "));
   if (!only_there.empty()) log_info("only in the file, left out: {}", fmt::join(only_there, ", "));
 }

@@ -19,7 +19,7 @@ void adopt_choices(Recipe& recipe, const StoredRun& stored);
 /// After the plan: throws UsageError, first difference by name, where the checkpoint is of another recipe (`asked`, as
 /// given), data set or plan; DeviceError where this machine cannot compute what it computed, unless train.deterministic
 /// is false, which makes that a warning.
-void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts& facts);
+void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts& facts, std::int64_t total_steps);
 
 /// Writes every tensor of the checkpoint into the executable. Throws UsageError that lists the first differences where
 /// it is another network's or optimizer's. Collective; all ranks throw alike.

@@ -4,6 +4,17 @@
 
 namespace athanor {
 
+namespace {
+
+/// What a 16-bit wire loses.
+std::string wire_warning(const std::string& wire) {
+  if (wire == "bf16") return "; comm.wire: bf16 rounds every sum between ranks to 8 bits";
+  if (wire == "fp16") return "; comm.wire: fp16 rounds every sum between ranks to 11 bits; beyond 65,504 it overflows";
+  return "";
+}
+
+}  // namespace
+
 FlopsPerImage flops_per_image(const Plan& plan, std::int64_t rows) {
   FlopsPerImage flops;
   for (const Node& node : plan.graph.nodes) {
@@ -47,7 +58,8 @@ FirstScreen make_screen(const Recipe& recipe, const RunData& data, const Sizing&
     screen.warnings.push_back(
         communicator.size() == 1
             ? "train.reduction: fast has no effect on one rank"
-            : "train.reduction: fast: another number of ranks gives other bits, and so may another run");
+            : "train.reduction: fast: another number of ranks gives other bits, and so may another run" +
+                  wire_warning(recipe.comm.wire));
   }
   if (recipe.schedule.name == "reduce_on_plateau" && recipe.eval.every_epochs == 0) {
     screen.warnings.push_back("eval.every_epochs is 0: schedule reduce_on_plateau sees no evaluation and never acts");

@@ -2,6 +2,7 @@
 
 #include "comm/buckets.h"
 #include "io/checkpoint_folder.h"
+#include "io/trial_write.h"
 #include "train/core_share.h"
 #include "train/cut_metrics.h"
 #include "train/phases.h"
@@ -37,7 +38,7 @@ class Preparation {
     want_same_data(communicator_, run_.data);
     run_.facts = facts_of(run_.recipe, run_.sizing, run_.plans, run_.data, run_.provenance, communicator_.size());
     agree_on(communicator_, "checkpoint", [&] {
-      if (run_.stored) want_same_run(*run_.stored, asked_, run_.facts);
+      if (run_.stored) want_same_run(*run_.stored, asked_, run_.facts, run_.sizing.total_steps);
       if (run_.init) want_fitting_weights(*run_.init, run_.plans.training, run_.recipe.model.reset);
     });
     begin_in_folder();
@@ -84,9 +85,9 @@ class Preparation {
   /// A folder that holds a run may say more than the recipe, so it is looked at before anything is planned.
   void take_used_folder() {
     run_.folder_path = options_.run.empty() ? default_run_folder(run_.recipe.name) : options_.run;
-    agree_on(communicator_, "run folder", [&] {
+    first_does(communicator_, "run folder", [&] {
       std::error_code ignored;
-      if (is_first() && fs::exists(run_.folder_path / "recipe.yaml", ignored)) run_.folder = take_folder();
+      if (fs::exists(run_.folder_path / "recipe.yaml", ignored)) run_.folder = take_folder();
     });
     // Who names a checkpoint, or none, wants to train.
     std::int32_t done = run_.folder && run_.folder->already_done() && options_.resume == "auto" ? 1 : 0;
@@ -97,8 +98,7 @@ class Preparation {
   void read_checkpoints() {
     fs::path path;
     std::optional<CheckpointContents> contents;
-    agree_on(communicator_, "checkpoint", [&] {
-      if (!is_first()) return;
+    first_does(communicator_, "checkpoint", [&] {
       if (options_.resume == "auto") {
         if (run_.folder && run_.folder->resumable()) contents = newest_checkpoint(path);
       } else if (options_.resume != "never") {
@@ -108,12 +108,16 @@ class Preparation {
       if (contents) state_from(*contents, path.string());
     });
     run_.stored = StoredRun::share(communicator_, path, std::move(contents));
+    if (run_.stored && !options_.init.empty()) {
+      run_.notes.push_back(
+          fmt::format("--init {} is not used: the run goes on from its own checkpoint; --resume never "
+                      "starts over",
+                      options_.init.string()));
+    }
     if (run_.stored) adopt_choices(run_.recipe, *run_.stored);
     contents.reset();
     if (!run_.stored && !options_.init.empty()) {
-      agree_on(communicator_, "checkpoint", [&] {
-        if (is_first()) contents = read_checkpoint(options_.init, most_bytes());
-      });
+      first_does(communicator_, "checkpoint", [&] { contents = read_checkpoint(options_.init, most_bytes()); });
       run_.init = StoredRun::share(communicator_, options_.init, std::move(contents));
     }
     if (run_.init || run_.stored || run_.recipe.model.reset.empty()) return;
@@ -159,8 +163,7 @@ class Preparation {
   }
 
   void begin_in_folder() {
-    agree_on(communicator_, "run folder", [&] {
-      if (!is_first()) return;
+    first_does(communicator_, "run folder", [&] {
       // The lock goes with the folder: it is not given up in between.
       if (!run_.folder) {
         run_.folder = take_folder();
@@ -170,13 +173,17 @@ class Preparation {
       }
       const std::string recipe_file = recipe_file_text(run_.provenance, resolved_text(run_.recipe));
       const CheckpointFolder checkpoints(run_.folder->checkpoints_path());
+      // Before anything is moved or cut: where there is no room, all stays as it was.
+      const std::uint64_t bytes = checkpoint_bytes(run_.plans), wanted = run_.stored ? bytes : 2 * bytes;
+      want_free_space(run_.folder_path, wanted);
+      try_writing(run_.folder_path);
       if (!run_.stored) {
         run_.folder->start_over(recipe_file);
       } else {
         run_.folder->go_on(recipe_file, run_.stored->meta().step);
         cut_metrics(run_.folder->metrics_path(), run_.stored->meta().step);
       }
-      checkpoints.prepare(checkpoint_bytes(run_.plans));
+      checkpoints.prepare(wanted);
     });
   }
 

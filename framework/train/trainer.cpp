@@ -187,7 +187,8 @@ Summary finished_summary(const PreparedRun& run, const Audience& audience) {
 }
 
 Summary train_on_ranks(Recipe recipe, const TrainOptions& options, Communicator& communicator) {
-  const StopSignals stop;
+  std::optional<StopSignals> own;
+  const StopSignals& stop = options.stop != nullptr ? *options.stop : own.emplace();
   const RankVoice voice(communicator);
   const Audience audience(options, communicator);
   const double usual_s = recipe.comm.timeout_s.value_or(communicator.timeout_s());

@@ -10,6 +10,7 @@
 #include "comm/communicator.h"
 #include "models/model.h"
 #include "train/recipe.h"
+#include "train/stop.h"
 #include "train/summary.h"
 
 namespace athanor {
@@ -27,7 +28,9 @@ struct TrainOptions {
   /// Told after each update, with its number from 1, on every rank; for programs that watch.
   std::function<void(std::int64_t step)> after_step = {};
   bool text_to_stderr = false;  ///< keep standard output free for one JSON object
-  bool quiet = false;           ///< no first screen and no progress
+  /// Requests to stop, where the caller listens for them already; else the run does.
+  const StopSignals* stop = nullptr;
+  bool quiet = false;  ///< no first screen and no progress
 };
 
 /// Trains as the recipe says and leaves a run folder behind; all ranks call it alike, rank 0 prints and writes. A

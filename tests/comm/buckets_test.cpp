@@ -90,10 +90,16 @@ TEST(Buckets, EveryParameterIsUpdatedOnceHoweverTheyAreCut) {
   EXPECT_EQ(end, static_cast<std::int64_t>(plan.parameter_elements));
 }
 
-TEST(Buckets, TheFingerprintOfAPlanKnowsThem) {
+TEST(Buckets, TheFingerprintOfAPlanDoesNotKnowThemSinceBitsDoNotEither) {
   Plan one = resnet_plan(), two = resnet_plan();
   one.reduce = plan_reduce_steps(one, {.first = 100'000, .others = 300'000});
   two.reduce = plan_reduce_steps(two, {});
+  const OptimizerSpec sgd = make_optimizer("sgd", {});
+  one.optimize = plan_optimize_steps(sgd, {}, one);
+  two.optimize = plan_optimize_steps(sgd, {}, two);
+  ASSERT_NE(one.optimize.size(), two.optimize.size());
+  EXPECT_EQ(one.fingerprint(), two.fingerprint());
+  two.optimize.front().segments.front().lr_scale = 2;
   EXPECT_NE(one.fingerprint(), two.fingerprint());
 }
 
