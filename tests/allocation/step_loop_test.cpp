@@ -10,6 +10,12 @@
 namespace athanor::testing {
 namespace {
 
+/// The ranks that mpirun started, or this process alone. MPI's own allocations are a library's.
+Communicator& ranks() {
+  static const std::unique_ptr<Communicator> communicator = make_communicator();
+  return *communicator;
+}
+
 /// Per step, after two that warm the libraries' caches up. The loading of the batch belongs to the loader.
 std::vector<AllocationCount> allocations_by_step(TrainingRig& rig, int steps) {
   rig.load(1);
@@ -27,11 +33,14 @@ void expect_none_of_ours(const ModelSpec& model) {
                    .optimizer = make_optimizer("sgd", {{"lr", 0.01}, {"momentum", 0.9}}),
                    .batch = 8,
                    .shards = 4,
-                   .lanes = 2});
+                   .lanes = 2,
+                   .communicator = &ranks()});
   const std::vector<AllocationCount> counts = allocations_by_step(rig, 4);
   std::printf("the libraries' own allocations: %ld for each step\n", counts.front().libraries);
   for (const AllocationCount& count : counts) {
     EXPECT_EQ(count.ours, 0);
+    // MPI allocates when messages come early, which they do as they like.
+    if (ranks().size() > 1) continue;
     EXPECT_EQ(count.libraries, counts.front().libraries) << "the libraries' allocations differ from step to step";
   }
 }
