@@ -30,7 +30,7 @@ class TreeReduction {
  public:
   /// all_reduce goes through longer ranges in parts: on one host so short that what was received is added while it is
   /// in cache, among hosts so long that a message's latency does not matter.
-  static constexpr std::int64_t kSegmentOnOneHost = std::int64_t{1} << 18;
+  static constexpr std::int64_t kSegmentOnOneHost = std::int64_t{1} << 20;
   static constexpr std::int64_t kSegmentAmongHosts = std::int64_t{1} << 22;
 
   /// `largest`: elements of the longest range of reduce_scatter; all_reduce takes any. Allocates what the calls need;
