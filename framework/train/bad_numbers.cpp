@@ -28,11 +28,10 @@ std::vector<std::int64_t> indices_of_all_ranks(Communicator& communicator, const
   return indices;
 }
 
-std::string first_bad_output(Executable& executable, Communicator& communicator, const Batch& batch, int first_shard) {
+std::string first_bad_output(Executable& executable, Communicator& communicator, const Batch& batch) {
   const std::optional<BadValue> bad = executable.find_non_finite(batch);
   const std::string own =
-      bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer, bad->shard + first_shard)
-          : "";
+      bad ? fmt::format("first bad output: {} of layer {}, shard {}", bad->op, bad->layer, bad->shard) : "";
   for (const std::string& found : gather_texts(communicator, own, "first bad output")) {
     if (!found.empty()) return found;
   }
@@ -48,7 +47,7 @@ const char* what_is_bad(const StepResult& result) {
 
 void fail_for_bad_numbers(Executable& executable, Communicator& communicator, const Batch& batch, const BadStep& bad,
                           std::string& full) {
-  const std::string where = first_bad_output(executable, communicator, batch, bad.first_shard);
+  const std::string where = first_bad_output(executable, communicator, batch);
   const std::vector<std::int64_t> indices = indices_of_all_ranks(communicator, batch);
   const auto message = [&](const std::string& samples) {
     return fmt::format(

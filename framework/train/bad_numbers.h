@@ -15,7 +15,6 @@ const char* what_is_bad(const StepResult& result);
 struct BadStep {
   std::int64_t step = 0;  ///< counted from 1
   double lr = 0;          ///< in that step
-  int first_shard = 0;    ///< of this rank
   const StepResult& result;
 };
 

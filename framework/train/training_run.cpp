@@ -231,8 +231,8 @@ void TrainingRun::note_rate(double images_per_s) {
 
 void TrainingRun::handle_non_finite(const Batch& batch, double lr, const StepResult& result) {
   if (parts_.recipe.train.on_nonfinite != "skip") {
-    fail_for_bad_numbers(parts_.executable, parts_.communicator, batch,
-                         {state_.step + 1, lr, parts_.sizing.local.first, result}, parts_.summary.error);
+    fail_for_bad_numbers(parts_.executable, parts_.communicator, batch, {state_.step + 1, lr, result},
+                         parts_.summary.error);
   }
   ++state_.skipped;
   // All ranks know; the first one says it.

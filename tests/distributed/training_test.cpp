@@ -240,6 +240,13 @@ TEST(Training, NumbersThatAreNotFiniteAreSeenByAllRanks) {
       result = rig.executable().step(rig.load(step), {.step = step, .lr = 1e30, .momentum = {}, .grad_scale = 1});
     }
     EXPECT_FALSE(result.finite);
+    // Shards are named by their place in the batch, not in the rank.
+    const std::optional<BadValue> bad = rig.executable().find_non_finite(rig.load(1));
+    const ShardRange own = shards_of_rank(wanted.shards, world().rank(), world().size());
+    if (bad) {
+      EXPECT_GE(bad->shard, own.first);
+      EXPECT_LT(bad->shard, own.last);
+    }
   }
 }
 
