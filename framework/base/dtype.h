@@ -1,4 +1,4 @@
-// Element types of values, and the 16-bit brain float. No tensors here.
+// Element types of values, and the two 16-bit floats. No tensors here.
 #pragma once
 
 #include <bit>
@@ -63,5 +63,36 @@ struct BFloat16 {
   explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 };
 static_assert(sizeof(BFloat16) == 2);
+
+/// IEEE half precision; conversion rounds to nearest, ties to even, overflows to infinity and keeps NaN.
+struct Float16 {
+  std::uint16_t bits = 0;
+
+  Float16() = default;
+  explicit Float16(float value) {
+    const auto raw = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t magnitude = raw & 0x7fffffffu;
+    const auto sign = static_cast<std::uint16_t>((raw >> 16) & 0x8000u);
+    if (magnitude > 0x7f800000u) {
+      bits = static_cast<std::uint16_t>(sign | 0x7e00u);
+    } else if (magnitude >= 0x477ff000u) {
+      bits = static_cast<std::uint16_t>(sign | 0x7c00u);
+    } else if (magnitude < 0x38800000u) {
+      // Below the smallest normal number: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits.
+      const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+      bits = static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u));
+    } else {
+      const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+      bits = static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
+    }
+  }
+  explicit operator float() const {
+    const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16, rest = bits & 0x7fffu;
+    if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((rest & 0x3ffu) << 13));
+    if (rest < 0x400u) return (sign != 0 ? -1.0f : 1.0f) * static_cast<float>(rest) * 0x1p-24f;
+    return std::bit_cast<float>(sign | ((rest << 13) + 0x38000000u));
+  }
+};
+static_assert(sizeof(Float16) == 2);
 
 }  // namespace athanor

@@ -3,17 +3,10 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "base/dtype.h"
+
 namespace athanor {
 namespace {
-
-/// IEEE 754 binary16; conversion rounds to nearest even.
-struct Float16 {
-  _Float16 value = 0;
-  Float16() = default;
-  explicit Float16(float number) : value(static_cast<_Float16>(number)) {}
-  explicit operator float() const { return static_cast<float>(value); }
-};
-static_assert(sizeof(Float16) == 2);
 
 /// inout = in ⊕ inout in float, rounded once, as MPI_User_function has it.
 template <typename Number, ReduceOp kOp>

@@ -37,10 +37,7 @@ void check_planned(const Binding& binding, std::string_view what, std::string_vi
 }
 
 NodeChoice choose_plain(const ChooseContext& context) {
-  return {.inputs = std::vector<Layout>(context.node.inputs.size(), kPlain),
-          .outputs = std::vector<Layout>(context.node.outputs.size(), kPlain),
-          .implementation = own_implementation(context.node.op->name),
-          .scratch_bytes = 0};
+  return athanor::choose_plain(context, own_implementation(context.node.op->name));
 }
 
 NodeChoice choose_same(const ChooseContext& context) {

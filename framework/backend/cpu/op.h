@@ -6,50 +6,12 @@
 #include <span>
 #include <string_view>
 
+#include "backend/binding.h"
 #include "graph/graph.h"
 #include "graph/planner.h"
 #include "kernels/channel_view.h"
 
 namespace athanor::cpu {
-
-/// What an op sees when the plan is made. `inputs`: the layouts that its inputs have now; empty: free to choose.
-struct ChooseContext {
-  const Graph& graph;
-  const Node& node;
-  std::span<const Layout> inputs;
-  int threads;
-
-  bool has_input(std::size_t i) const { return i < node.inputs.size() && node.inputs[i] != kNoValue; }
-  const Value& input(std::size_t i) const { return graph.value(node.inputs[i]); }
-  const Value& output(std::size_t i) const { return graph.value(node.outputs[i]); }
-};
-
-/// What an op sees when its step is made: memory that stays where it is. Absent values are nullptr.
-struct Binding {
-  const Graph& graph;
-  const Node& node;
-  std::span<void* const> inputs;
-  std::span<void* const> outputs;
-  std::span<const Layout> input_layouts;
-  std::span<const Layout> output_layouts;
-  void* scratch;
-  int threads;
-  std::uint64_t seed;                    ///< train.seed, for ops that draw random numbers
-  std::string_view implementation = "";  ///< what the plan says that this step is
-  std::string_view algorithm = "";       ///< and how it forms its sums
-
-  bool has_input(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
-  const Value& input_value(std::size_t i) const { return graph.value(node.inputs[i]); }
-  const Value& output_value(std::size_t i) const { return graph.value(node.outputs[i]); }
-  template <typename T>
-  T* input(std::size_t i) const {
-    return i < inputs.size() ? static_cast<T*>(inputs[i]) : nullptr;
-  }
-  template <typename T>
-  T* output(std::size_t i) const {
-    return i < outputs.size() ? static_cast<T*>(outputs[i]) : nullptr;
-  }
-};
 
 /// Fails where what was made for a step is not what the plan says: it would compute other bits.
 void check_planned(const Binding& binding, std::string_view what, std::string_view planned, std::string_view made);

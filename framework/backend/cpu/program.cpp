@@ -9,24 +9,6 @@
 
 namespace athanor::cpu {
 
-void* address_of(const Plan& plan, const Arenas& arenas, ValueId value) {
-  if (value == kNoValue) return nullptr;
-  const Buffer& buffer = plan.buffers[static_cast<std::size_t>(value)];
-  switch (buffer.arena) {
-    case Arena::state:
-      return arenas.state + buffer.offset;
-    case Arena::outputs:
-      return arenas.outputs + buffer.offset;
-    case Arena::shared:
-      return arenas.shared + buffer.offset;
-    case Arena::lane:
-      return arenas.lane + buffer.offset;
-    case Arena::none:
-      break;
-  }
-  return nullptr;
-}
-
 void place_constants(const Plan& plan, const Arenas& arenas) {
   for (const ValueId id : plan.graph.of_role(Role::constant)) {
     const Value& value = plan.graph.value(id);

@@ -12,17 +12,6 @@
 
 namespace athanor::cpu {
 
-/// The blocks that a plan's buffers lie in, for one lane.
-struct Arenas {
-  std::byte* state = nullptr;
-  std::byte* outputs = nullptr;
-  std::byte* shared = nullptr;
-  std::byte* lane = nullptr;
-};
-
-/// Where a value lies, or nullptr for an absent or dropped one.
-void* address_of(const Plan& plan, const Arenas& arenas, ValueId value);
-
 /// Copies constants to the shared arena. Once, before anything runs.
 void place_constants(const Plan& plan, const Arenas& arenas);
 

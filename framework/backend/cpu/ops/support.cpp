@@ -5,17 +5,8 @@
 namespace athanor::cpu {
 
 std::function<NodeChoice(const ChooseContext&)> kernel_that_follows(std::size_t index, std::string name) {
-  return [index, choose = plain_kernel(std::move(name))](const ChooseContext& context) {
-    NodeChoice choice = choose(context);
-    const Layout layout = context.inputs[index].empty() ? kPlain : context.inputs[index];
-    const std::size_t rank = context.input(index).shape.rank();
-    for (std::size_t i = 0; i < choice.inputs.size(); ++i) {
-      if (context.has_input(i) && context.input(i).shape.rank() == rank) choice.inputs[i] = layout;
-    }
-    for (std::size_t i = 0; i < choice.outputs.size(); ++i) {
-      if (context.node.outputs[i] != kNoValue && context.output(i).shape.rank() == rank) choice.outputs[i] = layout;
-    }
-    return choice;
+  return [index, name = std::move(name)](const ChooseContext& context) {
+    return choose_like_input(context, index, own_implementation(name));
   };
 }
 

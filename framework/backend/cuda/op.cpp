@@ -1,0 +1,64 @@
+#include "backend/cuda/op.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/error.h"
+#include "graph/op.h"
+
+namespace athanor::cuda {
+namespace {
+
+std::map<std::string, CudaOp, std::less<>>& table() {
+  static std::map<std::string, CudaOp, std::less<>> ops;
+  return ops;
+}
+
+}  // namespace
+
+RegisterCudaOp::RegisterCudaOp(std::string_view name, CudaOp op) {
+  ATHANOR_CHECK(table().emplace(name, std::move(op)).second, "CUDA op '{}' is registered twice", name);
+}
+
+const CudaOp* find_cuda_op(std::string_view name) {
+  const auto found = table().find(name);
+  return found == table().end() ? nullptr : &found->second;
+}
+
+std::string own_implementation(std::string_view kernel) {
+  return fmt::format("athanor:{}", kernel);
+}
+
+std::int64_t padded_channels(const Layout& layout, std::int64_t channels) {
+  const std::int64_t block = layout.empty() ? 1 : layout.back() == '4' ? 4 : layout.back() == '8' ? 8 : 1;
+  return (channels + block - 1) / block * block;
+}
+
+std::int64_t stored_elements(const Value& value, const Layout& layout) {
+  const std::int64_t elements = value.shape.elements();
+  return value.shape.rank() != 4 ? elements : elements / value.shape[1] * padded_channels(layout, value.shape[1]);
+}
+
+NodeChoice choose_nhwc(const CudaChooseContext& context, std::string_view kernel) {
+  NodeChoice choice = choose_plain(context, own_implementation(kernel));
+  for (std::size_t i = 0; i < choice.inputs.size(); ++i) {
+    if (context.has_input(i) && context.input(i).shape.rank() == 4) choice.inputs[i] = kNhwc;
+  }
+  for (std::size_t i = 0; i < choice.outputs.size(); ++i) {
+    if (context.has_output(i) && context.output(i).shape.rank() == 4) choice.outputs[i] = kNhwc;
+  }
+  return choice;
+}
+
+std::function<NodeChoice(const CudaChooseContext&)> nhwc_kernel(std::string name) {
+  return [name = std::move(name)](const CudaChooseContext& context) { return choose_nhwc(context, name); };
+}
+
+Rows rows_of(const Value& value) {
+  const Shape& shape = value.shape;
+  ATHANOR_CHECK(shape.rank() == 4 || shape.rank() == 2, "value {} has shape {}", value.name, shape.text());
+  return {.samples = shape[0], .pixels = shape.rank() == 4 ? shape[2] * shape[3] : 1, .channels = shape[1]};
+}
+
+}  // namespace athanor::cuda

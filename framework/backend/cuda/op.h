@@ -1,0 +1,68 @@
+// How an op runs on a GPU: a choice of layouts and engines when the plan is made, and a step that enqueues its work,
+// with every pointer bound before step 0. Each file of backend/cuda/ops/ registers its ops; nothing else names them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "backend/binding.h"
+#include "backend/cuda/device.h"
+#include "backend/cuda/engine_choice.h"
+
+namespace athanor::cuda {
+
+/// What an op may ask when the plan is made.
+struct CudaChooseContext : ChooseContext {
+  EngineChoice& engines;  ///< which engine runs a product, and with how much workspace
+  Precision precision;    ///< what a recipe's train.precision and train.deterministic mean for products
+};
+
+/// What an op sees when its step is made.
+struct CudaBinding : Binding {
+  Device& device;
+  EngineChoice& engines;
+  Precision precision;
+};
+
+/// Enqueues one node's work on a stream. Allocates nothing, may be captured.
+using Step = std::function<void(Stream)>;
+
+struct CudaOp {
+  std::function<NodeChoice(const CudaChooseContext&)> choose;
+  std::function<Step(const CudaBinding&)> prepare;
+};
+
+struct RegisterCudaOp {
+  RegisterCudaOp(std::string_view name, CudaOp op);
+};
+
+/// The CUDA side of an op, or nullptr.
+const CudaOp* find_cuda_op(std::string_view name);
+
+/// How a plan names a kernel of ours: "athanor:batch_norm".
+std::string own_implementation(std::string_view kernel);
+
+/// Images [N, C, H, W] lie as [N, H, W, C] ("nhwc"), weights [O, I, KH, KW] as [O, KH, KW, I] ("ohwi"). Both have a
+/// form whose innermost dimension is padded with zeros to a multiple of 4 or 8: "nhwc4", "nhwc8", "ohwi4", "ohwi8".
+inline const Layout kNhwc = "nhwc";
+inline const Layout kOhwi = "ohwi";
+/// The innermost dimension in memory: `channels`, or the next multiple of 4 or 8 in a padded layout.
+std::int64_t padded_channels(const Layout& layout, std::int64_t channels);
+/// Elements that a value takes in a layout, padding included.
+std::int64_t stored_elements(const Value& value, const Layout& layout);
+
+/// An own kernel for which images are "nhwc" and everything else plain, whatever came in.
+NodeChoice choose_nhwc(const CudaChooseContext& context, std::string_view kernel);
+std::function<NodeChoice(const CudaChooseContext&)> nhwc_kernel(std::string name);
+
+/// A value [N, C, H, W] or [N, C] as rows of channels: [rows, channels], channels innermost.
+struct Rows {
+  std::int64_t samples = 0;   ///< N
+  std::int64_t pixels = 1;    ///< H · W
+  std::int64_t channels = 0;  ///< C in memory
+  std::int64_t rows() const { return samples * pixels; }
+};
+Rows rows_of(const Value& value);
+
+}  // namespace athanor::cuda
