@@ -88,9 +88,6 @@ endif()
 if(ATHANOR_HAS_CUDA)
   set(CMAKE_CUDA_COMPILER ${ATHANOR_NVCC})
   set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
-  set(CMAKE_CUDA_STANDARD 20)
-  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
-  set(CMAKE_CUDA_EXTENSIONS OFF)
   if(CCACHE)
     set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
   endif()
@@ -107,28 +104,37 @@ if(ATHANOR_HAS_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES ${architectures} ${newest}-virtual CACHE STRING "GPUs to compile for")
   endif()
   enable_language(CUDA)
+  if(NOT cuda_std_20 IN_LIST CMAKE_CUDA_COMPILE_FEATURES)
+    # nvcc has it since 12.0, but CMake 3.25 does not know.
+    list(APPEND CMAKE_CUDA_COMPILE_FEATURES cuda_std_20)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_EXTENSIONS OFF)
   set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG")
 endif()
 
 # Builds athanor_cuda; after the target athanor.
 function(athanor_add_cuda)
-  file(GLOB plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/framework/backend/cuda/plugin/*.cpp)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu)
-  add_library(athanor_cuda SHARED ${plugin} ${kernels})
-  target_include_directories(athanor_cuda PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/framework)
-  target_include_directories(athanor_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE} ${NCCL_INCLUDE}
-    ${NVTX_INCLUDE} ${CUDNN_FRONTEND_INCLUDE})
-  target_compile_options(athanor_cuda PRIVATE
-    $<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-v2 -Wall -Wextra -Werror -Wno-missing-field-initializers>
-    $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra,-Wno-unused-parameter>)
+  add_library(athanor_cuda_kernels OBJECT ${kernels})
+  target_include_directories(athanor_cuda_kernels PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/framework)
+  target_compile_options(athanor_cuda_kernels PRIVATE --expt-relaxed-constexpr
+    -Xcompiler=-Wall,-Wextra,-Wno-unused-parameter)
   # The same bits as the CPU's optimizer pass, which has no fused multiply-add either.
   file(GLOB exact ${CMAKE_SOURCE_DIR}/kernels/cuda/optimizer*.cu)
   set_source_files_properties(${exact} PROPERTIES COMPILE_OPTIONS -fmad=false)
-  target_link_libraries(athanor_cuda PRIVATE athanor CUDA::cudart CUDA::cublasLt ${CUDNN_LIBRARY} ${NCCL_LIBRARY}
-    nlohmann_json::nlohmann_json)
-  # Whoever opens it loads CUDA's libraries first (framework/backend/cuda/open_device.cpp), from wherever they are.
-  # A kernel's name may stand in the program as well, compiled for the host by tests.
+
+  file(GLOB plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/framework/backend/cuda/plugin/*.cpp)
+  add_library(athanor_cuda SHARED ${plugin} $<TARGET_OBJECTS:athanor_cuda_kernels>)
+  target_include_directories(athanor_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE} ${NCCL_INCLUDE}
+    ${NVTX_INCLUDE} ${CUDNN_FRONTEND_INCLUDE})
+  target_link_libraries(athanor_cuda PRIVATE athanor athanor_options CUDA::cudart CUDA::cublasLt ${CUDNN_LIBRARY}
+    ${NCCL_LIBRARY} nlohmann_json::nlohmann_json)
+  # Whoever opens it loads CUDA's libraries first (framework/backend/cuda/open_device.cpp), from wherever they are. A
+  # kernel's name may stand in the program as well, compiled for the host by tests.
   target_link_options(athanor_cuda PRIVATE -Wl,--no-undefined -Wl,-Bsymbolic-functions)
   set_target_properties(athanor_cuda PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN"
-    CUDA_SEPARABLE_COMPILATION OFF)
+    LINKER_LANGUAGE CXX)
 endfunction()
