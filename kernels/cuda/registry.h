@@ -6,7 +6,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/channel_ops.h"
+#include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/prepare_input.h"
+#include "kernels/cuda/random.h"
+#include "kernels/cuda/reorder.h"
 
 namespace athanor::kernels::cuda {
 
@@ -16,7 +21,9 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add>;
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast,       //
+                              Reorder, PrepareInput, CopyWindow, Dropout,  //
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward>;
 
 using KernelId = std::uint16_t;
 
