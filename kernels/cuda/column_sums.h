@@ -55,10 +55,13 @@ ATHANOR_DEVICE void for_bands_reversed(const ColumnGrid& grid, const ColumnPlace
 /// Loads the present ones of kUnroll packs that lie `stride` elements apart.
 template <int kUnroll, typename T, int V>
 ATHANOR_DEVICE void load_rows(Pack<T, V> (&packs)[kUnroll], const T* from, std::int64_t stride, int present) {
+  if (present == kUnroll) {
 #pragma unroll
-  for (int u = 0; u < kUnroll; ++u) {
-    if (u < present) packs[u] = *reinterpret_cast<const Pack<T, V>*>(from + u * stride);
+    for (int u = 0; u < kUnroll; ++u) packs[u] = load_pack<V>(from + u * stride);
+    return;
   }
+#pragma unroll
+  for (int u = 0; u < kUnroll; ++u) packs[u] = u < present ? load_pack<V>(from + u * stride) : Pack<T, V>{};
 }
 
 /// Arrivals at the meeting points of one launch; all zero between launches. Kernels that add up columns run on one
@@ -73,24 +76,30 @@ static thread_local unsigned int column_arrivals[kMeetings];
 /// Says to all threads of a block whether it is the last of `expected` to come; what the others wrote can be read then.
 ATHANOR_DEVICE bool is_last_to_arrive(int meeting, int expected) {
   ATHANOR_SHARED bool is_last;
-#ifdef __CUDA_ARCH__
   __threadfence();
-#endif
   __syncthreads();
   if (threadIdx.x == 0) {
-#ifdef __CUDA_ARCH__
     const unsigned int before = atomicAdd(&column_arrivals[meeting], 1u);
-#else
-    const unsigned int before = column_arrivals[meeting]++;
-#endif
     is_last = before + 1 == static_cast<unsigned int>(expected);
     if (is_last) column_arrivals[meeting] = 0;
   }
   __syncthreads();
-#ifdef __CUDA_ARCH__
   if (is_last) __threadfence();
-#endif
   return is_last;
+}
+
+/// Runs f.template operator()<V>() for the channels that a thread of the grid has: elements of 16 bytes, or 1.
+template <typename T, typename F>
+void with_vector(const ColumnGrid& grid, F&& f) {
+  if (grid.vector == 1) {
+    f.template operator()<1>();
+  } else {
+    f.template operator()<kPackOf<T>>();
+  }
+}
+
+inline Dim3 blocks_of(const ColumnGrid& grid) {
+  return Dim3(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.slices));
 }
 
 /// Past the L1 cache, which does not see what other multiprocessors write.
@@ -162,7 +171,7 @@ ATHANOR_DEVICE void finish_columns(const ColumnGrid& grid, const ColumnPlace& pl
   }
   if (grid.slices == 1) return;
 
-  const int groups = grid.groups(), group = static_cast<int>(blockIdx.y) / grid.group;
+  const int groups = grid.groups, group = static_cast<int>(blockIdx.y) / grid.group;
   const int meetings = static_cast<int>(blockIdx.x) * (groups + 1), first = group * grid.group;
   const int members = first + grid.group < grid.slices ? grid.group : grid.slices - first;
   if (!is_last_to_arrive(meetings + group, members)) return;
