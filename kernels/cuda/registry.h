@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/batch_norm.h"
+#include "kernels/cuda/bias.h"
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
@@ -21,9 +23,10 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast,       //
-                              Reorder, PrepareInput, CopyWindow, Dropout,  //
-                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward>;
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout,
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation,
+                              ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
+                              BatchNormCombine, BatchNormSums, BatchNormInputGradient>;
 
 using KernelId = std::uint16_t;
 
