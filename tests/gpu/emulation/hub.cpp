@@ -142,17 +142,31 @@ bool Meeting::sum(std::uint64_t operation, DType type, void* target, std::size_t
     for (auto& of_rank : contributions_) of_rank.erase(of_rank.begin(), of_rank.lower_bound(operation));
   }
   for (const auto& part : parts) {
-    if (part.size() != count * size_of(type)) throw DeviceError("all_reduce: ranks sum {} and {} bytes", part.size(),
-                                                                count * size_of(type));
+    if (part.size() != count * size_of(type))
+      throw DeviceError("all_reduce: ranks sum {} and {} bytes", part.size(), count * size_of(type));
   }
   switch (type) {
-    case DType::f32: sum_as<float>(parts, target, count); return true;
-    case DType::f64: sum_as<double>(parts, target, count); return true;
-    case DType::bf16: sum_as<BFloat16>(parts, target, count); return true;
-    case DType::f16: sum_as<Float16>(parts, target, count); return true;
-    case DType::i32: sum_as<std::int32_t>(parts, target, count); return true;
-    case DType::i64: sum_as<std::int64_t>(parts, target, count); return true;
-    case DType::u8: sum_as<std::uint8_t>(parts, target, count); return true;
+    case DType::f32:
+      sum_as<float>(parts, target, count);
+      return true;
+    case DType::f64:
+      sum_as<double>(parts, target, count);
+      return true;
+    case DType::bf16:
+      sum_as<BFloat16>(parts, target, count);
+      return true;
+    case DType::f16:
+      sum_as<Float16>(parts, target, count);
+      return true;
+    case DType::i32:
+      sum_as<std::int32_t>(parts, target, count);
+      return true;
+    case DType::i64:
+      sum_as<std::int64_t>(parts, target, count);
+      return true;
+    case DType::u8:
+      sum_as<std::uint8_t>(parts, target, count);
+      return true;
   }
   return true;
 }
@@ -193,8 +207,8 @@ struct EmulatedGroup::State {
     if (!run.has_begun) {
       run.has_begun = true;
       run.number = operations++;
-      run.not_before = std::chrono::steady_clock::now() +
-                       (faults.delay_seed == 0 ? 0us : std::chrono::microseconds(delays() % 200));
+      run.not_before =
+          std::chrono::steady_clock::now() + (faults.delay_seed == 0 ? 0us : std::chrono::microseconds(delays() % 200));
       if (faults.fail_at >= 0 && run.number >= faults.fail_at) {
         meeting->fail(fmt::format("rank {}: planted failure in operation {}", rank, run.number));
       }

@@ -21,10 +21,10 @@ namespace athanor::testing {
 /// What goes wrong on one rank, from its operation number `at_operation` on (batches and all-reduces count; 0 is the
 /// first).
 struct GroupFaults {
-  std::uint64_t delay_seed = 0;    ///< not 0: operations are late by up to 200 µs
-  std::int64_t fail_at = -1;       ///< the operation never ends, and poll() on every rank says so
-  std::int64_t hang_at = -1;       ///< the operation never ends, and nobody says anything
-  bool abort_hangs = false;        ///< abort() does not return
+  std::uint64_t delay_seed = 0;  ///< not 0: operations are late by up to 200 µs
+  std::int64_t fail_at = -1;     ///< the operation never ends, and poll() on every rank says so
+  std::int64_t hang_at = -1;     ///< the operation never ends, and nobody says anything
+  bool abort_hangs = false;      ///< abort() does not return
 };
 
 /// The ranks that hold one key.

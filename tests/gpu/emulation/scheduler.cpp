@@ -240,9 +240,9 @@ bool Scheduler::settle() {
       if (queue.empty()) continue;
       Item& item = queue.front();
       using Kind = Item::Kind;
-      const bool is_over =
-          item.kind == Kind::record || (item.kind == Kind::wait && item.event->completed >= item.count) ||
-          (item.kind == Kind::graph && item.left == 0);
+      const bool is_over = item.kind == Kind::record ||
+                           (item.kind == Kind::wait && item.event->completed >= item.count) ||
+                           (item.kind == Kind::graph && item.left == 0);
       if (!is_over && failure_.empty()) continue;
       if (item.kind == Kind::record) {
         item.event->completed = item.count;
@@ -327,7 +327,12 @@ void Scheduler::run() {
   std::unique_lock lock(mutex_);
   while (!stop_) {
     const std::uint64_t seen = enqueued_;
-    if (!is_due()) changed_.wait_for(lock, pending_ > 0 ? kIdle : 50ms);
+    if (pending_ == 0) {
+      changed_.wait(lock);
+      burst_ = 1 + draw(draw(2) == 0 ? 8 : 512);
+    } else if (!is_due()) {
+      changed_.wait_for(lock, kIdle);
+    }
     // A host that goes on enqueueing is left to run ahead.
     if (stop_ || pending_ == 0 || (!is_due() && enqueued_ != seen)) continue;
     burst_ = 1 + draw(draw(2) == 0 ? 8 : 512);
