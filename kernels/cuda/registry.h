@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/batch_norm.h"
+#include "kernels/cuda/bias.h"
 #include "kernels/cuda/elementwise.h"
 
 namespace athanor::kernels::cuda {
@@ -16,7 +18,8 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add>;
+using AllKernels = KernelList<Add, BiasActivation, ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward,
+                              BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient>;
 
 using KernelId = std::uint16_t;
 

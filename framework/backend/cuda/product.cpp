@@ -88,7 +88,7 @@ std::vector<std::size_t> bytes(const ConvolutionSpec& s) {
   if (s.direction == Direction::backward_data) return {y, w, x};
   if (s.direction == Direction::backward_weights) return {x, y, bytes_of(weights, s.gradient)};
   std::vector<std::size_t> tensors{x, w, y};
-  if (s.bias) tensors.push_back(bytes_of(s.out_channels, s.type));
+  if (s.bias) tensors.push_back(bytes_of(s.out_channels, DType::f32));
   if (s.statistics) tensors.insert(tensors.end(), 2, bytes_of(s.out_channels, DType::f32));
   return tensors;
 }
