@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cuda/column_grid.h"
+#include "kernels/cuda/row_pack.h"
 #include "kernels/cuda/thread_model.h"
 
 namespace athanor::kernels::cuda {
@@ -50,18 +51,6 @@ ATHANOR_DEVICE void for_bands_reversed(const ColumnGrid& grid, const ColumnPlace
     const std::int64_t present = left <= 0 ? 0 : (left + grid.down - 1) / grid.down;
     visit(first, present < kUnroll ? static_cast<int>(present) : kUnroll);
   }
-}
-
-/// Loads the present ones of kUnroll packs that lie `stride` elements apart.
-template <int kUnroll, typename T, int V>
-ATHANOR_DEVICE void load_rows(Pack<T, V> (&packs)[kUnroll], const T* from, std::int64_t stride, int present) {
-  if (present == kUnroll) {
-#pragma unroll
-    for (int u = 0; u < kUnroll; ++u) packs[u] = load_pack<V>(from + u * stride);
-    return;
-  }
-#pragma unroll
-  for (int u = 0; u < kUnroll; ++u) packs[u] = u < present ? load_pack<V>(from + u * stride) : Pack<T, V>{};
 }
 
 /// Arrivals at the meeting points of one launch; all zero between launches. Kernels that add up columns run on one
