@@ -69,7 +69,7 @@ CudaExecutable::CudaExecutable(const ExecutableOptions& options, Device& device,
       engines_(engines),
       main_(main_plan(options)),
       lock_step_(meets(options)),
-      scales_loss_(options.loss_scaling),
+      scales_loss_(options.precision == "fp16"),
       memory_(plan_memory(options)),
       schedule_(make_tree_schedule(main_.shards, options.shards, copies_of(options))),
       store_(device, main_, options.optimizer) {
@@ -130,7 +130,7 @@ void CudaExecutable::bind_pass(Pass& pass, const Plan* plan, std::size_t extra_b
   const BindContext context{
       .device = device_,
       .engines = engines_,
-      .precision = {.tf32 = options_.tf32, .deterministic = options_.deterministic},
+      .precision = {.tf32 = options_.precision == "tf32", .deterministic = options_.deterministic},
       .seed = options_.seed,
       .loss_scale = is_training && scales_loss_ ? &step_memory_.as<kernels::cuda::StepMemory>()->loss_scale : nullptr};
   pass.prologue = bind_prologue(*plan, arenas_of(pass, 0), context);

@@ -137,7 +137,7 @@ std::optional<StepResult> CudaExecutable::step(const Batch& batch, const StepInp
   device_.record(done_[static_cast<std::size_t>(slot)].get(), Stream::compute);
   in_flight_[static_cast<std::size_t>(slot)] = {true, submitted_};
   ++submitted_;
-  if (submitted_ == kWarmUpSteps && options_.capture && reduction_->capturable()) capture_steps();
+  if (submitted_ == kWarmUpSteps && options_.cuda_graph && reduction_->capturable()) capture_steps();
   return known;
 }
 
