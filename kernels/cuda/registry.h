@@ -8,7 +8,12 @@
 
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
+#include "kernels/cuda/channel_ops.h"
+#include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/prepare_input.h"
+#include "kernels/cuda/random.h"
+#include "kernels/cuda/reorder.h"
 
 namespace athanor::kernels::cuda {
 
@@ -18,7 +23,11 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, BiasActivation, ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward,
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast,                                     //
+                              Reorder, PrepareInput, CopyWindow, Dropout,                                //
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,  //
+                              BiasActivation, ColumnSums,                                                //
+                              BatchNorm, BatchNormInference, BatchNormBackward,                          //
                               BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient>;
 
 using KernelId = std::uint16_t;
