@@ -16,6 +16,10 @@ constexpr std::size_t align_scratch(std::size_t bytes) {
   return (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
 }
 
+/// Of conv2d and linear: whether there is a bias (input 2), and a ReLU behind it.
+bool wants_bias(const Node& node);
+bool wants_relu(const Node& node);
+
 /// "cudnn:" or "cublaslt:" and the engine.
 std::string product_implementation(const ProductSpec& spec, const ChosenEngine& chosen);
 
