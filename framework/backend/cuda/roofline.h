@@ -6,6 +6,7 @@
 
 #include "backend/ceiling.h"
 #include "backend/cuda/engine_choice.h"
+#include "graph/plan.h"
 
 namespace athanor::cuda {
 
