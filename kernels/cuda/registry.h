@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/arena.h"
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/guard.h"
+#include "kernels/cuda/optimizer.h"
 #include "kernels/cuda/prepare_input.h"
 #include "kernels/cuda/random.h"
 #include "kernels/cuda/reorder.h"
@@ -21,9 +24,11 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast,       //
-                              Reorder, PrepareInput, CopyWindow, Dropout,  //
-                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward>;
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast,                                     //
+                              Reorder, PrepareInput, CopyWindow, Dropout,                                //
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,  //
+                              OptimizerPass, UpdateStatistics, Guard,                                    //
+                              TreeAdd, SumOfSquares, HashBlocks, FindNonFinite, Swap>;
 
 using KernelId = std::uint16_t;
 
