@@ -11,7 +11,7 @@
 namespace athanor::kernels {
 
 /// The numbers of OptimizerSpec, as plain data.
-struct OptimizerConstants {
+struct OptimizerSettings {
   OptimizerRule rule = OptimizerRule::sgd;
   double momentum = 0;   ///< SGD, RMSprop
   double dampening = 0;  ///< SGD
@@ -45,7 +45,7 @@ ATHANOR_HOST_DEVICE inline double clip_factor_of(double norm, double clip_norm) 
 }
 
 /// The scalars of update `step`, which counts from 1. `momentum`: this step's (β1 of Adam).
-ATHANOR_HOST_DEVICE inline StepScalars step_scalars_of(const OptimizerConstants& c, std::int64_t step, double lr,
+ATHANOR_HOST_DEVICE inline StepScalars step_scalars_of(const OptimizerSettings& c, std::int64_t step, double lr,
                                                        double momentum, double grad_scale) {
   const double t = static_cast<double>(step);
   StepScalars scalars;

@@ -84,7 +84,7 @@ std::optional<double> cycled_momentum(const OptimizerSpec& spec) {
   return std::nullopt;
 }
 
-kernels::OptimizerConstants constants_of(const OptimizerSpec& spec) {
+kernels::OptimizerSettings settings_of(const OptimizerSpec& spec) {
   return {.rule = spec.rule,
           .momentum = spec.momentum,
           .dampening = spec.dampening,
@@ -101,7 +101,7 @@ kernels::OptimizerConstants constants_of(const OptimizerSpec& spec) {
 
 kernels::StepScalars step_scalars(const OptimizerSpec& spec, const StepInputs& inputs) {
   const double momentum = inputs.momentum.value_or(kernels::is_adam(spec.rule) ? spec.beta1 : spec.momentum);
-  return kernels::step_scalars_of(constants_of(spec), inputs.step, inputs.lr, momentum, inputs.grad_scale);
+  return kernels::step_scalars_of(settings_of(spec), inputs.step, inputs.lr, momentum, inputs.grad_scale);
 }
 
 }  // namespace athanor

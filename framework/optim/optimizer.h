@@ -57,7 +57,7 @@ struct StepInputs {
 };
 
 /// The spec's numbers as kernels take them.
-kernels::OptimizerConstants constants_of(const OptimizerSpec& spec);
+kernels::OptimizerSettings settings_of(const OptimizerSpec& spec);
 
 /// The pass's scalars, bias corrections included, computed in double and rounded once.
 kernels::StepScalars step_scalars(const OptimizerSpec& spec, const StepInputs& inputs);

@@ -7,30 +7,40 @@ namespace athanor::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 1024;
-constexpr std::int64_t kSharedSums = 4096;
+/// Block sums that are added at once; a power of two, so that each portion is a whole subtree.
+constexpr std::int64_t kPortion = 2048;
+constexpr std::int64_t kMostPortions = 2048;
 
-/// A tree whose left part is always the largest power of two adds neighbours at distance 1, then 2, 4, …, where both
-/// exist; so its levels can be walked from below. All threads call this; the sum ends in sums[0].
-ATHANOR_DEVICE void add_level(double* sums, std::int64_t count, std::int64_t distance) {
-  for (std::int64_t i = static_cast<std::int64_t>(threadIdx.x) * 2 * distance; i + distance < count;
-       i += static_cast<std::int64_t>(blockDim.x) * 2 * distance) {
-    sums[i] += sums[i + distance];
-  }
+constexpr float kLeastLossScale = 1.0f, kMostLossScale = 16777216.0f;
+/// Good steps in a row after which the loss scale doubles.
+constexpr std::int32_t kGoodSteps = 2000;
+
+/// The tree of kernels/reduce.h over `count` numbers in shared memory, which it uses up: where the left part is always
+/// the largest power of two, neighbours at distance 1 meet first, then 2, 4, … All threads call this.
+ATHANOR_DEVICE double tree_of(double* sums, std::int64_t count) {
   __syncthreads();
+  for (std::int64_t distance = 1; distance < count; distance *= 2) {
+    for (std::int64_t i = static_cast<std::int64_t>(threadIdx.x) * 2 * distance; i + distance < count;
+         i += static_cast<std::int64_t>(blockDim.x) * 2 * distance) {
+      sums[i] += sums[i + distance];
+    }
+    __syncthreads();
+  }
+  return count == 0 ? 0.0 : sums[0];
 }
 
-ATHANOR_DEVICE double sum_of_tree(double* sums, std::int64_t count, double* shared) {
-  // Levels in device memory until the rest fits into shared memory.
-  std::int64_t distance = 1;
-  while ((count + distance - 1) / distance > kSharedSums) {
-    add_level(sums, count, distance);
-    distance *= 2;
+ATHANOR_DEVICE double sum_of_blocks(const double* block_sums, std::int64_t count) {
+  ATHANOR_SHARED double portion[kPortion];
+  ATHANOR_SHARED double portion_sums[kMostPortions];
+  const std::int64_t portions = (count + kPortion - 1) / kPortion;
+  for (std::int64_t p = 0; p < portions; ++p) {
+    const std::int64_t begin = p * kPortion, left = count - begin < kPortion ? count - begin : kPortion;
+    for (std::int64_t i = threadIdx.x; i < left; i += blockDim.x) portion[i] = block_sums[begin + i];
+    const double sum = tree_of(portion, left);
+    if (threadIdx.x == 0) portion_sums[p] = sum;
+    __syncthreads();
   }
-  const std::int64_t left = (count + distance - 1) / distance;
-  for (std::int64_t i = threadIdx.x; i < left; i += blockDim.x) shared[i] = sums[i * distance];
-  __syncthreads();
-  for (std::int64_t level = 1; level < left; level *= 2) add_level(shared, left, level);
-  return count == 0 ? 0.0 : shared[0];
+  return tree_of(portion_sums, portions);
 }
 
 ATHANOR_DEVICE bool is_finite(double value) {
@@ -51,6 +61,7 @@ ATHANOR_DEVICE void move_loss_scale(StepMemory& memory, bool finite) {
 ATHANOR_DEVICE void decide(const Guard& args, double squares, bool statistics_are_finite) {
   StepMemory memory = *args.memory;
   const StepControl control = *args.control;
+  if (control.first_update != 0) memory.updates = control.first_update - 1;
   const double scale = static_cast<double>(memory.loss_scale);
   StepOutcome outcome;
   outcome.loss = static_cast<double>(*args.loss) / args.shards;
@@ -82,15 +93,14 @@ ATHANOR_DEVICE void decide(const Guard& args, double squares, bool statistics_ar
 }
 
 ATHANOR_KERNEL __launch_bounds__(kThreads) guard(Guard args) {
-  ATHANOR_SHARED double shared[kSharedSums];
   ATHANOR_SHARED int bad_warps[kThreads / 32];
   float differences = 0;  // stays 0 while all are finite, else becomes NaN
-  for (std::int64_t i = threadIdx.x; i < args.statistics_count; i += blockDim.x) {
+  for (std::int64_t i = threadIdx.x; i < args.statistic_count; i += blockDim.x) {
     differences += args.statistics[i] - args.statistics[i];
   }
   const int is_bad = __any_sync(0xffffffffu, differences == 0.0f ? 0 : 1);
   if (threadIdx.x % 32 == 0) bad_warps[threadIdx.x / 32] = is_bad;
-  const double squares = sum_of_tree(args.block_sums, args.block_count, shared);
+  const double squares = sum_of_blocks(args.block_sums, args.blocks);
   if (threadIdx.x != 0) return;
   int bad = 0;
   for (int warp = 0; warp < kThreads / 32; ++warp) bad |= bad_warps[warp];

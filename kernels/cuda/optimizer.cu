@@ -8,19 +8,20 @@ namespace athanor::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256, kPack = 4;
+constexpr std::int64_t kBlock = 4096;
 
-/// The last segment that begins at or before this block.
-ATHANOR_DEVICE const OptimizerSegment& segment_of(const OptimizerPass& pass, std::int32_t block) {
-  std::int32_t low = 0, high = pass.segment_count - 1;
+/// The first segment that ends behind element `at`; segment_count where there is none.
+ATHANOR_DEVICE std::int32_t segment_behind(const OptimizerPass& pass, std::int64_t at) {
+  std::int32_t low = 0, high = pass.segment_count;
   while (low < high) {
-    const std::int32_t middle = (low + high + 1) / 2;
-    if (pass.segments[middle].first_block <= block) {
-      low = middle;
+    const std::int32_t middle = low + (high - low) / 2;
+    if (pass.segments[middle].end > at) {
+      high = middle;
     } else {
-      high = middle - 1;
+      low = middle + 1;
     }
   }
-  return pass.segments[low];
+  return low;
 }
 
 template <typename Rule, bool kEma>
@@ -101,34 +102,41 @@ ATHANOR_DEVICE void update_one(const OptimizerPass& pass, std::int64_t i, const 
   }
 }
 
+/// A block takes kBlock elements of the arena, wherever segments begin and end.
 template <typename Rule, bool kEma>
 ATHANOR_KERNEL __launch_bounds__(kThreads) update(OptimizerPass pass, bool packs) {
   const StepScalars step = *pass.scalars;
   if (step.skip != 0) return;
-  const OptimizerSegment& range = segment_of(pass, static_cast<std::int32_t>(blockIdx.x));
-  const SegmentScalars segment = segment_scalars(step, range.lr_scale, range.l2_decay, range.decoupled_decay);
-  const std::int64_t block = static_cast<std::int64_t>(blockIdx.x) - range.first_block;
-  const std::int64_t begin = range.begin / kPack * kPack + block * kOptimizerBlock;
-  for (int turn = 0; turn < kOptimizerBlock / (kThreads * kPack); ++turn) {
-    const std::int64_t i = begin + (turn * kThreads + static_cast<std::int64_t>(threadIdx.x)) * kPack;
-    if (packs && i >= range.begin && i + kPack <= range.end) {
-      update_pack<Rule, kEma>(pass, i, step, segment);
-    } else {
-      for (std::int64_t k = i; k < i + kPack; ++k) {
-        if (k >= range.begin && k < range.end) update_one<Rule, kEma>(pass, k, step, segment);
+  const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * kBlock;
+  std::int32_t index = segment_behind(pass, begin);
+  for (int turn = 0; turn < kBlock / (kThreads * kPack); ++turn) {
+    const std::int64_t first = begin + (turn * kThreads + static_cast<std::int64_t>(threadIdx.x)) * kPack;
+    for (std::int64_t i = first; i < first + kPack;) {
+      while (index < pass.segment_count && pass.segments[index].end <= i) ++index;
+      if (index == pass.segment_count) return;
+      const OptimizerSegment& range = pass.segments[index];
+      if (i < range.begin) {
+        i = range.begin;
+        continue;
       }
+      const SegmentScalars segment = segment_scalars(step, range.lr_scale, range.l2_decay, range.decoupled_decay);
+      if (packs && i == first && i + kPack <= range.end) {
+        update_pack<Rule, kEma>(pass, i, step, segment);
+        break;
+      }
+      update_one<Rule, kEma>(pass, i++, step, segment);
     }
   }
 }
 
 ATHANOR_KERNEL __launch_bounds__(kThreads) update_statistics(UpdateStatistics args) {
   if (args.scalars->skip != 0) return;
-  const StatisticSegment segment = args.segments[blockIdx.x];
-  const float keep = 1.0f - segment.momentum, scale = 1.0f / static_cast<float>(args.shards);
+  const StatisticRange range = args.ranges[blockIdx.x];
+  const float keep = 1.0f - range.momentum, scale = 1.0f / static_cast<float>(args.shards);
   const float ema_rest = args.scalars->ema_rest;
-  for (std::int64_t k = threadIdx.x; k < segment.count; k += blockDim.x) {
-    const std::int64_t i = segment.offset + k;
-    const float value = keep * args.state[i] + segment.momentum * (args.contributions[i] * scale);
+  for (std::int64_t k = threadIdx.x; k < range.count; k += blockDim.x) {
+    const std::int64_t i = range.offset + k;
+    const float value = keep * args.state[i] + range.momentum * (args.contributions[i] * scale);
     args.state[i] = value;
     if (args.average != nullptr) args.average[i] += ema_rest * (value - args.average[i]);
   }
@@ -145,7 +153,8 @@ bool allows_packs(const OptimizerPass& pass) {
 template <typename Rule>
 void launch_rule(const OptimizerPass& pass, LaunchStream stream) {
   const auto kernel = pass.arenas.ema != nullptr ? update<Rule, true> : update<Rule, false>;
-  launch_independent(kernel, static_cast<unsigned>(pass.blocks), kThreads, 0, stream, pass, allows_packs(pass));
+  launch_independent(kernel, static_cast<unsigned>((pass.elements + kBlock - 1) / kBlock), kThreads, 0, stream, pass,
+                     allows_packs(pass));
 }
 
 }  // namespace
@@ -176,7 +185,7 @@ void launch(const OptimizerPass& pass, LaunchStream stream) {
 }
 
 void launch(const UpdateStatistics& args, LaunchStream stream) {
-  launch_independent(update_statistics, static_cast<unsigned>(args.segment_count), kThreads, 0, stream, args);
+  launch_independent(update_statistics, static_cast<unsigned>(args.range_count), kThreads, 0, stream, args);
 }
 
 }  // namespace athanor::kernels::cuda

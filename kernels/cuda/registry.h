@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/cuda/arena.h"
+#include "kernels/cuda/batch_norm.h"
+#include "kernels/cuda/bias.h"
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
@@ -14,6 +15,7 @@
 #include "kernels/cuda/optimizer.h"
 #include "kernels/cuda/prepare_input.h"
 #include "kernels/cuda/random.h"
+#include "kernels/cuda/reduce.h"
 #include "kernels/cuda/reorder.h"
 
 namespace athanor::kernels::cuda {
@@ -24,11 +26,11 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast,                                     //
-                              Reorder, PrepareInput, CopyWindow, Dropout,                                //
-                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,  //
-                              OptimizerPass, UpdateStatistics, Guard,                                    //
-                              TreeAdd, SumOfSquares, HashBlocks, FindNonFinite, Swap>;
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout,
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation,
+                              ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
+                              BatchNormCombine, BatchNormSums, BatchNormInputGradient, OptimizerPass, UpdateStatistics,
+                              Guard, TreeAdd, SumOfSquares, IsFinite, HashBlocks, Swap>;
 
 using KernelId = std::uint16_t;
 

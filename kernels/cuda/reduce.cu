@@ -1,4 +1,4 @@
-#include "kernels/cuda/arena.h"
+#include "kernels/cuda/reduce.h"
 
 #include "kernels/cuda/thread_model.h"
 
@@ -31,9 +31,9 @@ ATHANOR_KERNEL __launch_bounds__(kThreads) sum_squares(SumOfSquares args, bool p
     const std::int64_t i = begin + (turn * kThreads + static_cast<std::int64_t>(threadIdx.x)) * kPack;
     Pack<float, kPack> values{};
     if (packs && i + kPack <= args.count) {
-      values = load_pack<kPack>(args.x + i);
+      values = load_pack<kPack>(args.values + i);
     } else {
-      for (int k = 0; k < kPack; ++k) values[k] = i + k < args.count ? args.x[i + k] : 0.0f;
+      for (int k = 0; k < kPack; ++k) values[k] = i + k < args.count ? args.values[i + k] : 0.0f;
     }
     for (int k = 0; k < kPack; ++k) {
       const double value = static_cast<double>(values[k]);
@@ -67,7 +67,7 @@ ATHANOR_KERNEL __launch_bounds__(kThreads) hash_ranges(HashBlocks args) {
 
 template <typename T>
 ATHANOR_KERNEL __launch_bounds__(kThreads)
-    find_non_finite(const T* x, std::int64_t packs, std::int64_t count, std::int32_t* found) {
+    test_finite(const T* x, std::int64_t packs, std::int64_t count, std::int32_t* is_finite) {
   // x − x is 0 for finite x and NaN otherwise, and a NaN stays in the sum.
   float sum = 0;
   for (std::int64_t i = grid_thread(); i < packs; i += grid_threads()) {
@@ -77,7 +77,7 @@ ATHANOR_KERNEL __launch_bounds__(kThreads)
   for (std::int64_t i = packs * kPackOf<T> + grid_thread(); i < count; i += grid_threads()) {
     sum += load_float(x[i]) - load_float(x[i]);
   }
-  if (!(sum == 0.0f)) *found = 1;
+  if (!(sum == 0.0f)) *is_finite = 0;
 }
 
 ATHANOR_KERNEL __launch_bounds__(kThreads) swap_ranges(Swap args, std::int64_t packs) {
@@ -110,7 +110,7 @@ void launch(const TreeAdd& args, LaunchStream stream) {
 
 void launch(const SumOfSquares& args, LaunchStream stream) {
   launch_kernel(sum_squares, static_cast<unsigned>(sum_blocks(args.count)), kThreads, 0, stream, args,
-                is_aligned(args.x, 16));
+                is_aligned(args.values, 16));
 }
 
 void launch(const HashBlocks& args, LaunchStream stream) {
@@ -121,11 +121,11 @@ void launch(const HashBlocks& args, LaunchStream stream) {
                 0, stream, args);
 }
 
-void launch(const FindNonFinite& args, LaunchStream stream) {
+void launch(const IsFinite& args, LaunchStream stream) {
   with_type(args.dtype, [&]<typename T>() {
-    const std::int64_t packs = is_aligned(args.x, 16) ? args.count / kPackOf<T> : 0;
-    launch_independent(find_non_finite<T>, blocks_for(packs, args.count - packs * kPackOf<T>), kThreads, 0, stream,
-                       static_cast<const T*>(args.x), packs, args.count, args.found);
+    const std::int64_t packs = is_aligned(args.values, 16) ? args.count / kPackOf<T> : 0;
+    launch_independent(test_finite<T>, blocks_for(packs, args.count - packs * kPackOf<T>), kThreads, 0, stream,
+                       static_cast<const T*>(args.values), packs, args.count, args.is_finite);
   });
 }
 

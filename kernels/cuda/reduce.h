@@ -1,4 +1,5 @@
-// Whole ranges of the flat arenas on a GPU: the edges of the gradient tree, sums of squares, hashes, exchanges.
+// Whole ranges of the flat float arenas on a GPU: the edges of the gradient tree, sums of squares, tests, hashes,
+// exchanges. Everything in a fixed order.
 #pragma once
 
 #include <cstdint>
@@ -11,19 +12,27 @@ namespace athanor::kernels::cuda {
 
 /// target = left + right, an edge of the gradient tree; right null: a copy. target may be left or right.
 struct TreeAdd {
-  float* target = nullptr;
   const float* left = nullptr;
   const float* right = nullptr;
+  float* target = nullptr;
   std::int64_t count = 0;
 };
 
-/// block_sums[b] = Σ x² over elements [b · kSumBlock, (b + 1) · kSumBlock), in double: squares are exact. Order: thread
-/// t of 256 adds elements 4 (256 k + t) + j for k, then j, ascending; a warp's sums meet lane by lane at distances 16,
-/// 8, 4, 2, 1; the 8 warps in order. The CPU adds in float, whose bits depend on its instruction set.
+/// block_sums[b] = Σ values² over elements [b · kSumBlock, (b + 1) · kSumBlock), in double: squares are exact. Order:
+/// thread t of 256 adds elements 4 (256 k + t) + j for k, then j, ascending; a warp's sums meet lane by lane at
+/// distances 16, 8, 4, 2, 1; the 8 warps in order. The CPU adds in float, whose bits depend on its instruction set.
 struct SumOfSquares {
-  const float* x = nullptr;
+  const float* values = nullptr;
   std::int64_t count = 0;
   double* block_sums = nullptr;  ///< [sum_blocks(count)]
+};
+
+/// Writes 0 to *is_finite where an element is infinite or NaN; else leaves it. dtype f32, bf16 or f16.
+struct IsFinite {
+  DType dtype = DType::f32;
+  const void* values = nullptr;
+  std::int64_t count = 0;
+  std::int32_t* is_finite = nullptr;
 };
 
 /// The hash of one range: Σ hash_term(i, bits of element i) modulo 2^64.
@@ -43,14 +52,6 @@ struct HashBlocks {
   const HashRange* ranges = nullptr;  ///< device
   std::int32_t range_count = 0;
   std::uint64_t* hashes = nullptr;  ///< device
-};
-
-/// *found = 1 where an element is infinite or NaN; else *found stays.
-struct FindNonFinite {
-  DType dtype = DType::f32;
-  const void* x = nullptr;
-  std::int64_t count = 0;
-  std::int32_t* found = nullptr;  ///< device
 };
 
 /// Exchanges two ranges, which do not overlap.
