@@ -9,6 +9,7 @@
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/pool2d.h"
 
 namespace athanor::kernels::cuda {
 
@@ -18,8 +19,9 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, BiasActivation, ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward,
-                              BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient>;
+using AllKernels = KernelList<Add, BiasActivation, ColumnSums, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
+                              BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine,
+                              BatchNormSums, BatchNormInputGradient>;
 
 using KernelId = std::uint16_t;
 
