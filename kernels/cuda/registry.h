@@ -9,6 +9,7 @@
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/losses.h"
 #include "kernels/cuda/pool2d.h"
 
 namespace athanor::kernels::cuda {
@@ -19,9 +20,11 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, BiasActivation, ColumnSums, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
-                              BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine,
-                              BatchNormSums, BatchNormInputGradient>;
+using AllKernels =
+    KernelList<Add, BiasActivation, ColumnSums, Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss,
+               MeanLossBackward, OneHot, CountCorrect, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward, BatchNorm,
+               BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine, BatchNormSums,
+               BatchNormInputGradient>;
 
 using KernelId = std::uint16_t;
 
