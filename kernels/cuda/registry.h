@@ -12,8 +12,10 @@
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/prepare_input.h"
+#include "kernels/cuda/progress.h"
 #include "kernels/cuda/random.h"
 #include "kernels/cuda/reorder.h"
+#include "kernels/cuda/tree_add.h"
 
 namespace athanor::kernels::cuda {
 
@@ -23,10 +25,11 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, BiasActivation, ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward,
-                              BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient, Activate,
-                              ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout, GlobalAvgPool,
-                              GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward>;
+using AllKernels =
+    KernelList<Add, BiasActivation, ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
+               BatchNormCombine, BatchNormSums, BatchNormInputGradient, Activate, ActivateBackward, Cast, Reorder,
+               PrepareInput, CopyWindow, Dropout, GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale,
+               ChannelScaleBackward, StoreSequence, StampTime, TreeAdd>;
 
 using KernelId = std::uint16_t;
 
