@@ -16,9 +16,11 @@
 #include "kernels/cuda/optimizer.h"
 #include "kernels/cuda/pool2d.h"
 #include "kernels/cuda/prepare_input.h"
+#include "kernels/cuda/progress.h"
 #include "kernels/cuda/random.h"
 #include "kernels/cuda/reduce.h"
 #include "kernels/cuda/reorder.h"
+#include "kernels/cuda/tree_add.h"
 
 namespace athanor::kernels::cuda {
 
@@ -28,13 +30,14 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels =
+using AllKernels = using AllKernels =
     KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout, GlobalAvgPool,
                GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation, ColumnSums, BatchNorm,
                BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine, BatchNormSums,
                BatchNormInputGradient, OptimizerPass, UpdateStatistics, Guard, TreeAdd, SumOfSquares, IsFinite,
                HashBlocks, Swap, Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss,
-               MeanLossBackward, OneHot, CountCorrect, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward>;
+               MeanLossBackward, OneHot, CountCorrect, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
+               StoreSequence, StampTime>;
 
 using KernelId = std::uint16_t;
 
