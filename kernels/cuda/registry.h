@@ -23,10 +23,10 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, BiasActivation, ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward,
-                              BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient, Activate,
-                              ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout, GlobalAvgPool,
-                              GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward>;
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout,
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation,
+                              ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
+                              BatchNormCombine, BatchNormSums, BatchNormInputGradient>;
 
 using KernelId = std::uint16_t;
 
