@@ -1,67 +1,61 @@
-// What decides about an update on a GPU, before the host knows of it: is everything finite, by how much is the gradient
-// clipped, how does the loss scale move, which numbers does the optimizer's pass take.
+// What one block of a GPU decides between the gradients and the update: whether all numbers are finite, how far to
+// clip, the loss scale, and with them the scalars that the optimizer's pass reads. The host learns of it later.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/optimizer.h"
-#include "kernels/optimizer_math.h"
+#include "kernels/step_math.h"
 
 namespace athanor::kernels::cuda {
 
-/// What the host says of a step; travels with its batch.
+inline constexpr float kFirstLossScale = 65536.0f, kMostLossScale = 16777216.0f, kLeastLossScale = 1.0f;
+/// Updates in a row with finite gradients after which the loss scale doubles.
+inline constexpr std::int32_t kGoodSteps = 2000;
+
+/// What the host says of one step, in device memory.
 struct StepControl {
   double lr = 0;
-  double momentum = 0;
-  std::int32_t has_momentum = 0;
-  std::int64_t first_update = 0;  ///< not 0: this step is update number `first_update`; 0: count on
+  double momentum = 0;            ///< from the schedule, where it has one
+  std::int32_t has_momentum = 0;  ///< 0: the recipe's
+  std::int32_t reserved = 0;
 };
 
-/// Outlives a step. Zeroed, but for the loss scale, before the first.
+/// What lasts from step to step, in device memory. A job without loss scaling keeps loss_scale = 1.
 struct StepMemory {
-  std::int64_t updates = 0;  ///< made so far; one that is left out does not count
-  float loss_scale = 65536;  ///< 1 and never changed without loss scaling
+  std::int64_t updates = 0;  ///< made so far; a skipped one does not count
+  float loss_scale = 1;      ///< gradients arrive multiplied by it
   std::int32_t good_steps = 0;
-  std::int32_t halted = 0;  ///< an update was not finite where that ends the run: no later one changes anything
+  std::int32_t halted = 0;  ///< nonzero: no update is made any more
+  std::int32_t reserved = 0;
 };
 
-/// What the host learns of a step.
+/// What the host reads of one step, in pinned memory.
 struct StepOutcome {
-  double loss = 0;  ///< mean over the batch
+  double loss = 0;  ///< mean over the shards
   double correct = 0;
   double correct_top5 = 0;
-  double grad_norm = 0;   ///< unscaled, before clipping
-  double loss_scale = 1;  ///< that the step used
-  std::int64_t updates = 0;
+  double grad_norm = 0;      ///< unscaled, before clipping
+  double loss_scale = 0;     ///< that the step used
+  std::int64_t updates = 0;  ///< made so far, this one included
   std::int32_t finite = 0;
+  std::int32_t reserved = 0;
 };
 
-/// The numbers of OptimizerSpec that optim/optimizer.h's step_scalars reads.
-struct OptimizerSettings {
-  OptimizerRule rule = OptimizerRule::sgd;
-  double momentum = 0, dampening = 0, beta1 = 0, beta2 = 0, alpha = 0, eps = 0, lr_decay = 0;
-  double clip_norm = 0, clip_value = 0;
-  double ema_decay = 0;
-  bool ema_warmup = false;
-};
-
-/// One block. Loss scaling: gradients arrive multiplied by memory->loss_scale; × 0.5 and no update where they are not
-/// finite, × 2 after 2,000 good steps, within [1, 2^24].
 struct Guard {
-  const StepControl* control = nullptr;  ///< device memory, as is the rest where nothing else is said
-  StepMemory* memory = nullptr;
-  const float* loss = nullptr;         ///< [1] summed over the shards' means (not scaled)
-  const float* correct = nullptr;      ///< [2]
-  const double* block_sums = nullptr;  ///< of squares of the (scaled) gradient, blocks of 4,096 elements
-  std::int64_t blocks = 0;
-  const float* statistics = nullptr;  ///< contributions to the running statistics: must be finite
-  std::int64_t statistic_count = 0;
+  OptimizerConstants optimizer;
   std::int32_t shards = 1;
-  OptimizerSettings optimizer;
-  bool scales_loss = false;
-  bool stops_on_nonfinite = false;  ///< sets `halted`, but not for a gradient that overflowed under a loss scale
-  StepScalars* scalars = nullptr;
-  StepOutcome* outcome = nullptr;  ///< pinned host memory
+  bool scales_loss = false;        ///< non-finite: loss scale halves, the update is skipped
+  bool stops_on_nonfinite = true;  ///< without loss scaling: the first non-finite step halts all later updates
+  const StepControl* control = nullptr;
+  StepMemory* memory = nullptr;
+  const float* loss = nullptr;        ///< [1], sum over the shards
+  const float* correct = nullptr;     ///< [2], sums over the shards: top 1, top 5; may be null
+  double* block_sums = nullptr;       ///< of SumOfSquares over the whole gradient; used up
+  std::int64_t block_count = 0;       ///< 0: the norm is not wanted, and counts as 0
+  const float* statistics = nullptr;  ///< batch statistics, which must be finite too
+  std::int64_t statistics_count = 0;
+  StepScalars* scalars = nullptr;  ///< device
+  StepOutcome* outcome = nullptr;  ///< pinned host memory, written last
 };
 
 }  // namespace athanor::kernels::cuda

@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/arena.h"
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/guard.h"
+#include "kernels/cuda/optimizer.h"
 #include "kernels/cuda/prepare_input.h"
 #include "kernels/cuda/random.h"
 #include "kernels/cuda/reorder.h"
@@ -26,7 +29,8 @@ struct KernelList {
 using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout,
                               GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation,
                               ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
-                              BatchNormCombine, BatchNormSums, BatchNormInputGradient>;
+                              BatchNormCombine, BatchNormSums, BatchNormInputGradient, OptimizerPass, UpdateStatistics,
+                              Guard, TreeAdd, SumOfSquares, HashBlocks, FindNonFinite, Swap>;
 
 using KernelId = std::uint16_t;
 
