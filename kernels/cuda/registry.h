@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/arena.h"
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/channel_ops.h"
@@ -30,14 +31,14 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = using AllKernels =
+using AllKernels =
     KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout, GlobalAvgPool,
                GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation, ColumnSums, BatchNorm,
                BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine, BatchNormSums,
                BatchNormInputGradient, OptimizerPass, UpdateStatistics, Guard, TreeAdd, SumOfSquares, IsFinite,
                HashBlocks, Swap, Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss,
                MeanLossBackward, OneHot, CountCorrect, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
-               StoreSequence, StampTime>;
+               StoreSequence, StampTime, FindNonFinite>;
 
 using KernelId = std::uint16_t;
 
