@@ -118,7 +118,7 @@ TEST(GpuPrepareInput, HasTheBitsOfTheCpu) {
           t.offset_x = static_cast<std::int16_t>(t.offset_x - 4);
         }
         const float mean[4] = {0.4914f, 0.4822f, 0.4465f, 0.5f}, std[4] = {0.247f, 0.2435f, 0.2616f, 0.3f};
-        for (const SampleTransform* given : {static_cast<const SampleTransform*>(nullptr), transforms.data()}) {
+        for (const SampleTransform* given : std::initializer_list<const SampleTransform*>{nullptr, transforms.data()}) {
           DeviceArray y(dtype, kBatch * stored * kHeight * kWidth), want(dtype, y.count());
           PrepareInput args{.dtype = dtype,
                             .batch = kBatch,
