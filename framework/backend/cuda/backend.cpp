@@ -9,6 +9,7 @@
 #include "backend/cuda/executable.h"
 #include "backend/cuda/open_device.h"
 #include "backend/cuda/planner.h"
+#include "backend/cuda/roofline.h"
 #include "base/error.h"
 
 namespace athanor {
@@ -56,7 +57,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const override {
     return cuda::make_executable(options, *device_, engines_);
   }
-  std::unique_ptr<Ceiling> make_ceiling(const Plan&, int, double) const override { return nullptr; }
+  std::unique_ptr<Ceiling> make_ceiling(const Plan& plan, int, double) const override {
+    return cuda::make_roofline(plan, *device_, engines_);
+  }
 
  private:
   std::unique_ptr<cuda::Device> device_;
