@@ -1,0 +1,334 @@
+// What the batch-norm kernels share: the passes that sum and that write, and the few numbers of each channel between
+// them. Code of kernels: include it in .cu files only.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/cuda/batch_norm.h"
+#include "kernels/cuda/column_sums.h"
+
+namespace athanor::kernels::cuda::batch_norm {
+
+/// The two parts of scratch.
+inline double* partials_of(void* scratch) {
+  return static_cast<double*>(scratch);
+}
+inline float* factors_of(void* scratch, DType dtype, std::int64_t rows, std::int64_t channels) {
+  return reinterpret_cast<float*>(static_cast<char*>(scratch) + column_scratch_bytes(dtype, rows, channels, 2));
+}
+
+template <int V>
+struct Floats {
+  float values[V];
+  ATHANOR_DEVICE float operator[](int v) const { return values[v]; }
+};
+
+template <int V>
+ATHANOR_DEVICE Floats<V> load_floats(const float* from) {
+  Floats<V> result;
+#pragma unroll
+  for (int v = 0; v < V; ++v) result.values[v] = from[v];
+  return result;
+}
+
+struct MeanAndVariance {
+  double mean, var;  ///< biased; NaN stays NaN
+};
+ATHANOR_DEVICE MeanAndVariance mean_and_variance(double sum, double squares, double n) {
+  const double mean = sum / n, rest = squares - sum * mean;
+  return {mean, rest > 0 ? rest / n : rest == rest ? 0 : rest};
+}
+
+ATHANOR_DEVICE float inv_std_of(double var, float eps) {
+  return static_cast<float>(1 / sqrt(var + static_cast<double>(eps)));
+}
+
+/// Every pass that needs them makes the same bits from the same numbers.
+ATHANOR_DEVICE float scale_of(float gamma, float inv_std) {
+  return gamma * inv_std;
+}
+ATHANOR_DEVICE float shift_of(float beta, float mean, float scale) {
+  return static_cast<float>(beta - static_cast<double>(mean) * static_cast<double>(scale));
+}
+
+/// Σ x and Σ x² of each channel. A thread sums round its first row, so that a mean far from 0 costs no digits.
+template <typename T, int V, typename Finish>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
+    sum_moments_kernel(ColumnGrid grid, const T* x, double* partials, Finish finish) {
+  constexpr int kUnroll = 4;
+  const ColumnPlace place = column_place(grid);
+  float centre[V] = {}, sum[V] = {}, squares[V] = {};
+  int count = 0;
+  if (place.works) {
+    for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
+      RowPack<T, V> xs[kUnroll];
+      load_rows(xs, x + row * grid.channels + place.channel, grid.down * grid.channels, present);
+      if (count == 0) {
+#pragma unroll
+        for (int v = 0; v < V; ++v) centre[v] = xs[0][v];
+      }
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        if (u >= present) continue;
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+          const float d = xs[u][v] - centre[v];
+          sum[v] += d;
+          squares[v] = fmaf(d, d, squares[v]);
+        }
+      }
+      count += present;
+    });
+  }
+  double sums[2][V];
+#pragma unroll
+  for (int v = 0; v < V; ++v) {
+    const double k = centre[v], n = count, s = sum[v];
+    sums[0][v] = s + n * k;
+    sums[1][v] = static_cast<double>(squares[v]) + k * (2 * s + n * k);
+  }
+  finish_columns<2, V>(grid, place, sums, partials, finish);
+}
+
+/// y = max(low, x · scale + shift (+ residual)).
+template <bool kHasResidual, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
+    normalize_kernel(ColumnGrid grid, const T* x, const T* residual, const float* scale, const float* shift, T* y,
+                     bool relu) {
+  constexpr int kUnroll = kHasResidual ? 2 : 4;
+  const ColumnPlace place = column_place(grid);
+  if (!place.works) return;
+  const auto a = load_floats<V>(scale + place.channel), b = load_floats<V>(shift + place.channel);
+  const float low = relu ? 0.0f : -INFINITY;
+  const std::int64_t stride = grid.down * grid.channels;
+  for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
+    const std::int64_t at = row * grid.channels + place.channel;
+    RowPack<T, V> xs[kUnroll], rs[kUnroll];
+    load_rows(xs, x + at, stride, present);
+    if constexpr (kHasResidual) load_rows(rs, residual + at, stride, present);
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      if (u >= present) continue;
+      float result[V];
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        float value = fmaf(xs[u][v], a[v], b[v]);
+        if constexpr (kHasResidual) value += rs[u][v];
+        result[v] = value < low ? low : value;
+      }
+      xs[u].set(result);
+      xs[u].store(y + at + u * stride);
+    }
+  });
+}
+
+enum class Mask { none, recomputed, from_y };
+
+/// The largest number that becomes 0 when it is rounded to T: the forward output was 0 there although the sum before
+/// the ReLU was positive.
+template <typename T>
+inline constexpr float kRoundsToZero = 0.0f;
+template <>
+inline constexpr float kRoundsToZero<Float16> = 0x1p-25f;
+template <>
+inline constexpr float kRoundsToZero<BFloat16> = 0x1p-134f;
+
+/// What the gradient passes read, as one argument of a kernel.
+template <typename T>
+struct GradientInputs {
+  const T* dy;
+  const T* dy2;
+  const T* x;
+  const T* y;
+  const float* mean;
+};
+
+/// dz and x of a thread's rows in a band.
+template <Mask kMask, typename T, int V, int kUnroll>
+struct GradientRows {
+  RowPack<T, V> dy[kUnroll], dy2[kUnroll], x[kUnroll], y[kUnroll];
+
+  ATHANOR_DEVICE void load(const GradientInputs<T>& from, std::int64_t at, std::int64_t stride, int present) {
+    load_rows(dy, from.dy + at, stride, present);
+    load_rows(x, from.x + at, stride, present);
+    if constexpr (kMask == Mask::from_y) load_rows(y, from.y + at, stride, present);
+    if (from.dy2 != nullptr) {
+      load_rows(dy2, from.dy2 + at, stride, present);
+    } else {
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) dy2[u] = {};
+    }
+  }
+
+  /// `scale` and `shift` are read only to recompute the mask.
+  ATHANOR_DEVICE float dz(int u, int v, bool has_dy2, float scale, float shift) const {
+    float value = dy[u][v];
+    if (has_dy2) value += dy2[u][v];
+    if constexpr (kMask == Mask::recomputed) {
+      return fmaf(x[u][v], scale, shift) <= kRoundsToZero<T> ? 0.0f : value;
+    } else if constexpr (kMask == Mask::from_y) {
+      return y[u][v] <= 0.0f ? 0.0f : value;
+    }
+    return value;
+  }
+};
+
+/// Σ dz and Σ dz · (x − mean) of each channel; writes dz where the residual's gradient is wanted.
+template <Mask kMask, typename T, int V, typename Finish>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
+    sum_gradients_kernel(ColumnGrid grid, GradientInputs<T> inputs, const float* gamma, const float* beta,
+                         const float* inv_std, T* dresidual, double* partials, Finish finish) {
+  constexpr int kUnroll = 4;
+  const ColumnPlace place = column_place(grid);
+  float sum[V] = {}, products[V] = {};
+  if (place.works) {
+    const auto mean = load_floats<V>(inputs.mean + place.channel);
+    Floats<V> scale{}, shift{};
+    if constexpr (kMask == Mask::recomputed) {
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        scale.values[v] = scale_of(gamma[place.channel + v], inv_std[place.channel + v]);
+        shift.values[v] = shift_of(beta[place.channel + v], mean[v], scale[v]);
+      }
+    }
+    const bool has_dy2 = inputs.dy2 != nullptr;
+    const std::int64_t stride = grid.down * grid.channels;
+    for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
+      const std::int64_t at = row * grid.channels + place.channel;
+      GradientRows<kMask, T, V, kUnroll> rows;
+      rows.load(inputs, at, stride, present);
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        if (u >= present) continue;
+        float written[V];
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+          const float dz = rows.dz(u, v, has_dy2, scale[v], shift[v]);
+          sum[v] += dz;
+          products[v] = fmaf(dz, rows.x[u][v] - mean[v], products[v]);
+          written[v] = dz;
+        }
+        if (dresidual == nullptr) continue;
+        rows.dy[u].set(written);
+        rows.dy[u].store(dresidual + at + u * stride);
+      }
+    });
+  }
+  double sums[2][V];
+#pragma unroll
+  for (int v = 0; v < V; ++v) {
+    sums[0][v] = sum[v];
+    sums[1][v] = products[v];
+  }
+  finish_columns<2, V>(grid, place, sums, partials, finish);
+}
+
+/// dx = a · dz + b · (x − mean) + c, with a the forward pass's scale. `factors`: [4, channels], a, b, c and the shift
+/// that recomputes the mask.
+template <Mask kMask, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
+    input_gradient_kernel(ColumnGrid grid, GradientInputs<T> inputs, const float* factors, T* dx) {
+  constexpr int kUnroll = 4;
+  const ColumnPlace place = column_place(grid);
+  if (!place.works) return;
+  const std::int64_t channels = grid.channels, stride = grid.down * channels;
+  const auto mean = load_floats<V>(inputs.mean + place.channel);
+  const auto a = load_floats<V>(factors + place.channel);
+  const auto b = load_floats<V>(factors + channels + place.channel);
+  const auto c = load_floats<V>(factors + 2 * channels + place.channel);
+  Floats<V> shift{};
+  if constexpr (kMask == Mask::recomputed) shift = load_floats<V>(factors + 3 * channels + place.channel);
+  const bool has_dy2 = inputs.dy2 != nullptr;
+  for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
+    const std::int64_t at = row * channels + place.channel;
+    GradientRows<kMask, T, V, kUnroll> rows;
+    rows.load(inputs, at, stride, present);
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      if (u >= present) continue;
+      float result[V];
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        const float dz = rows.dz(u, v, has_dy2, a[v], shift[v]);
+        const float centred = rows.x[u][v] - mean[v];
+        result[v] = fmaf(b[v], centred, fmaf(a[v], dz, c[v]));
+      }
+      rows.dy[u].set(result);
+      rows.dy[u].store(dx + at + u * stride);
+    }
+  });
+}
+
+/// The factors of the pass above from Σ dz and Σ dz · (x − mean) over n elements.
+struct GradientFactors {
+  const float* gamma;
+  const float* beta;
+  const float* mean;
+  const float* inv_std;
+  float* factors;
+  std::int64_t channels;
+
+  ATHANOR_DEVICE void set(std::int64_t channel, double sum, double products, double n) const {
+    const double inv = inv_std[channel], a = static_cast<double>(gamma[channel]) * inv;
+    const float scale = scale_of(gamma[channel], inv_std[channel]);
+    factors[channel] = scale;
+    factors[channels + channel] = static_cast<float>(-a * inv * inv * products / n);
+    factors[2 * channels + channel] = static_cast<float>(-a * sum / n);
+    factors[3 * channels + channel] = shift_of(beta[channel], mean[channel], scale);
+  }
+};
+
+/// Whether 16-byte accesses to all of these, null ones aside, are possible.
+template <typename... Pointers>
+bool all_aligned(const Pointers*... pointers) {
+  return (is_aligned(pointers, 16) && ...);
+}
+
+template <typename T>
+GradientInputs<T> inputs_of(const BatchNormBackward& args) {
+  return {static_cast<const T*>(args.dy), static_cast<const T*>(args.dy2), static_cast<const T*>(args.x),
+          static_cast<const T*>(args.y), args.mean};
+}
+
+inline ColumnGrid gradient_grid(const BatchNormBackward& args) {
+  return column_grid(args.dtype, args.rows, args.channels,
+                     all_aligned(args.dy, args.dy2, args.x, args.y, args.dx, args.dresidual), kWideColumnBlocks);
+}
+
+/// Runs f.template operator()<T, kMask, V>().
+template <typename F>
+void with_gradient_kind(const BatchNormBackward& args, const ColumnGrid& grid, F&& f) {
+  with_type(args.dtype, [&]<typename T>() {
+    with_vector<T>(grid, [&]<int V>() {
+      if (!args.relu) {
+        f.template operator()<T, Mask::none, V>();
+      } else if (args.y != nullptr) {
+        f.template operator()<T, Mask::from_y, V>();
+      } else {
+        f.template operator()<T, Mask::recomputed, V>();
+      }
+    });
+  });
+}
+
+template <typename Finish>
+void launch_gradient_sums(const BatchNormBackward& args, const Finish& finish, LaunchStream stream) {
+  const ColumnGrid grid = gradient_grid(args);
+  with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
+    launch_kernel(sum_gradients_kernel<kMask, T, V, Finish>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                  inputs_of<T>(args), args.gamma, args.beta, args.inv_std, static_cast<T*>(args.dresidual),
+                  partials_of(args.scratch), finish);
+  });
+}
+
+inline void launch_input_gradient(const BatchNormBackward& args, LaunchStream stream) {
+  const ColumnGrid grid = gradient_grid(args);
+  const float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
+  with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
+    launch_independent(input_gradient_kernel<kMask, T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                       inputs_of<T>(args), factors, static_cast<T*>(args.dx));
+  });
+}
+
+}  // namespace athanor::kernels::cuda::batch_norm

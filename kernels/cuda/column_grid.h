@@ -1,0 +1,65 @@
+// How kernels cut a matrix [rows, channels], channels innermost, into blocks of threads: a thread has a few
+// neighbouring channels (16 bytes where the sizes allow) and walks down rows. The cut depends on the shape alone, never
+// on the GPU, so that sums over rows have the same bits on every model. Plain C++: the framework sizes scratch memory
+// with it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace athanor::kernels::cuda {
+
+inline constexpr int kColumnThreads = 256;
+
+struct ColumnGrid {
+  std::int64_t rows = 0;
+  std::int64_t channels = 0;
+  int vector = 1;  ///< channels of a thread
+  int across = 1;  ///< threads side by side along the channels, ≤ 32
+  int down = 1;    ///< rows that a block reads at a time; across · down ≤ kColumnThreads
+  int tiles = 1;   ///< blocks along the channels
+  int slices = 1;  ///< blocks along the rows: slice s has the row bands s, s + slices, …
+  int group = 1;   ///< slices whose sums are added up first
+  int groups = 1;  ///< groups of slices
+};
+
+/// Blocks of a pass whose threads need few registers, 4 on each of an H100's 132 multiprocessors, and of one whose
+/// threads need up to 128, 2 on each.
+inline constexpr std::int64_t kColumnBlocks = 528;
+inline constexpr std::int64_t kWideColumnBlocks = 264;
+/// Rows that a thread should have at least, so that adding up the slices stays cheap.
+inline constexpr std::int64_t kLeastRowsOfThread = 4;
+
+/// `can_vectorize`: all pointers are aligned to 16 bytes.
+inline ColumnGrid column_grid(DType dtype, std::int64_t rows, std::int64_t channels, bool can_vectorize,
+                              std::int64_t blocks = kColumnBlocks) {
+  ColumnGrid grid{.rows = rows, .channels = channels};
+  const auto widest = static_cast<int>(16 / size_of(dtype));
+  grid.vector = can_vectorize && channels % widest == 0 ? widest : 1;
+  const std::int64_t columns = channels / grid.vector, tiles = (columns + 31) / 32;
+  grid.tiles = static_cast<int>(tiles);
+  grid.across = static_cast<int>((columns + tiles - 1) / tiles);
+  grid.down = kColumnThreads / grid.across;
+  const std::int64_t wanted = rows / (grid.down * kLeastRowsOfThread), most = blocks / tiles;
+  const std::int64_t slices = wanted < most ? wanted : most;
+  grid.slices = static_cast<int>(slices < 1 ? 1 : slices);
+  while (grid.group * grid.group < grid.slices) ++grid.group;
+  grid.groups = (grid.slices + grid.group - 1) / grid.group;
+  return grid;
+}
+
+/// Bytes of the partial sums of `quantities` sums of each channel, in any of the grids above.
+inline std::size_t column_scratch_bytes(DType dtype, std::int64_t rows, std::int64_t channels, int quantities) {
+  std::size_t largest = 0;
+  for (const bool can_vectorize : {false, true}) {
+    const ColumnGrid grid = column_grid(dtype, rows, channels, can_vectorize);
+    const auto partials = static_cast<std::size_t>(grid.slices + grid.group);
+    const std::size_t bytes = partials * static_cast<std::size_t>(quantities * channels) * sizeof(double);
+    largest = bytes > largest ? bytes : largest;
+  }
+  return largest;
+}
+
+}  // namespace athanor::kernels::cuda
