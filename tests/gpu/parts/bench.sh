@@ -3,7 +3,7 @@
 
 # ours RECIPE BATCH PRECISION: one JSON line to speeds.jsonl.
 ours() {
-  "$bin/athanor" bench step "$here/recipes/$1.yaml" --json --seconds 5 --batch "$2" device=$device \
+  "$bin/athanor" bench step "$here/recipes/$1.yaml" --json --seconds 5 --batch "$2" device="$device" \
     train.precision="$3" train.shards=1 >"$folder/$step.json" || return
   cat "$folder/$step.json" >>"$folder/speeds.jsonl"
   python3 -c 'import json, sys; line = json.load(open(sys.argv[1])); print("note: %.0f images/s" % line["images_per_s"]["median"])' \
@@ -13,7 +13,7 @@ ours() {
 # torch MODEL BATCH PRECISION MODE LIMIT_S
 torch() {
   python3 "$here/peers/torch_bench.py" --model "$1" --batch "$2" --precision "$3" --mode "$4" --limit "$5" \
-    --device $device >"$folder/$step.json" || return
+    --device "$device" >"$folder/$step.json" || return
   cat "$folder/$step.json" >>"$folder/speeds.jsonl"
   python3 -c '
 import json, sys

@@ -16,9 +16,9 @@ train_ranks() {
 part_ranks() {
   local ranks gpus
   gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
-  step ranks_1 120 train ranks-1 device=$device
+  step ranks_1 120 train ranks-1 device="$device"
   for ranks in 2 4; do
-    step "ranks_$ranks" 150 train_ranks "$ranks" "ranks-$ranks" device=$device
+    step "ranks_$ranks" 150 train_ranks "$ranks" "ranks-$ranks" device="$device"
     step "bits_of_1_and_$ranks" 20 compare same "$runs/ranks-1" "$runs/ranks-$ranks"
   done
   step nccl 20 several_gpus "$gpus"

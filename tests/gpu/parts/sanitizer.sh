@@ -24,7 +24,7 @@ sanitize() {
 sanitize_train() {
   local tool=$1
   rm -rf "$runs/sanitized-$tool"
-  sanitize "$tool" "$bin/athanor" train "$here/recipes/resnet20.yaml" --run "$runs/sanitized-$tool" device=$device \
+  sanitize "$tool" "$bin/athanor" train "$here/recipes/resnet20.yaml" --run "$runs/sanitized-$tool" device="$device" \
     train.max_steps=2 train.batch=16 data.train_size=64 data.test_size=16 eval.batch=16 cuda.graph=false
 }
 

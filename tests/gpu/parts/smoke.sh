@@ -15,11 +15,11 @@ describe_host() {
 
 part_smoke() {
   step host 60 describe_host
-  step plan 120 "$bin/athanor" plan "$here/recipes/resnet20.yaml" device=$device
-  step train_one_step 120 train one-step device=$device train.max_steps=1
+  step plan 120 "$bin/athanor" plan "$here/recipes/resnet20.yaml" device="$device"
+  step train_one_step 120 train one-step device="$device" train.max_steps=1
   step ops 200 run_op_tests '*'
   step train_cpu 120 train cpu device=cpu
-  step train_gpu 120 train gpu device=$device
+  step train_gpu 120 train gpu device="$device"
   step loss_falls 20 compare falls "$runs/gpu"
   step curves 20 compare near "$runs/cpu" "$runs/gpu" 0.02
 }

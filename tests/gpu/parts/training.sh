@@ -20,23 +20,23 @@ continue_on() {
 
 part_training() {
   step cpu 200 train cpu device=cpu
-  step gpu 120 train gpu device=$device
+  step gpu 120 train gpu device="$device"
   step curves_fp32 20 compare near "$runs/cpu" "$runs/gpu" 0.02
-  step gpu_again 120 train gpu-again device=$device
+  step gpu_again 120 train gpu-again device="$device"
   step repeats 20 compare same "$runs/gpu" "$runs/gpu-again"
-  step gpu_eager 120 train gpu-eager device=$device cuda.graph=false
+  step gpu_eager 120 train gpu-eager device="$device" cuda.graph=false
   step graph_as_eager 20 compare same "$runs/gpu" "$runs/gpu-eager"
   local precision
   for precision in tf32 bf16 fp16; do
-    step "gpu_$precision" 120 train "gpu-$precision" device=$device train.precision=$precision
+    step "gpu_$precision" 120 train "gpu-$precision" device="$device" train.precision="$precision"
     step "falls_$precision" 20 compare falls "$runs/gpu-$precision"
     step "curves_$precision" 20 compare near "$runs/gpu" "$runs/gpu-$precision" 0.1
   done
-  step straight 120 train straight device=$device train.max_steps=40 checkpoint.every_steps=20
-  step resumed 120 continue_on straight resumed device=$device
+  step straight 120 train straight device="$device" train.max_steps=40 checkpoint.every_steps=20
+  step resumed 120 continue_on straight resumed device="$device"
   step resume_same_bits 20 compare same "$runs/straight" "$runs/resumed"
   step straight_cpu 200 train straight-cpu device=cpu train.max_steps=40 checkpoint.every_steps=20
-  step cpu_to_gpu 120 continue_on straight-cpu cpu-to-gpu device=$device
+  step cpu_to_gpu 120 continue_on straight-cpu cpu-to-gpu device="$device"
   step gpu_to_cpu 200 continue_on straight gpu-to-cpu device=cpu
   step moved_runs_close 20 compare near "$runs/cpu-to-gpu" "$runs/gpu-to-cpu" 0.02
 }
