@@ -50,7 +50,7 @@ Network network_of(const fs::path& path) {
 Network resnet50(std::int64_t batch) {
   Network network{.name = fmt::format("ResNet-50, batch {}", batch)};
   network.model.name = "resnet";
-  network.model.attributes = find_model("resnet")->schema.defaults();
+  network.model.attributes = {{"depth", std::int64_t{50}}};
   network.options = {.batch = batch, .channels = 3, .height = 224, .width = 224, .classes = 1000};
   return network;
 }
