@@ -93,7 +93,12 @@ struct ExecutableOptions {
   std::uint64_t seed = 0;
   Communicator* communicator = nullptr;  ///< outlives the executable
   ReductionMode reduction = ReductionMode::tree;
-  DType wire = DType::f32;  ///< of gradients between ranks, with ReductionMode::library: f32, bf16 or f16
+  DType wire = DType::f32;         ///< of gradients between ranks, with ReductionMode::library: f32, bf16 or f16
+  std::string precision = "fp32";  ///< train.precision: "fp16" scales the loss
+  bool deterministic = true;       ///< only algorithms that give the same bits every time
+  bool skip_nonfinite = false;     ///< goes on after a step whose numbers are not finite, without its update
+  bool cuda_graph = true;          ///< cuda: a step is launched as one graph
+  bool resident_batch = false;     ///< all batches hold the first one's images: for benchmarks
 };
 
 class Executable {

@@ -61,9 +61,10 @@ template <typename Arguments>
 void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float* factors, LaunchStream stream) {
   with_type(args.dtype, [&]<typename T>() {
     with_vector<T>(grid, [&]<int V>() {
-      launch_independent(normalize_kernel<T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                         static_cast<const T*>(args.x), static_cast<const T*>(args.residual), factors,
-                         factors + args.channels, static_cast<T*>(args.y), args.relu);
+      const auto kernel = args.residual != nullptr ? normalize_kernel<true, T, V> : normalize_kernel<false, T, V>;
+      launch_independent(kernel, blocks_of(grid), kColumnThreads, 0, stream, grid, static_cast<const T*>(args.x),
+                         static_cast<const T*>(args.residual), factors, factors + args.channels,
+                         static_cast<T*>(args.y), args.relu);
     });
   });
 }

@@ -62,18 +62,18 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   int count = 0;
   if (place.works) {
     for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
-      Pack<T, V> xs[kUnroll];
+      RowPack<T, V> xs[kUnroll];
       load_rows(xs, x + row * grid.channels + place.channel, grid.down * grid.channels, present);
       if (count == 0) {
 #pragma unroll
-        for (int v = 0; v < V; ++v) centre[v] = load_float(xs[0][v]);
+        for (int v = 0; v < V; ++v) centre[v] = xs[0][v];
       }
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
         if (u >= present) continue;
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-          const float d = load_float(xs[u][v]) - centre[v];
+          const float d = xs[u][v] - centre[v];
           sum[v] += d;
           squares[v] = fmaf(d, d, squares[v]);
         }
@@ -92,11 +92,11 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
 }
 
 /// y = max(low, x · scale + shift (+ residual)).
-template <typename T, int V>
+template <bool kHasResidual, typename T, int V>
 ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
     normalize_kernel(ColumnGrid grid, const T* x, const T* residual, const float* scale, const float* shift, T* y,
                      bool relu) {
-  constexpr int kUnroll = 4;
+  constexpr int kUnroll = kHasResidual ? 2 : 4;
   const ColumnPlace place = column_place(grid);
   if (!place.works) return;
   const auto a = load_floats<V>(scale + place.channel), b = load_floats<V>(shift + place.channel);
@@ -104,20 +104,21 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   const std::int64_t stride = grid.down * grid.channels;
   for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
     const std::int64_t at = row * grid.channels + place.channel;
-    Pack<T, V> xs[kUnroll], rs[kUnroll] = {};
+    RowPack<T, V> xs[kUnroll], rs[kUnroll];
     load_rows(xs, x + at, stride, present);
-    if (residual != nullptr) load_rows(rs, residual + at, stride, present);
+    if constexpr (kHasResidual) load_rows(rs, residual + at, stride, present);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       if (u >= present) continue;
-      Pack<T, V> result;
+      float result[V];
 #pragma unroll
       for (int v = 0; v < V; ++v) {
-        float value = fmaf(load_float(xs[u][v]), a[v], b[v]);
-        if (residual != nullptr) value += load_float(rs[u][v]);
-        result[v] = store_as<T>(value < low ? low : value);
+        float value = fmaf(xs[u][v], a[v], b[v]);
+        if constexpr (kHasResidual) value += rs[u][v];
+        result[v] = value < low ? low : value;
       }
-      store_pack(y + at + u * stride, result);
+      xs[u].set(result);
+      xs[u].store(y + at + u * stride);
     }
   });
 }
@@ -146,7 +147,7 @@ struct GradientInputs {
 /// dz and x of a thread's rows in a band.
 template <Mask kMask, typename T, int V, int kUnroll>
 struct GradientRows {
-  Pack<T, V> dy[kUnroll], dy2[kUnroll], x[kUnroll], y[kUnroll];
+  RowPack<T, V> dy[kUnroll], dy2[kUnroll], x[kUnroll], y[kUnroll];
 
   ATHANOR_DEVICE void load(const GradientInputs<T>& from, std::int64_t at, std::int64_t stride, int present) {
     load_rows(dy, from.dy + at, stride, present);
@@ -156,18 +157,18 @@ struct GradientRows {
       load_rows(dy2, from.dy2 + at, stride, present);
     } else {
 #pragma unroll
-      for (int u = 0; u < kUnroll; ++u) dy2[u] = Pack<T, V>{};
+      for (int u = 0; u < kUnroll; ++u) dy2[u] = {};
     }
   }
 
   /// `scale` and `shift` are read only to recompute the mask.
   ATHANOR_DEVICE float dz(int u, int v, bool has_dy2, float scale, float shift) const {
-    float value = load_float(dy[u][v]);
-    if (has_dy2) value += load_float(dy2[u][v]);
+    float value = dy[u][v];
+    if (has_dy2) value += dy2[u][v];
     if constexpr (kMask == Mask::recomputed) {
-      return fmaf(load_float(x[u][v]), scale, shift) <= kRoundsToZero<T> ? 0.0f : value;
+      return fmaf(x[u][v], scale, shift) <= kRoundsToZero<T> ? 0.0f : value;
     } else if constexpr (kMask == Mask::from_y) {
-      return load_float(y[u][v]) <= 0.0f ? 0.0f : value;
+      return y[u][v] <= 0.0f ? 0.0f : value;
     }
     return value;
   }
@@ -200,15 +201,17 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
         if (u >= present) continue;
-        Pack<T, V> written;
+        float written[V];
 #pragma unroll
         for (int v = 0; v < V; ++v) {
           const float dz = rows.dz(u, v, has_dy2, scale[v], shift[v]);
           sum[v] += dz;
-          products[v] = fmaf(dz, load_float(rows.x[u][v]) - mean[v], products[v]);
-          written[v] = store_as<T>(dz);
+          products[v] = fmaf(dz, rows.x[u][v] - mean[v], products[v]);
+          written[v] = dz;
         }
-        if (dresidual != nullptr) store_pack(dresidual + at + u * stride, written);
+        if (dresidual == nullptr) continue;
+        rows.dy[u].set(written);
+        rows.dy[u].store(dresidual + at + u * stride);
       }
     });
   }
@@ -244,14 +247,15 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       if (u >= present) continue;
-      Pack<T, V> result;
+      float result[V];
 #pragma unroll
       for (int v = 0; v < V; ++v) {
         const float dz = rows.dz(u, v, has_dy2, a[v], shift[v]);
-        const float centred = load_float(rows.x[u][v]) - mean[v];
-        result[v] = store_as<T>(fmaf(b[v], centred, fmaf(a[v], dz, c[v])));
+        const float centred = rows.x[u][v] - mean[v];
+        result[v] = fmaf(b[v], centred, fmaf(a[v], dz, c[v]));
       }
-      store_pack(dx + at + u * stride, result);
+      rows.dy[u].set(result);
+      rows.dy[u].store(dx + at + u * stride);
     }
   });
 }

@@ -20,17 +20,19 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads)
   const std::int64_t stride = grid.down * grid.channels;
   for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
     T* to = y + row * grid.channels + place.channel;
-    Pack<T, V> values[kUnroll];
+    RowPack<T, V> values[kUnroll];
     load_rows(values, to, stride, present);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       if (u >= present) continue;
+      float result[V];
 #pragma unroll
       for (int v = 0; v < V; ++v) {
-        const float value = load_float(values[u][v]) + shift[v];
-        values[u][v] = store_as<T>(relu && value < 0 ? 0.0f : value);
+        const float value = values[u][v] + shift[v];
+        result[v] = relu && value < 0 ? 0.0f : value;
       }
-      store_pack(to + u * stride, values[u]);
+      values[u].set(result);
+      values[u].store(to + u * stride);
     }
   });
 }
@@ -52,7 +54,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
     const std::int64_t stride = grid.down * grid.channels;
     for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
       const std::int64_t at = row * grid.channels + place.channel;
-      Pack<T, V> gradients[kUnroll], outputs[kUnroll] = {};
+      RowPack<T, V> gradients[kUnroll], outputs[kUnroll] = {};
       load_rows(gradients, dy + at, stride, present);
       if (y != nullptr) load_rows(outputs, y + at, stride, present);
 #pragma unroll
@@ -60,8 +62,8 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
         if (u >= present) continue;
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-          const bool is_masked = y != nullptr && load_float(outputs[u][v]) <= 0.0f;
-          sum[v] += is_masked ? 0.0f : load_float(gradients[u][v]);
+          const bool is_masked = y != nullptr && outputs[u][v] <= 0.0f;
+          sum[v] += is_masked ? 0.0f : gradients[u][v];
         }
       }
     });

@@ -11,8 +11,14 @@
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/guard.h"
+#include "kernels/cuda/losses.h"
+#include "kernels/cuda/optimizer.h"
+#include "kernels/cuda/pool2d.h"
 #include "kernels/cuda/prepare_input.h"
+#include "kernels/cuda/progress.h"
 #include "kernels/cuda/random.h"
+#include "kernels/cuda/reduce.h"
 #include "kernels/cuda/reorder.h"
 
 namespace athanor::kernels::cuda {
@@ -23,12 +29,13 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast,                                     //
-                              Reorder, PrepareInput, CopyWindow, Dropout,                                //
-                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,  //
-                              BiasActivation, ColumnSums,                                                //
-                              BatchNorm, BatchNormInference, BatchNormBackward,                          //
-                              BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient>;
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout,
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation,
+                              ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
+                              BatchNormCombine, BatchNormSums, BatchNormInputGradient, OptimizerPass, UpdateStatistics,
+                              Guard, TreeAdd, SumOfSquares, IsFinite, HashBlocks, Swap, Softmax, SoftmaxBackward,
+                              CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward, OneHot, CountCorrect,
+                              MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward, StoreSequence, StampTime>;
 
 using KernelId = std::uint16_t;
 
