@@ -15,6 +15,16 @@
 
 namespace athanor {
 
+/// What a recipe asks of a device's arithmetic, and the threads that share a shard on a CPU.
+struct PlannerOptions {
+  int threads = 1;
+  std::string_view precision = "fp32";  ///< train.precision
+  bool deterministic = true;            ///< only algorithms that give the same bits every time
+};
+
+/// The type of activations and of what matrix products read: "fp32" and "tf32" f32, "bf16" bf16, "fp16" f16.
+DType compute_type(std::string_view precision);
+
 /// Has no state of its own: one object a process, used by every run.
 class Backend {
  public:
@@ -23,13 +33,14 @@ class Backend {
   virtual std::string_view name() const = 0;
   /// The libraries that it computes with: "oneDNN 2.6.3".
   virtual std::string versions() const = 0;
-  /// Why the device cannot compute in `type` ("this processor has no …"); "" when it can.
-  virtual std::string type_problem(DType type) const = 0;
+  /// Why the device cannot compute in a recipe's train.precision ("this processor has no …"), and what works; "" when
+  /// it can.
+  virtual std::string precision_problem(std::string_view precision) const = 0;
   /// Bytes of the device's own memory that are free; none: it works in the host's.
   virtual std::optional<std::size_t> device_memory_bytes() const = 0;
 
-  /// Chooses layouts and implementations for teams of `threads` a shard.
-  virtual std::unique_ptr<BackendPlanner> planner(int threads) const = 0;
+  /// Chooses layouts and implementations.
+  virtual std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const = 0;
   /// What make_executable would allocate.
   virtual MemoryPlan plan_memory(const ExecutableOptions& options) const = 0;
   /// Allocates every arena and binds every step. The plans must outlive the executable. Throws DeviceError when there

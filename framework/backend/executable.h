@@ -26,6 +26,7 @@ struct StepResult {
   double grad_norm = 0;         ///< L2 norm of the whole gradient, before clipping
   bool finite = true;           ///< loss, gradient and batch statistics are; where not, nothing was updated, or with
                                 ///< Plan::update_at_once not all
+  bool expected = false;        ///< not finite, but only because a loss scale is looking for its place
   bool stop = false;            ///< whether any rank's report asks to stop: the same on all ranks
   double comm_exposed_s = 0;    ///< that the step waited for other ranks
   std::int64_t comm_bytes = 0;  ///< sent to other ranks for this step
@@ -92,16 +93,26 @@ struct ExecutableOptions {
   std::uint64_t seed = 0;
   Communicator* communicator = nullptr;  ///< outlives the executable
   ReductionMode reduction = ReductionMode::tree;
-  DType wire = DType::f32;  ///< of gradients between ranks, with ReductionMode::library: f32, bf16 or f16
+  DType wire = DType::f32;         ///< of gradients between ranks, with ReductionMode::library: f32, bf16 or f16
+  std::string precision = "fp32";  ///< train.precision: "fp16" scales the loss
+  bool deterministic = true;       ///< only algorithms that give the same bits every time
+  bool skip_nonfinite = false;     ///< goes on after a step whose numbers are not finite, without its update
+  bool cuda_graph = true;          ///< cuda: a step is launched as one graph
+  bool resident_batch = false;     ///< all batches hold the first one's images: for benchmarks
 };
 
 class Executable {
  public:
   virtual ~Executable() = default;
 
-  /// One update from the rows of this rank. `inputs.grad_scale` is ignored: shard gradients sum to the batch's mean.
-  /// Collective: all ranks step together.
-  virtual StepResult step(const Batch& batch, const StepInputs& inputs, const RankReport& report = {}) = 0;
+  /// One update from the rows of this rank, which may be overwritten when this returns. `inputs.grad_scale` is ignored:
+  /// shard gradients sum to the batch's mean. Collective: all ranks step together. A device may run behind: what is
+  /// returned is of the oldest update whose result was not returned yet, or nothing where that is not known yet. All
+  /// ranks get the same result at the same call.
+  virtual std::optional<StepResult> step(const Batch& batch, const StepInputs& inputs,
+                                         const RankReport& report = {}) = 0;
+  /// Waits for the oldest update whose result was not returned yet; nothing: all were. Before the state is read.
+  virtual std::optional<StepResult> await_result() { return std::nullopt; }
   /// Loss of each row (0 where masked) and the rank of its label's logit (0: correct; −1: masked). `averaged`: with the
   /// averaged weights.
   virtual void evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks, bool averaged) = 0;

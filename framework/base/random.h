@@ -26,7 +26,7 @@ enum class Purpose : std::uint32_t {
 };
 
 /// One Philox4x32-10 block: 128 random bits for a 128-bit counter under a 64-bit key.
-inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * counter[2];
@@ -46,7 +46,7 @@ constexpr std::uint64_t key_of(std::string_view name) {
 }
 
 /// A uniform float in [0, 1) from 24 random bits.
-inline float uniform_from(std::uint32_t bits) {
+constexpr float uniform_from(std::uint32_t bits) {
   return static_cast<float>(bits >> 8) * 0x1p-24f;
 }
 
@@ -54,7 +54,7 @@ inline float uniform_from(std::uint32_t bits) {
 /// `a` may be up to 2^32 − 1; `b` takes all 64 bits.
 class RandomStream {
  public:
-  RandomStream(std::uint64_t seed, Purpose purpose, std::uint64_t a, std::uint64_t b)
+  constexpr RandomStream(std::uint64_t seed, Purpose purpose, std::uint64_t a, std::uint64_t b)
       : key_{static_cast<std::uint32_t>(seed) ^ (static_cast<std::uint32_t>(purpose) * 0x85EBCA6Bu),
              static_cast<std::uint32_t>(seed >> 32) + static_cast<std::uint32_t>(purpose)},
         a_(static_cast<std::uint32_t>(a)),
@@ -62,7 +62,9 @@ class RandomStream {
         b_high_(static_cast<std::uint32_t>(b >> 32)) {}
 
   /// Four numbers of block `block`; any block can be asked for in any order.
-  std::array<std::uint32_t, 4> block(std::uint32_t block) const { return philox({block, a_, b_low_, b_high_}, key_); }
+  constexpr std::array<std::uint32_t, 4> block(std::uint32_t block) const {
+    return philox({block, a_, b_low_, b_high_}, key_);
+  }
 
   std::uint32_t next() {
     if (position_ % 4 == 0) current_ = block(position_ / 4);

@@ -1,10 +1,5 @@
-// Sums over ranks along the fixed tree of comm/tree.h, so that their bits do not depend on the number of ranks. Three
-// ways, all with the same bits:
-//   halving   every rank's shards are one subtree and the ranks' subtrees form a balanced tree: partners at distance 1,
-//             2, 4, … (nearest first) exchange halves, quarters, …, add, and send the sums back the same way
-//   direct    any other world size: the owner of a slice receives everybody's pieces of it and adds them in tree order
-//   small     a few kilobytes, where messages cost more than bytes: whole vectors are exchanged, everybody adds
-// The first two move 2(W − 1)/W of the bytes a rank where the shards are even.
+// Sums over ranks along the fixed tree of comm/tree.h in the host's memory: carries out the rounds of
+// comm/tree_messages.h over a Communicator. Their bits do not depend on the number of ranks.
 #pragma once
 
 #include <cstddef>
@@ -12,19 +7,9 @@
 #include <vector>
 
 #include "comm/communicator.h"
-#include "comm/tree.h"
-#include "graph/update_plan.h"
+#include "comm/tree_messages.h"
 
 namespace athanor {
-
-/// A range cut into as many slices as there are ranks, at multiples of `grain` elements of the arena.
-struct Slicing {
-  ArenaRange range;
-  std::int64_t grain = 1;
-  int slices = 1;
-  /// Slices [first, last), joined.
-  ArenaRange at(int first, int last) const;
-};
 
 class TreeReduction {
  public:
@@ -38,7 +23,7 @@ class TreeReduction {
   TreeReduction(Communicator& communicator, int shards, std::int64_t largest);
 
   /// Complete subtrees of this rank, from left to right: what `pieces` below stand for.
-  const std::vector<ShardRange>& own_pieces() const { return own_pieces_; }
+  const std::vector<ShardRange>& own_pieces() const { return messages_.own_pieces(); }
 
   /// `pieces`: a float arena for each of own_pieces. Afterwards `range` of pieces[0] holds the sum over all shards, on
   /// every rank; the other pieces are as they were, or used up. Throws PeerError.
@@ -48,9 +33,8 @@ class TreeReduction {
   /// Sends every rank's slice of `range` to all.
   void all_gather(float* arena, ArenaRange range, const char* name);
 
-  /// The part of a range that a rank owns: cut at multiples of 4,096 elements of the arena, so that block sums stay
-  /// whole; empty where there are more ranks than blocks.
-  ArenaRange slice_of(ArenaRange range, int rank) const;
+  /// See TreeMessages.
+  ArenaRange slice_of(ArenaRange range, int rank) const { return messages_.slice_of(range, rank); }
 
   /// Bytes sent to other ranks since construction.
   std::int64_t bytes_sent() const { return bytes_sent_; }
@@ -59,28 +43,14 @@ class TreeReduction {
   static std::int64_t scratch_elements(int shards, const Communicator& communicator, std::int64_t largest);
 
  private:
-  bool is_small(ArenaRange range) const;
-  void reduce_small(std::span<float* const> pieces, ArenaRange range, const char* name);
-  void scatter(std::span<float* const> pieces, const Slicing& slicing, const char* name);
-  void gather(float* arena, const Slicing& slicing, const char* name);
-  void halve(float* arena, const Slicing& slicing, const char* name);
-  void double_back(float* arena, const Slicing& slicing, const char* name);
-  void collect_slices(std::span<float* const> pieces, const Slicing& slicing, const char* name);
-  void spread_slices(float* arena, const Slicing& slicing, const char* name);
-  ArenaRange owned(const Slicing& slicing, int rank) const;
-  void add_along_tree(std::span<float*> items, std::int64_t count);
-  void exchange(const char* name);
+  void run(std::span<float* const> pieces, const char* name);
+  float* at(std::span<float* const> pieces, TreeOperand operand);
 
   Communicator& communicator_;
-  int rank_, ranks_;
-  std::vector<std::vector<ShardRange>> pieces_of_;  // by rank
-  std::vector<ShardRange> own_pieces_;
-  std::vector<TreeEdge> edges_;  // over all pieces of all ranks
-  bool halving_ = false;
-  std::int64_t small_elements_ = 0;
+  TreeMessages messages_;
   std::int64_t segment_elements_ = 0;
   std::vector<float> scratch_;
-  std::vector<float*> items_;
+  TreeRounds rounds_;
   std::vector<SendPart> sends_;
   std::vector<ReceivePart> receives_;
   std::int64_t bytes_sent_ = 0;

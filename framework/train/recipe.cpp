@@ -50,6 +50,7 @@ class RecipeReader {
     read_eval();
     read_checkpoint();
     read_comm();
+    recipe_.cuda.graph = section("cuda").flag("graph");
     recipe_.resolved.set("device", scalar_node(recipe_.device));
   }
 
@@ -90,7 +91,7 @@ class RecipeReader {
 
   void read_root(const std::string& file) {
     const std::vector<std::string> sections = {"name",     "data", "model", "loss",       "train", "optimizer",
-                                               "schedule", "ema",  "eval",  "checkpoint", "comm"};
+                                               "schedule", "ema",  "eval",  "checkpoint", "comm",  "cuda"};
     ValidateOptions options{.other_keys = sections};
     // A key that is well known but stands outside its section: "epochs" is "train.epochs".
     options.hint = [](const std::string& key) -> std::string {

@@ -43,7 +43,7 @@ struct TrainSettings {
   std::int64_t shards = 0;         ///< 0: the world size of the first launch
   std::int64_t shard_threads = 0;  ///< 0: chosen at the first launch
   std::uint64_t seed = 0;
-  std::string precision;  ///< "fp32", "bf16"
+  std::string precision;  ///< "fp32", "tf32", "bf16", "fp16"
   std::string reduction;  ///< "tree", "fast"
   bool deterministic = true;
   std::string on_nonfinite;  ///< "stop", "skip"
@@ -75,6 +75,10 @@ struct CommSettings {
   std::optional<double> timeout_s;  ///< none: automatic
 };
 
+struct CudaSettings {
+  bool graph = true;  ///< a step is launched as one graph
+};
+
 struct Recipe {
   std::string name;
   DataSettings data;
@@ -87,6 +91,7 @@ struct Recipe {
   EvalSettings eval;
   CheckpointSettings checkpoint;
   CommSettings comm;
+  CudaSettings cuda;
   std::string device;  ///< "auto", "cpu", "cuda"
 
   YamlNode source;    ///< as written, overrides included; for `place`

@@ -67,7 +67,10 @@ const RegisterSchema kTrain{
               .at_most(65536),
           count("shard_threads", 0, "CPU threads that share a shard; 0: cores ÷ shards, at least 1.").at_most(65536),
           count("seed", 0, "Of weights, order and augmentation."),
-          text("precision", "fp32", "Of activations and matrix work.").one_of({"fp32", "bf16"}),
+          text("precision", "fp32",
+               "Of activations and matrix work; tf32: fp32 whose products are rounded to TF32; fp16: with a loss scale "
+               "that finds its own size. tf32 and fp16 need device: cuda.")
+              .one_of({"fp32", "tf32", "bf16", "fp16"}),
           text("reduction", "tree", "tree: the same bits on any number of ranks; fast: the library's order.")
               .one_of({"tree", "fast"}),
           boolean("deterministic", true, "Only algorithms that give the same bits every time."),
@@ -115,6 +118,13 @@ const RegisterSchema kComm{
                     .one_of({"fp32", "bf16", "fp16"}),
                 count("verify_every", 1000, "Updates between comparisons of the ranks' weights; 0: never."),
                 text("timeout_s", "auto", "Seconds until a silent peer counts as lost, or auto.")},
+     .shorthand = {}}};
+
+const RegisterSchema kCuda{
+    "section",
+    {.name = "cuda",
+     .doc = "What only `device: cuda` reads.",
+     .fields = {boolean("graph", true, "A step is launched as one graph; false: launch by launch, for debugging.")},
      .shorthand = {}}};
 
 }  // namespace

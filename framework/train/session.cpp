@@ -23,10 +23,6 @@ std::vector<double> given_or(const std::vector<double>& values, double otherwise
   return values.empty() ? std::vector<double>{otherwise} : values;
 }
 
-DType compute_type(const Recipe& recipe) {
-  return recipe.train.precision == "bf16" ? DType::bf16 : DType::f32;
-}
-
 GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::int64_t rows, std::int64_t shards) {
   return {.batch = rows,
           .channels = info.channels,
@@ -36,7 +32,7 @@ GraphOptions graph_options(const Recipe& recipe, const DatasetInfo& info, std::i
           .mean = given_or(recipe.data.mean, 0),
           .std = given_or(recipe.data.stddev, 1),
           .loss = {recipe.loss.name, recipe.loss.attributes},
-          .compute_dtype = compute_type(recipe),
+          .compute_dtype = compute_type(recipe.train.precision),
           .shards = shards};
 }
 
@@ -152,16 +148,18 @@ ModelSpec model_of(const Recipe& recipe) {
 }
 
 void want_device(const Recipe& recipe) {
-  const std::string problem = backend_for(recipe.device).type_problem(compute_type(recipe));
-  if (problem.empty()) return;
-  throw DeviceError("{}: {}; use train.precision=fp32", at(recipe, "train.precision"), problem);
+  const std::string problem = backend_for(recipe.device).precision_problem(recipe.train.precision);
+  if (!problem.empty()) throw DeviceError("{}: {}", at(recipe, "train.precision"), problem);
 }
 
 Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing) {
   want_device(recipe);
   want_something_to_see(recipe, info);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
-  const std::unique_ptr<BackendPlanner> planner = backend_for(recipe.device).planner(threads);
+  const std::unique_ptr<BackendPlanner> planner =
+      backend_for(recipe.device)
+          .planner(
+              {.threads = threads, .precision = recipe.train.precision, .deterministic = recipe.train.deterministic});
   Plans plans;
   const std::int64_t rows = recipe.train.batch / sizing.shards,
                      evaluation_rows = sizing.evaluation_rows / sizing.shards;
@@ -250,7 +248,11 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
           .reduction = recipe.train.reduction == "fast" ? ReductionMode::library : ReductionMode::tree,
           .wire = recipe.comm.wire == "bf16"   ? DType::bf16
                   : recipe.comm.wire == "fp16" ? DType::f16
-                                               : DType::f32};
+                                               : DType::f32,
+          .precision = recipe.train.precision,
+          .deterministic = recipe.train.deterministic,
+          .skip_nonfinite = recipe.train.on_nonfinite == "skip",
+          .cuda_graph = recipe.cuda.graph};
 }
 
 void initialize_state(Executable& executable, const Plan& plan, std::uint64_t seed) {

@@ -77,6 +77,8 @@ TrainingRun::TrainingRun(const RunParts& parts, const RunFiles& files)
       test_(*parts.data.test, evaluation_loader(parts, {})),
       schedule_(schedule_of(parts)),
       state_(start_of(parts, schedule_)),
+      first_step_(state_.step),
+      known_(state_.step),
       earlier_seconds_(state_.train_seconds),
       checkpointing_({parts.recipe.checkpoint, parts.executable, parts.communicator, metrics_, files.checkpoints}) {
   if (!parts.data.validation_subset.empty()) {
@@ -130,22 +132,28 @@ void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop)
   // A stop may have cut short the evaluation that was due where the run goes on.
   if (state_.step > 0 && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
   while (state_.step < total_steps && !stopping) {
-    stopping = take_step(stop);
+    take_step(stop);
     update_summary();
     if (parts_.after_step) parts_.after_step(state_.step);
     if (verify_every > 0 && state_.step % verify_every == 0) {
+      settle();
       want_same_weights(parts_.executable, parts_.communicator, state_.step);
     }
+    if (evaluation_is_due()) settle();
+    stopping = stop_asked_;
     if (!stopping && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
     update_summary();
     checkpointing_.poll();
     const bool is_best = state_.best_step == state_.step;
     if (stopping || state_.step == total_steps || !checkpointing_.is_due(state_.step, per_epoch, is_best)) continue;
+    settle();
     // Rank 0 may have to wait for its disk, which is no lost peer.
     parts_.bound.set(false);
     save();
     parts_.bound.set(true);
+    stopping = stop_asked_;
   }
+  settle();
   parts_.bound.set(false);
 }
 
@@ -169,37 +177,50 @@ void TrainingRun::evaluate_last() {
   if (validation_) report("test", test_, {});
 }
 
-/// True where any rank was asked to stop.
-bool TrainingRun::take_step(const StopSignals& stop) {
+void TrainingRun::take_step(const StopSignals& stop) {
   const Batch& batch = loader_.next();
   const ScheduleValues values = schedule_.at(state_.step, state_.plateau);
   const RankReport rank_report{.stop = stop.requested() ? 1 : 0,
                                .data_wait_s = static_cast<float>(loader_.last_wait_s())};
-  const StepResult result = parts_.executable.step(
+  ATHANOR_CHECK(state_.step - known_ < kMostPending, "the device runs {} steps ahead", state_.step - known_);
+  pending_[static_cast<std::size_t>((state_.step + 1) % kMostPending)] = {state_.step + 1, values.lr,
+                                                                          loader_.last_wait_s()};
+  const std::optional<StepResult> result = parts_.executable.step(
       batch, {.step = state_.updates + 1, .lr = values.lr, .momentum = values.momentum, .grad_scale = 1}, rank_report);
+  ++state_.step;
+  if (result) take_result(*result, known_ + 1 == state_.step ? &batch : nullptr);
+}
+
+/// `batch`: of the step that the result is of, where it is still there.
+void TrainingRun::take_result(const StepResult& result, const Batch* batch) {
+  const PendingStep step = pending_[static_cast<std::size_t>(++known_ % kMostPending)];
   if (result.finite) {
     ++state_.updates;
   } else {
-    handle_non_finite(batch, values.lr, result);
+    handle_non_finite(result, step, batch);
   }
-  ++state_.step;
   state_.loss = result.loss;
-  record(result, values.lr);
-  return result.stop;
+  stop_asked_ = stop_asked_ || result.stop;
+  record(result, step);
 }
 
-void TrainingRun::record(const StepResult& result, double lr) {
+/// Waits until the result of every step asked for is known: before the state is looked at.
+void TrainingRun::settle() {
+  while (known_ < state_.step) take_result(parts_.executable.await_result().value(), nullptr);
+}
+
+void TrainingRun::record(const StepResult& result, const PendingStep& step) {
   const Clock::time_point now = Clock::now();
   const double step_s = seconds_between(step_end_, now);
   step_end_ = now;
-  const StepLine line{.step = state_.step,
-                      .epoch = (state_.step - 1) / parts_.sizing.steps_per_epoch + 1,
-                      .samples = state_.step * parts_.recipe.train.batch,
+  const StepLine line{.step = step.step,
+                      .epoch = (step.step - 1) / parts_.sizing.steps_per_epoch + 1,
+                      .samples = step.step * parts_.recipe.train.batch,
                       .loss = result.loss,
-                      .lr = lr,
+                      .lr = step.lr,
                       .images_per_s = static_cast<double>(parts_.recipe.train.batch) / step_s,
                       .step_ms = step_s * 1e3,
-                      .data_wait_ms = loader_.last_wait_s() * 1e3,
+                      .data_wait_ms = step.data_wait_s * 1e3,
                       .comm_exposed_ms = result.comm_exposed_s * 1e3,
                       .grad_norm = result.grad_norm,
                       .comm_bytes = result.comm_bytes,
@@ -229,16 +250,22 @@ void TrainingRun::note_rate(double images_per_s) {
   rates_[rate_count_++ % rates_.size()] = images_per_s;
 }
 
-void TrainingRun::handle_non_finite(const Batch& batch, double lr, const StepResult& result) {
-  if (parts_.recipe.train.on_nonfinite != "skip") {
-    fail_for_bad_numbers(parts_.executable, parts_.communicator, batch, {state_.step + 1, lr, result},
+void TrainingRun::handle_non_finite(const StepResult& result, const PendingStep& step, const Batch* batch) {
+  if (parts_.recipe.train.on_nonfinite != "skip" && !result.expected) {
+    std::optional<BatchStorage> again;
+    if (batch == nullptr) {
+      const BatchSource& source = loader_.source();
+      again.emplace(source.rows(), source.dataset().info(), host_batch_memory());
+      source.fill(step.step - 1 - first_step_, again->batch());
+      batch = &again->batch();
+    }
+    fail_for_bad_numbers(parts_.executable, parts_.communicator, *batch, {step.step, step.lr, result},
                          parts_.summary.error);
   }
   ++state_.skipped;
   // All ranks know; the first one says it.
   if (is_power_of_two(state_.skipped) && parts_.communicator.rank() == 0) {
-    log_warning("step {}: {} is not finite; update skipped, {} so far", state_.step + 1, what_is_bad(result),
-                state_.skipped);
+    log_warning("step {}: {} is not finite; update skipped, {} so far", step.step, what_is_bad(result), state_.skipped);
   }
 }
 

@@ -2,6 +2,7 @@
 // last one is in trainer.cpp.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -67,9 +68,21 @@ class TrainingRun {
 
   using StopRequest = std::function<bool()>;
 
-  bool take_step(const StopSignals& stop);
-  void record(const StepResult& result, double lr);
-  void handle_non_finite(const Batch& batch, double lr, const StepResult& result);
+  /// How far a device may run ahead of what is known of it.
+  static constexpr std::int64_t kMostPending = 4;
+
+  /// An update that was asked for and whose result is not known yet.
+  struct PendingStep {
+    std::int64_t step = 0;  ///< counted from 1
+    double lr = 0;
+    double data_wait_s = 0;
+  };
+
+  void take_step(const StopSignals& stop);
+  void take_result(const StepResult& result, const Batch* batch);
+  void settle();
+  void record(const StepResult& result, const PendingStep& step);
+  void handle_non_finite(const StepResult& result, const PendingStep& step, const Batch* batch);
   bool evaluation_is_due() const;
   bool evaluate_now(const StopRequest& stop);
   Evaluation report(std::string_view split, Loader& loader, const StopRequest& stop);
@@ -87,8 +100,12 @@ class TrainingRun {
   std::unique_ptr<Loader> validation_;
   Schedule schedule_;
   RunState state_;
-  double earlier_seconds_ = 0;  ///< that attempts before this one trained
-  std::vector<double> rates_;   ///< images/s of the newest steps
+  const std::int64_t first_step_;                  ///< where this attempt begins
+  std::array<PendingStep, kMostPending> pending_;  ///< a ring: of step s at s mod kMostPending
+  std::int64_t known_;                             ///< steps whose result is known
+  bool stop_asked_ = false;                        ///< by any rank, in a step whose result is known
+  double earlier_seconds_ = 0;                     ///< that attempts before this one trained
+  std::vector<double> rates_;                      ///< images/s of the newest steps
   std::size_t rate_count_ = 0;
   Checkpointing checkpointing_;
   Clock::time_point start_, step_end_;

@@ -8,9 +8,14 @@
 
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
+#include "kernels/cuda/channel_ops.h"
+#include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/losses.h"
 #include "kernels/cuda/pool2d.h"
+#include "kernels/cuda/prepare_input.h"
+#include "kernels/cuda/random.h"
+#include "kernels/cuda/reorder.h"
 
 namespace athanor::kernels::cuda {
 
@@ -20,11 +25,20 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels =
-    KernelList<Add, BiasActivation, ColumnSums, Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss,
-               MeanLossBackward, OneHot, CountCorrect, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward, BatchNorm,
-               BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine, BatchNormSums,
-               BatchNormInputGradient>;
+// clang-format off
+using AllKernels = KernelList<
+    Add, Activate, ActivateBackward, Cast,
+    Reorder,
+    PrepareInput,
+    CopyWindow,
+    Dropout,
+    GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,
+    BiasActivation, ColumnSums,
+    BatchNorm, BatchNormInference, BatchNormBackward,
+    BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient,
+    MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
+    Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward, OneHot, CountCorrect>;
+// clang-format on
 
 using KernelId = std::uint16_t;
 

@@ -223,8 +223,10 @@ TEST(Training, OneRanksWishToStopReachesAllInTheSameStep) {
   TrainingRig rig(wanted);
   for (int step = 1; step <= 3; ++step) {
     const bool asks = step == 2 && world().rank() == world().size() - 1;
-    const StepResult result = rig.executable().step(
-        rig.load(step), {.step = step, .lr = 0.05, .momentum = {}, .grad_scale = 1}, {.stop = asks ? 1 : 0});
+    const StepResult result =
+        rig.executable()
+            .step(rig.load(step), {.step = step, .lr = 0.05, .momentum = {}, .grad_scale = 1}, {.stop = asks ? 1 : 0})
+            .value();
     EXPECT_EQ(result.stop, step == 2) << step;
   }
 }
@@ -237,7 +239,8 @@ TEST(Training, NumbersThatAreNotFiniteAreSeenByAllRanks) {
     TrainingRig rig(wanted);
     StepResult result;
     for (int step = 1; step <= 6 && (step == 1 || result.finite); ++step) {
-      result = rig.executable().step(rig.load(step), {.step = step, .lr = 1e30, .momentum = {}, .grad_scale = 1});
+      result =
+          rig.executable().step(rig.load(step), {.step = step, .lr = 1e30, .momentum = {}, .grad_scale = 1}).value();
     }
     EXPECT_FALSE(result.finite);
     // Shards are named by their place in the batch, not in the rank.

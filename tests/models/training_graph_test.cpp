@@ -50,20 +50,23 @@ TEST(TrainingGraph, UpdatesEveryRunningStatisticOnce) {
   EXPECT_EQ(graph.of_role(Role::statistic).size(), 2u * 19);
 }
 
-TEST(TrainingGraph, Bfloat16KeepsParametersGradientsAndLossInFloat32) {
-  GraphOptions options = images(4, {3, 32, 32}, 10);
-  options.compute_dtype = DType::bf16;
-  const Graph graph = training_graph(named("cifar_resnet"), options);
-  for (const ParameterGradient& pair : graph.gradients) {
-    EXPECT_EQ(graph.value(pair.parameter).dtype, DType::f32);
-    EXPECT_EQ(graph.value(pair.gradient).dtype, DType::f32) << graph.value(pair.parameter).name;
-  }
-  for (const Node& node : graph.nodes) {
-    if (node.op->name == "conv2d") {
-      EXPECT_EQ(graph.value(node.outputs[0]).dtype, DType::bf16);
+/// The type of activations, however few bits it has, is not that of parameters, their gradients and the loss.
+TEST(TrainingGraph, HalfTypesKeepParametersGradientsAndLossInFloat32) {
+  for (const DType type : {DType::bf16, DType::f16}) {
+    GraphOptions options = images(4, {3, 32, 32}, 10);
+    options.compute_dtype = type;
+    const Graph graph = training_graph(named("cifar_resnet"), options);
+    for (const ParameterGradient& pair : graph.gradients) {
+      EXPECT_EQ(graph.value(pair.parameter).dtype, DType::f32);
+      EXPECT_EQ(graph.value(pair.gradient).dtype, DType::f32) << graph.value(pair.parameter).name;
     }
-    if (node.op->name == "cross_entropy") {
-      EXPECT_EQ(graph.value(node.inputs[0]).dtype, DType::f32);
+    for (const Node& node : graph.nodes) {
+      if (node.op->name == "conv2d") {
+        EXPECT_EQ(graph.value(node.outputs[0]).dtype, type);
+      }
+      if (node.op->name == "cross_entropy") {
+        EXPECT_EQ(graph.value(node.inputs[0]).dtype, DType::f32);
+      }
     }
   }
 }

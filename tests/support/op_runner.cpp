@@ -156,11 +156,11 @@ std::vector<Tensor> run_graph(const Graph& graph, const Feeds& feeds, const RunO
   const cpu::ArenaMemory state = poisoned(plan.state_elements * sizeof(float));
   const cpu::ArenaMemory outputs = poisoned(plan.output_elements * sizeof(float));
   const cpu::ArenaMemory shared = poisoned(plan.shared_bytes), lane = poisoned(plan.lane_bytes);
-  const cpu::Arenas arenas{state.data(), outputs.data(), shared.data(), lane.data()};
+  const Arenas arenas{state.data(), outputs.data(), shared.data(), lane.data()};
   const cpu::TeamSize team(options.threads);
   cpu::place_constants(plan, arenas);
   for (const auto& [value, tensor] : feeds)
-    write(plan.graph.value(value), tensor, cpu::address_of(plan, arenas, value));
+    write(plan.graph.value(value), tensor, address_of(plan, arenas, value));
   for (const auto& part : cpu::bind_prologue(plan, arenas, 1, options.seed)) {
     for (const cpu::Step& step : part) step();
   }
@@ -168,7 +168,7 @@ std::vector<Tensor> run_graph(const Graph& graph, const Feeds& feeds, const RunO
   std::vector<Tensor> results;
   for (const ValueId output : plan.graph.outputs) {
     results.push_back(read(plan.graph.value(output), plan.buffers[static_cast<std::size_t>(output)].layout,
-                           cpu::address_of(plan, arenas, output)));
+                           address_of(plan, arenas, output)));
   }
   return results;
 }

@@ -87,7 +87,9 @@ class TrainingRig {
   }
   /// One update from the batch in hand.
   StepResult step(int number) {
-    return executable_->step(storage_.batch(), {.step = number, .lr = optimizer_.lr, .momentum = {}, .grad_scale = 1});
+    return executable_
+        ->step(storage_.batch(), {.step = number, .lr = optimizer_.lr, .momentum = {}, .grad_scale = 1})
+        .value();
   }
   StepResult train(int number) {
     load(number);

@@ -127,7 +127,11 @@ TEST(Backend, AutoTakesWhatIsThere) {
   EXPECT_EQ(backend_for("auto").name(), has_cuda() ? "cuda" : "cpu");
   EXPECT_THAT(backend_for("cpu").versions(), HasSubstr("oneDNN "));
   EXPECT_FALSE(backend_for("cpu").device_memory_bytes().has_value());
-  EXPECT_EQ(backend_for("cpu").type_problem(DType::f32), "");
+  EXPECT_EQ(backend_for("cpu").precision_problem("fp32"), "");
+  for (const char* precision : {"tf32", "fp16"}) {
+    EXPECT_THAT(backend_for("cpu").precision_problem(precision),
+                AllOf(HasSubstr(precision), HasSubstr("device=cuda"), HasSubstr("train.precision=fp32")));
+  }
   EXPECT_THROW(backend_for("tpu"), UsageError);
 }
 

@@ -20,14 +20,19 @@ class CpuBackend final : public Backend {
     const dnnl_version_t* version = dnnl_version();
     return fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch);
   }
-  std::string type_problem(DType type) const override {
-    if (type != DType::bf16 || kernels::has_native_bf16()) return "";
-    return "this processor has no native bf16 (AVX512-BF16)";
+  std::string precision_problem(std::string_view precision) const override {
+    if (precision == "fp32") return "";
+    if (precision != "bf16") {
+      return fmt::format("a CPU does not compute in {}; use device=cuda, or train.precision={}", precision,
+                         kernels::has_native_bf16() ? "fp32 or bf16" : "fp32");
+    }
+    return kernels::has_native_bf16() ? ""
+                                      : "this processor has no native bf16 (AVX512-BF16); use train.precision=fp32";
   }
   std::optional<std::size_t> device_memory_bytes() const override { return std::nullopt; }
-  std::unique_ptr<BackendPlanner> planner(int threads) const override {
+  std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const override {
     cpu::limit_onednn_isa();
-    return std::make_unique<cpu::CpuPlanner>(threads);
+    return std::make_unique<cpu::CpuPlanner>(options.threads);
   }
   MemoryPlan plan_memory(const ExecutableOptions& options) const override { return cpu::plan_memory(options); }
   std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const override {

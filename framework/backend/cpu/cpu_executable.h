@@ -23,7 +23,7 @@ class CpuExecutable final : public Executable {
  public:
   explicit CpuExecutable(const ExecutableOptions& options);
 
-  StepResult step(const Batch& batch, const StepInputs& inputs, const RankReport& report) override;
+  std::optional<StepResult> step(const Batch& batch, const StepInputs& inputs, const RankReport& report) override;
   void evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks, bool averaged) override;
   std::vector<StateEntry> list_state() const override { return store_.list(); }
   void read_state(const StateEntry& entry, std::span<float> values) const override { store_.read(entry, values); }

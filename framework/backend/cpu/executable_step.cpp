@@ -29,7 +29,7 @@ std::pair<std::size_t, std::size_t> slice(std::size_t count, int lane, int lanes
 
 }  // namespace
 
-StepResult CpuExecutable::step(const Batch& batch, const StepInputs& inputs, const RankReport& report) {
+std::optional<StepResult> CpuExecutable::step(const Batch& batch, const StepInputs& inputs, const RankReport& report) {
   reduction_->begin_step(report);
   const std::int64_t bytes_before = bytes_sent();
   for (std::atomic<int>& count : arrived_) count.store(0, std::memory_order_relaxed);

@@ -14,6 +14,7 @@
 
 #include "backend/cuda/product.h"
 #include "base/dtype.h"
+#include "base/error.h"
 #include "kernels/cuda/registry.h"
 
 namespace athanor::cuda {
@@ -21,6 +22,12 @@ namespace athanor::cuda {
 /// Work on one stream runs in order; streams meet only through events.
 enum class Stream : std::uint8_t { compute, communication, copy };
 inline constexpr int kStreams = 3;
+
+/// The device has no such piece of memory left.
+class OutOfMemory : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
 
 /// Handles of the device; nullptr is none.
 using Event = struct OpaqueEvent*;

@@ -22,18 +22,24 @@ struct ChosenEngine {
   double seconds = 0;  ///< of one run, where it was timed; else 0
 };
 
+/// $ATHANOR_CACHE, else athanor/ in $XDG_CACHE_HOME or ~/.cache; "" where there is no home.
+std::string engine_cache_folder();
+
 class EngineChoice {
  public:
   /// `device` must outlive this. `cache_folder`: where choices are kept; "": nowhere.
   EngineChoice(Device& device, std::string cache_folder);
   ~EngineChoice();
 
-  /// The engine for a spec, timed the first time; nullptr where none can run it.
+  /// The engine for a spec, timed the first time; nullptr where none can run it. Memory for the timing is taken and
+  /// given back; where there is not enough, the library's favourite is taken untimed. Throws DeviceError where this GPU
+  /// cannot run what take() said.
   const ChosenEngine* choose(const ProductSpec& spec);
   /// The product of the chosen engine. Throws DeviceError where there is none.
   std::shared_ptr<const Product> make(const ProductSpec& spec, std::string_view engine);
 
-  /// Choices as text, for other ranks to take over: all ranks run the engines of rank 0.
+  /// The choices made so far as text, for other ranks to take over: all ranks run the engines of rank 0. Saves new ones
+  /// in the cache.
   std::string text() const;
   void take(const std::string& text);
 

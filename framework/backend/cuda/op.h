@@ -23,6 +23,7 @@ struct CudaBinding : Binding {
   Device& device;
   EngineChoice& engines;
   Precision precision;
+  const float* loss_scale = nullptr;  ///< a number in device memory that the gradient of a loss is multiplied by
 };
 
 /// Enqueues one node's work on a stream. Allocates nothing, may be captured.

@@ -21,11 +21,10 @@ enum class Direction : std::uint8_t { forward, backward_data, backward_weights }
 /// padding included. Sums are float32.
 ///
 /// Tensors, in the order in which run() takes them:
-///   forward           x, w, y; with `bias`: bias [O] (element type `type`); with `statistics`: sum [O], sum of squares
-///   [O],
+///   forward           x, w, y; with `bias`: bias [O], float32; with `statistics`: sum [O], sum of squares [O],
 ///                     both float32, of y before it is rounded or after (the library's choice)
 ///   backward_data     dy, w, dx
-///   backward_weights  x, dy, dw (element type `gradient`)
+///   backward_weights  x, dy, dw (element type `gradient`; cuDNN has none where it differs from `type`)
 struct ConvolutionSpec {
   Direction direction = Direction::forward;
   DType type = DType::f32;      ///< of x, w and y: f32, bf16, f16

@@ -1,0 +1,22 @@
+#include "backend/cuda/planner.h"
+
+#include "base/error.h"
+#include "graph/op.h"
+
+namespace athanor::cuda {
+
+NodeChoice CudaPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {
+  const CudaOp* op = find_cuda_op(node.op->name);
+  if (op == nullptr) throw DeviceError("layer {}: the CUDA back end has no op '{}'", node.layer, node.op->name);
+  return op->choose({{graph, node, inputs}, engines_, precision_});
+}
+
+std::string CudaPlanner::reorder_implementation(const Value&, const Layout&, const Value&, const Layout&) const {
+  return own_implementation("reorder");
+}
+
+std::size_t CudaPlanner::bytes(const Value& value, const Layout& layout) const {
+  return static_cast<std::size_t>(stored_elements(value, layout)) * size_of(value.dtype);
+}
+
+}  // namespace athanor::cuda

@@ -1,0 +1,166 @@
+#include "backend/cuda/state_store.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "backend/cuda/logical_order.h"
+#include "base/error.h"
+
+namespace athanor::cuda {
+namespace {
+
+std::size_t largest_tensor(const Plan& plan) {
+  std::size_t largest = 1;
+  for (const StateTensor& tensor : plan.state) largest = std::max(largest, tensor.elements);
+  return largest;
+}
+
+}  // namespace
+
+/// Copies of the arenas of one store, which it must not outlive.
+class DeviceSnapshot final : public StateSnapshot {
+ public:
+  explicit DeviceSnapshot(const StateStore& store) : store_(store) {
+    for (const DeviceMemory& arena : store.arenas_) {
+      copies_.emplace_back(store.device_, MemoryKind::pinned, arena.bytes());
+    }
+  }
+
+  void capture() {
+    for (std::size_t i = 0; i < copies_.size(); ++i) {
+      const DeviceMemory& arena = store_.arenas_[i];
+      if (arena.bytes() > 0) store_.device_.copy(copies_[i].data(), arena.data(), arena.bytes(), Stream::compute);
+    }
+    store_.device_.synchronize();
+  }
+
+  const float* arena(std::size_t index) const { return copies_[index].as<float>(); }
+  void read(const StateEntry& entry, std::span<float> values) const override {
+    const StateStore::Place place = store_.find(entry);
+    store_.read_held(*place.tensor, copies_[place.arena].as<float>() + place.tensor->offset, values);
+  }
+  std::size_t bytes() const override {
+    std::size_t sum = 0;
+    for (const DeviceMemory& copy : copies_) sum += copy.bytes();
+    return sum;
+  }
+
+ private:
+  const StateStore& store_;
+  std::vector<DeviceMemory> copies_;
+};
+
+std::size_t StateStore::optimizer_bytes(const Plan& plan, const OptimizerSpec& optimizer) {
+  if (!plan.is_training()) return 0;
+  const std::size_t averages = optimizer.ema.enabled() ? plan.state_elements : 0;
+  return (optimizer.slots.size() * plan.parameter_elements + averages) * sizeof(float);
+}
+
+StateStore::StateStore(Device& device, const Plan& plan, const OptimizerSpec& optimizer)
+    : device_(device),
+      plan_(plan),
+      optimizer_(optimizer),
+      staging_(device, MemoryKind::pinned, largest_tensor(plan) * sizeof(float)) {
+  arenas_.emplace_back(device, MemoryKind::device, state_bytes(plan));
+  const bool averages = plan.is_training() && optimizer.ema.enabled();
+  arenas_.emplace_back(device, MemoryKind::device, averages ? state_bytes(plan) : 0);
+  const std::size_t slots = plan.is_training() ? optimizer.slots.size() : 0;
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    arenas_.emplace_back(device, MemoryKind::device, plan.parameter_elements * sizeof(float));
+  }
+  for (const DeviceMemory& arena : arenas_) {
+    if (arena.bytes() > 0) device.fill_zero(arena.data(), arena.bytes(), Stream::compute);
+  }
+  device.synchronize();
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    if (optimizer.slots[slot].initial == 0) continue;
+    for (const StateTensor& tensor : plan.state) {
+      if (tensor.is_statistic) continue;
+      std::fill_n(staging_.as<float>(), tensor.elements, optimizer.slots[slot].initial);
+      device.copy(this->slot(slot) + tensor.offset, staging_.data(), tensor.elements * sizeof(float), Stream::compute);
+      device.synchronize();
+    }
+  }
+}
+
+std::vector<StateEntry> StateStore::list() const {
+  std::vector<StateEntry> entries;
+  const auto add = [&](StateKind kind, const std::string& prefix, const StateTensor& tensor) {
+    entries.push_back({kind, prefix + tensor.name, plan_.graph.value(tensor.value).shape});
+  };
+  for (const StateTensor& tensor : plan_.state) {
+    add(tensor.is_statistic ? StateKind::statistic : StateKind::parameter, "", tensor);
+  }
+  for (std::size_t slot = 0; slot < slots(); ++slot) {
+    for (const StateTensor& tensor : plan_.state) {
+      if (!tensor.is_statistic) add(StateKind::optimizer, optimizer_.slots[slot].name + "/", tensor);
+    }
+  }
+  if (average() != nullptr) {
+    for (const StateTensor& tensor : plan_.state) add(StateKind::average, "", tensor);
+  }
+  return entries;
+}
+
+StateStore::Place StateStore::find(const StateEntry& entry) const {
+  std::string name = entry.name;
+  std::size_t arena = entry.kind == StateKind::average ? 1 : 0;
+  if (entry.kind == StateKind::optimizer) {
+    const std::size_t slash = name.find('/');
+    for (std::size_t slot = 0; slot < slots(); ++slot) {
+      if (optimizer_.slots[slot].name == name.substr(0, slash)) arena = 2 + slot;
+    }
+    name = name.substr(slash + 1);
+  }
+  const auto tensor =
+      std::find_if(plan_.state.begin(), plan_.state.end(), [&](const StateTensor& held) { return held.name == name; });
+  ATHANOR_CHECK(tensor != plan_.state.end(), "no state '{}'", entry.name);
+  return {&*tensor, arena};
+}
+
+void StateStore::read_held(const StateTensor& tensor, const float* held, std::span<float> values) const {
+  ATHANOR_CHECK(values.size() == tensor.elements);
+  to_logical(plan_.graph.value(tensor.value).shape, plan_.buffers[static_cast<std::size_t>(tensor.value)].layout, held,
+             values);
+}
+
+void StateStore::read(const StateEntry& entry, std::span<float> values) const {
+  const Place place = find(entry);
+  const float* held = arenas_[place.arena].as<float>() + place.tensor->offset;
+  device_.copy(staging_.data(), held, place.tensor->elements * sizeof(float), Stream::compute);
+  device_.synchronize();
+  read_held(*place.tensor, staging_.as<float>(), values);
+}
+
+void StateStore::write(const StateEntry& entry, std::span<const float> values) {
+  const Place place = find(entry);
+  ATHANOR_CHECK(values.size() == place.tensor->elements);
+  const ValueId value = place.tensor->value;
+  from_logical(plan_.graph.value(value).shape, plan_.buffers[static_cast<std::size_t>(value)].layout, values,
+               staging_.as<float>());
+  device_.copy(arenas_[place.arena].as<float>() + place.tensor->offset, staging_.data(),
+               place.tensor->elements * sizeof(float), Stream::compute);
+  device_.synchronize();
+}
+
+std::unique_ptr<StateSnapshot> StateStore::make_snapshot() const {
+  return std::make_unique<DeviceSnapshot>(*this);
+}
+
+void StateStore::capture(StateSnapshot& snapshot) const {
+  dynamic_cast<DeviceSnapshot&>(snapshot).capture();
+}
+
+std::vector<std::uint64_t> StateStore::hash() const {
+  std::vector<std::uint64_t> hashes;
+  for (const StateTensor& tensor : plan_.state) {
+    const std::size_t bytes = tensor.elements * sizeof(float);
+    device_.copy(staging_.data(), state() + tensor.offset, bytes, Stream::compute);
+    device_.synchronize();
+    hashes.push_back(XXH3_64bits(staging_.data(), bytes));
+  }
+  return hashes;
+}
+
+}  // namespace athanor::cuda

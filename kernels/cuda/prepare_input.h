@@ -1,0 +1,29 @@
+// From raw pixels to the network's input in one pass on a GPU: crop, flip, normalise, cutout, channels last.
+#pragma once
+
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "kernels/sample_transform.h"
+
+namespace athanor::kernels::cuda {
+
+inline constexpr int kMostInputChannels = 4;
+
+/// y [N, H, W, stored] of the pixels that kernels/sample_transform.h names, as kernels/prepare_input.h computes them,
+/// with the same bits; channels from `channels` on are zero.
+struct PrepareInput {
+  DType dtype = DType::f32;  ///< of y
+  std::int64_t batch = 0;
+  std::int32_t channels = 0;  ///< at most kMostInputChannels
+  std::int32_t stored = 0;
+  std::int32_t height = 0;
+  std::int32_t width = 0;
+  const std::uint8_t* images = nullptr;         ///< [N, channels, H, W]
+  const SampleTransform* transforms = nullptr;  ///< [N], or null: none
+  float mean[kMostInputChannels] = {};
+  float std[kMostInputChannels] = {};
+  void* y = nullptr;
+};
+
+}  // namespace athanor::kernels::cuda
