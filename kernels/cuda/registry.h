@@ -11,6 +11,7 @@
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/group_norm.h"
 #include "kernels/cuda/losses.h"
 #include "kernels/cuda/pool2d.h"
 #include "kernels/cuda/prepare_input.h"
@@ -37,6 +38,7 @@ using AllKernels = KernelList<
     BatchNorm, BatchNormInference, BatchNormBackward,
     BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient,
     MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
+    GroupNorm, GroupNormBackward,
     Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward, OneHot, CountCorrect>;
 // clang-format on
 
