@@ -101,8 +101,8 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
       const std::int64_t at = row * grid.channels + place.channel;
       RowPack<T, V> dys[kUnroll], xs[kUnroll];
-      load_rows(dys, dy + at, stride, present);
-      load_rows(xs, x + at, stride, present);
+      load_rows<Reuse::soon>(dys, dy + at, stride, present);
+      load_rows<Reuse::soon>(xs, x + at, stride, present);
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
         if (u >= present) continue;
