@@ -4,10 +4,11 @@
 
 #include <cstdint>
 
-#include "kernels/optimizer.h"
-#include "kernels/optimizer_math.h"
+#include "kernels/step_math.h"
 
 namespace athanor::kernels::cuda {
+
+using kernels::OptimizerSettings;
 
 /// What the host says of a step; travels with its batch.
 struct StepControl {
@@ -36,25 +37,16 @@ struct StepOutcome {
   std::int32_t finite = 0;
 };
 
-/// The numbers of OptimizerSpec that optim/optimizer.h's step_scalars reads.
-struct OptimizerSettings {
-  OptimizerRule rule = OptimizerRule::sgd;
-  double momentum = 0, dampening = 0, beta1 = 0, beta2 = 0, alpha = 0, eps = 0, lr_decay = 0;
-  double clip_norm = 0, clip_value = 0;
-  double ema_decay = 0;
-  bool ema_warmup = false;
-};
-
 /// One block. Loss scaling: gradients arrive multiplied by memory->loss_scale; × 0.5 and no update where they are not
 /// finite, × 2 after 2,000 good steps, within [1, 2^24].
 struct Guard {
   const StepControl* control = nullptr;  ///< device memory, as is the rest where nothing else is said
   StepMemory* memory = nullptr;
   const float* loss = nullptr;         ///< [1] summed over the shards' means (not scaled)
-  const float* correct = nullptr;      ///< [2]
-  const double* block_sums = nullptr;  ///< of squares of the (scaled) gradient, blocks of 4,096 elements
-  std::int64_t blocks = 0;
-  const float* statistics = nullptr;  ///< contributions to the running statistics: must be finite
+  const float* correct = nullptr;      ///< [2] summed over the shards; may be null
+  const double* block_sums = nullptr;  ///< of squares of the (scaled) gradient, blocks of 4,096 elements; at most 2^22
+  std::int64_t blocks = 0;             ///< 0: the norm is not wanted and counts as 0
+  const float* statistics = nullptr;   ///< contributions to the running statistics: must be finite
   std::int64_t statistic_count = 0;
   std::int32_t shards = 1;
   OptimizerSettings optimizer;

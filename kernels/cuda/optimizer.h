@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/dtype.h"
 #include "kernels/optimizer.h"
 #include "kernels/optimizer_math.h"
 
@@ -17,7 +18,8 @@ struct OptimizerSegment {
   float decoupled_decay = 0;
 };
 
-/// One update of all segments in one launch. Pointers of `arenas` are device memory; `ema` null: no averages.
+/// One update of all segments in one launch, with the bits of the CPU's pass. Arenas aligned to 16 bytes and a
+/// state_origin that is a multiple of 4 are fastest. Pointers of `arenas` are device memory; `ema` null: no averages.
 struct OptimizerPass {
   OptimizerRule rule = OptimizerRule::sgd;
   OptimizerArenas arenas;
@@ -25,6 +27,8 @@ struct OptimizerPass {
   std::int32_t segment_count = 0;
   std::int64_t elements = 0;             ///< of the arena: segments lie in [0, elements)
   const StepScalars* scalars = nullptr;  ///< device memory; with `skip` nothing is written
+  DType cast_to = DType::bf16;           ///< bf16 or f16
+  void* cast = nullptr;                  ///< where not null: the new weights as `cast_to`, at the arenas' offsets
 };
 
 /// A running statistic, or neighbours with one momentum.

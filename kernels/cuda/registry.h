@@ -12,10 +12,14 @@
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/group_norm.h"
+#include "kernels/cuda/guard.h"
 #include "kernels/cuda/losses.h"
+#include "kernels/cuda/optimizer.h"
 #include "kernels/cuda/pool2d.h"
 #include "kernels/cuda/prepare_input.h"
+#include "kernels/cuda/progress.h"
 #include "kernels/cuda/random.h"
+#include "kernels/cuda/reduce.h"
 #include "kernels/cuda/reorder.h"
 
 namespace athanor::kernels::cuda {
@@ -35,6 +39,8 @@ using AllKernels = KernelList<
     Dropout,
     GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,
     BiasActivation, ColumnSums,
+    OptimizerPass, UpdateStatistics, Guard, TreeAdd, SumOfSquares, IsFinite, HashBlocks, Swap,
+    StoreSequence, StampTime,
     BatchNorm, BatchNormInference, BatchNormBackward,
     BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient,
     MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,

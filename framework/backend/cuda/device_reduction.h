@@ -29,6 +29,7 @@ struct DeviceReductionOptions {
   DType wire = DType::f32;
   /// Seconds that a step's sums may take before a peer counts as lost; 0: the communicator's timeout.
   double timeout_s = 0;
+  bool sharded_update = false;  ///< optimizer.shard: refused where there are several ranks
 };
 
 /// How a job's ranks share their GPUs: the same answer on all ranks.
@@ -41,7 +42,7 @@ inline constexpr int kReductionSlots = 2;
 ///   begin_step(report, slot)              host: each step, before its launch
 ///   [ open(slot); backward … enqueue(0) … enqueue(n − 1); wait(0); update … wait(n − 1); close(slot) ]   captured once
 ///                                         a slot, or called each step
-///   reports(slot), step_s(slot)           host: when the step's end is done
+///   reports(slot), exposed_s(slot)        host: when the step's end is done
 /// With `staged` wait() holds the host up, so nothing between open() and close() may be captured across it.
 class DeviceReduction {
  public:
@@ -66,6 +67,8 @@ class DeviceReduction {
   virtual void close(int slot) = 0;
   /// Of all ranks, for the last step of the slot. compute_s is filled in.
   virtual std::span<const RankReport> reports(int slot) const = 0;
+  /// How long after this rank's last gradient the last sum was there, in the last step of the slot.
+  virtual double exposed_s(int slot) const = 0;
 
   /// Around a capture: nobody else may call the device meanwhile.
   virtual void set_capturing(bool capturing) = 0;
@@ -83,7 +86,8 @@ std::size_t reduction_bytes(ReductionKind kind, const Plan& plan, const Communic
                             const DeviceReductionOptions& options);
 
 /// Collective. Everything must outlive the reduction. Connects the GPUs and checks them with a sum that is known (see
-/// start_check.h). Throws DeviceError, PeerError.
+/// start_check.h). Throws DeviceError (also for what several
+/// GPUs do not do yet), PeerError.
 std::unique_ptr<DeviceReduction> make_device_reduction(ReductionKind kind, Device& device, Communicator& communicator,
                                                        const Plan& plan, const DeviceReductionOptions& options);
 
