@@ -55,6 +55,16 @@ std::function<NodeChoice(const CudaChooseContext&)> nhwc_kernel(std::string name
   return [name = std::move(name)](const CudaChooseContext& context) { return choose_nhwc(context, name); };
 }
 
+std::function<NodeChoice(const CudaChooseContext&)> kernel_that_follows(std::size_t index, std::string name) {
+  return [index, name = std::move(name)](const CudaChooseContext& context) {
+    const Value& followed = context.input(index);
+    const Layout& now = context.inputs[index];
+    const bool is_padded = followed.shape.rank() == 4 && padded_channels(now, 1) != 1;
+    if (is_padded) return choose_nhwc(context, name);
+    return choose_like_input(context, index, own_implementation(name));
+  };
+}
+
 Rows rows_of(const Value& value) {
   const Shape& shape = value.shape;
   ATHANOR_CHECK(shape.rank() == 4 || shape.rank() == 2, "value {} has shape {}", value.name, shape.text());

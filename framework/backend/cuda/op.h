@@ -57,6 +57,12 @@ std::int64_t stored_elements(const Value& value, const Layout& layout);
 NodeChoice choose_nhwc(const CudaChooseContext& context, std::string_view kernel);
 std::function<NodeChoice(const CudaChooseContext&)> nhwc_kernel(std::string name);
 
+/// An own kernel that goes over flat memory: everything of the rank of input `index` has that input's layout, but for a
+/// padded one, which is "nhwc" then.
+std::function<NodeChoice(const CudaChooseContext&)> kernel_that_follows(std::size_t index, std::string name);
+/// The layout of the network's input, padded where it has few channels.
+Layout input_layout(const Value& image);
+
 /// A value [N, C, H, W] or [N, C] as rows of channels: [rows, channels], channels innermost.
 struct Rows {
   std::int64_t samples = 0;   ///< N
