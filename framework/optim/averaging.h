@@ -2,10 +2,10 @@
 // averaging itself is fused into the optimizer's pass (kernels/optimizer.h).
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "config/schema.h"
+#include "kernels/step_math.h"
 
 namespace athanor {
 
@@ -18,8 +18,7 @@ struct EmaSpec {
 
 /// Decay of the average at the update that follows `updates` earlier ones.
 inline double ema_decay(const EmaSpec& ema, std::int64_t updates) {
-  const double t = static_cast<double>(updates);
-  return ema.warmup ? std::min(ema.decay, (1 + t) / (10 + t)) : ema.decay;
+  return kernels::ema_decay_at(ema.decay, ema.warmup, updates);
 }
 
 /// The recipe's section `ema`, for whoever registers the sections.

@@ -2,9 +2,6 @@
 
 #include <fmt/ranges.h>
 
-#include <cmath>
-#include <limits>
-
 #include "config/registry.h"
 
 namespace athanor {
@@ -61,18 +58,6 @@ void set_adam(OptimizerSpec& spec, const Attributes& values) {
   }
 }
 
-bool is_adam(OptimizerRule rule) {
-  return rule == OptimizerRule::adam || rule == OptimizerRule::adam_amsgrad;
-}
-
-void set_adam_scalars(kernels::StepScalars& scalars, const OptimizerSpec& spec, double beta1, double t) {
-  scalars.first_rest = static_cast<float>(1 - beta1);
-  scalars.second_keep = static_cast<float>(spec.beta2);
-  scalars.second_rest = static_cast<float>(1 - spec.beta2);
-  scalars.lr_correction = static_cast<float>(1 / (1 - std::pow(beta1, t)));
-  scalars.root_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(spec.beta2, t)));
-}
-
 }  // namespace
 
 OptimizerSpec make_optimizer(std::string_view name, const Attributes& attributes) {
@@ -94,29 +79,29 @@ OptimizerSpec make_optimizer(std::string_view name, const Attributes& attributes
 }
 
 std::optional<double> cycled_momentum(const OptimizerSpec& spec) {
-  if (is_adam(spec.rule)) return spec.beta1;
+  if (kernels::is_adam(spec.rule)) return spec.beta1;
   if (spec.momentum > 0) return spec.momentum;
   return std::nullopt;
 }
 
+kernels::OptimizerSettings settings_of(const OptimizerSpec& spec) {
+  return {.rule = spec.rule,
+          .momentum = spec.momentum,
+          .dampening = spec.dampening,
+          .beta1 = spec.beta1,
+          .beta2 = spec.beta2,
+          .alpha = spec.alpha,
+          .eps = spec.eps,
+          .lr_decay = spec.lr_decay,
+          .clip_norm = spec.clip_norm,
+          .clip_value = spec.clip_value,
+          .ema_decay = spec.ema.decay,
+          .ema_warmup = spec.ema.warmup};
+}
+
 kernels::StepScalars step_scalars(const OptimizerSpec& spec, const StepInputs& inputs) {
-  const double t = static_cast<double>(inputs.step);
-  kernels::StepScalars scalars;
-  scalars.grad_scale = static_cast<float>(inputs.grad_scale);
-  if (spec.clip_value > 0) scalars.clip_value = static_cast<float>(spec.clip_value);
-  scalars.lr = static_cast<float>(inputs.lr);
-  scalars.eps = static_cast<float>(spec.eps);
-  if (is_adam(spec.rule)) {
-    set_adam_scalars(scalars, spec, inputs.momentum.value_or(spec.beta1), t);
-  } else {
-    scalars.momentum = static_cast<float>(inputs.momentum.value_or(spec.momentum));
-    scalars.fresh = inputs.step == 1 ? 1.0f : static_cast<float>(1 - spec.dampening);
-    scalars.second_keep = static_cast<float>(spec.alpha);
-    scalars.second_rest = static_cast<float>(1 - spec.alpha);
-    scalars.lr_correction = static_cast<float>(1 / (1 + (t - 1) * spec.lr_decay));
-  }
-  scalars.ema_rest = static_cast<float>(1 - ema_decay(spec.ema, inputs.step - 1));
-  return scalars;
+  const double momentum = inputs.momentum.value_or(kernels::is_adam(spec.rule) ? spec.beta1 : spec.momentum);
+  return kernels::step_scalars_of(settings_of(spec), inputs.step, inputs.lr, momentum, inputs.grad_scale);
 }
 
 }  // namespace athanor

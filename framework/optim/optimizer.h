@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "config/attributes.h"
-#include "kernels/optimizer.h"
+#include "kernels/step_math.h"
 #include "optim/averaging.h"
 
 namespace athanor {
@@ -55,6 +55,9 @@ struct StepInputs {
   std::optional<double> momentum;  ///< from the schedule; none: the recipe's
   double grad_scale = 1;           ///< 1 / shards · clip factor
 };
+
+/// The spec's numbers as kernels take them.
+kernels::OptimizerSettings settings_of(const OptimizerSpec& spec);
 
 /// The pass's scalars, bias corrections included, computed in double and rounded once.
 kernels::StepScalars step_scalars(const OptimizerSpec& spec, const StepInputs& inputs);

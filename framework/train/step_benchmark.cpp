@@ -49,6 +49,7 @@ class Bench {
     check_memory(recipe, model_, info_, sizing_, plans_, hardware_, *communicator_);
     ExecutableOptions wanted = executable_options(recipe, sizing_, plans_, *communicator_);
     wanted.evaluation = nullptr;
+    wanted.resident_batch = true;
     executable_ = backend_.make_executable(wanted);
     initialize_state(*executable_, plans_.training, recipe.train.seed);
     fill_synthetic(storage_.batch(), info_, augmentations_from(recipe.data.augment));
@@ -60,13 +61,26 @@ class Bench {
   const Plan& plan() const { return plans_.training; }
   const Executable& executable() const { return *executable_; }
 
+  struct StepTime {
+    double seconds = 0;
+    bool waited = false;  ///< for a step to end; else the host handed one over to a device that runs behind
+  };
   /// A rate so small that random labels never make the numbers run away, with the work of any other.
-  double step_s() {
+  StepTime step() {
     const Clock::time_point start = Clock::now();
-    executable_->step(storage_.batch(), {.step = ++steps_, .lr = 1e-6, .momentum = 0.9, .grad_scale = 1});
-    return seconds_since(start);
+    const auto known =
+        executable_->step(storage_.batch(), {.step = ++steps_, .lr = 1e-6, .momentum = 0.9, .grad_scale = 1});
+    return {seconds_since(start), known.has_value()};
   }
-  std::vector<NodeTime> profile() { return executable_->profile(storage_.batch(), 1); }
+  /// Until nothing is under way.
+  void settle() {
+    while (executable_->await_result()) {
+    }
+  }
+  std::vector<NodeTime> profile() {
+    settle();
+    return executable_->profile(storage_.batch(), 1);
+  }
 
  private:
   static Hardware hardware_for(int threads) {
@@ -134,7 +148,7 @@ class Profile {
 
 /// What is timed, in the order in which it was.
 struct Times {
-  std::vector<double> steps, ceilings;
+  std::vector<double> steps, hand_overs, ceilings;
   Profile profile;
 };
 
@@ -150,12 +164,17 @@ Times measure(Bench& bench, Ceiling* ceiling, double seconds) {
       work();
     } while (seconds_since(start) < budget_s);
   };
-  const auto take_step = [&] { times.steps.push_back(bench.step_s()); };
+  const auto take_step = [&] {
+    const Bench::StepTime time = bench.step();
+    (time.waited ? times.steps : times.hand_overs).push_back(time.seconds);
+  };
   for (int round = 0; round < rounds; ++round) {
     repeat_for(0.3 * round_s, take_step);
+    bench.settle();
     if (ceiling != nullptr) repeat_for(0.3 * round_s, [&] { times.ceilings.push_back(ceiling->run()); });
     repeat_for(0.1 * round_s, [&] { times.profile.add(bench.profile()); });
     repeat_for(0.3 * round_s, take_step);
+    bench.settle();
   }
   return times;
 }
@@ -172,12 +191,13 @@ Spread spread_of(std::vector<double> values) {
 }
 
 StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& options) {
-  constexpr int kWarmUpSteps = 3;
+  constexpr int kWarmUpSteps = 5;
   constexpr double kSearchShare = 0.25;  // of the time, for finding the ceiling's implementations
   StepBenchmark result;
   result.load_before = load_average();
   Bench bench(recipe, options);
-  for (int i = 0; i < kWarmUpSteps; ++i) bench.step_s();
+  for (int i = 0; i < kWarmUpSteps; ++i) bench.step();
+  bench.settle();
   result.peak_bytes = peak_resident_bytes();
   const std::unique_ptr<Ceiling> ceiling =
       bench.backend().make_ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
@@ -197,6 +217,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   result.threads = sizing.lanes * static_cast<int>(sizing.shard_threads);
   result.steps = static_cast<std::int64_t>(times.steps.size());
   result.step_s = spread_of(times.steps);
+  if (!times.hand_overs.empty()) result.host_s = spread_of(times.hand_overs).median;
   const auto rate = [&](double step_s) { return static_cast<double>(result.batch) / step_s; };
   result.images_per_s = {rate(result.step_s.p90), rate(result.step_s.median), rate(result.step_s.p10)};
   for (const Node& node : bench.plan().graph.nodes) {

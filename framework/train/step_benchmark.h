@@ -45,6 +45,7 @@ struct StepBenchmark {
   std::int64_t steps = 0;  ///< timed
   Spread step_s;
   Spread images_per_s;
+  double host_s = 0;  ///< that handing a step over takes on a device that runs behind; else 0
   double flops_per_step = 0;
   double gflop_per_s = 0;
   double products_flops_per_step = 0;  ///< of the convolutions and matrix products alone

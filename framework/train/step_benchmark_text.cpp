@@ -55,6 +55,7 @@ std::string to_json(const StepBenchmark& b) {
   json["isa"] = b.isa;
   json["backend"] = b.backend;
   json["precision"] = b.precision;
+  if (b.host_s > 0) json["host_ms"] = b.host_s * 1e3;
   json["batch"] = b.batch;
   json["shards"] = b.shards;
   json["lanes"] = b.lanes;
@@ -88,6 +89,7 @@ void print_step_benchmark(std::FILE* out, const StepBenchmark& b) {
   fmt::print(out, "  speed      {:.0f} images/s ({:.0f} – {:.0f}), {:.1f} GFLOP/s of {} a step\n",
              b.images_per_s.median, b.images_per_s.p10, b.images_per_s.p90, b.gflop_per_s,
              flops_text(b.flops_per_step));
+  if (b.host_s > 0) fmt::print(out, "  host       {:.0f} us to hand a step over\n", b.host_s * 1e6);
   fmt::print(out, "  memory     {} planned, {} peak of the process\n", bytes_text(b.memory_plan_bytes),
              bytes_text(b.peak_bytes));
   if (b.ceiling_s > 0) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cuda/column_grid.h"
+#include "kernels/cuda/last_block.h"
 #include "kernels/cuda/row_pack.h"
 #include "kernels/cuda/thread_model.h"
 
@@ -53,30 +54,6 @@ ATHANOR_DEVICE void for_bands_reversed(const ColumnGrid& grid, const ColumnPlace
   }
 }
 
-/// Arrivals at the meeting points of one launch; all zero between launches. Kernels that add up columns run on one
-/// stream, one after the other.
-inline constexpr int kMeetings = 4096;
-#ifdef __CUDACC__
-static __device__ unsigned int column_arrivals[kMeetings];
-#else
-static thread_local unsigned int column_arrivals[kMeetings];
-#endif
-
-/// Says to all threads of a block whether it is the last of `expected` to come; what the others wrote can be read then.
-ATHANOR_DEVICE bool is_last_to_arrive(int meeting, int expected) {
-  ATHANOR_SHARED bool is_last;
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    const unsigned int before = atomicAdd(&column_arrivals[meeting], 1u);
-    is_last = before + 1 == static_cast<unsigned int>(expected);
-    if (is_last) column_arrivals[meeting] = 0;
-  }
-  __syncthreads();
-  if (is_last) __threadfence();
-  return is_last;
-}
-
 /// Runs f.template operator()<V>() for the channels that a thread of the grid has: elements of 16 bytes, or 1.
 template <typename T, typename F>
 void with_vector(const ColumnGrid& grid, F&& f) {
@@ -89,15 +66,6 @@ void with_vector(const ColumnGrid& grid, F&& f) {
 
 inline Dim3 blocks_of(const ColumnGrid& grid) {
   return Dim3(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.slices));
-}
-
-/// Past the L1 cache, which does not see what other multiprocessors write.
-ATHANOR_DEVICE double load_shared_result(const double* from) {
-#ifdef __CUDA_ARCH__
-  return __ldcg(from);
-#else
-  return *from;
-#endif
 }
 
 /// Adds `count` rows of [kQuantities, channels] for each channel of the block: emit(channel, sums).

@@ -6,14 +6,20 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/arena.h"
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/guard.h"
+#include "kernels/cuda/losses.h"
+#include "kernels/cuda/optimizer.h"
+#include "kernels/cuda/pool2d.h"
 #include "kernels/cuda/prepare_input.h"
 #include "kernels/cuda/progress.h"
 #include "kernels/cuda/random.h"
+#include "kernels/cuda/reduce.h"
 #include "kernels/cuda/reorder.h"
 #include "kernels/cuda/tree_add.h"
 
@@ -26,10 +32,13 @@ struct KernelList {
 
 /// One line a family.
 using AllKernels =
-    KernelList<Add, BiasActivation, ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
-               BatchNormCombine, BatchNormSums, BatchNormInputGradient, Activate, ActivateBackward, Cast, Reorder,
-               PrepareInput, CopyWindow, Dropout, GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale,
-               ChannelScaleBackward, StoreSequence, StampTime, TreeAdd>;
+    KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout, GlobalAvgPool,
+               GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation, ColumnSums, BatchNorm,
+               BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine, BatchNormSums,
+               BatchNormInputGradient, OptimizerPass, UpdateStatistics, Guard, TreeAdd, SumOfSquares, IsFinite,
+               HashBlocks, Swap, Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss,
+               MeanLossBackward, OneHot, CountCorrect, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
+               StoreSequence, StampTime, FindNonFinite>;
 
 using KernelId = std::uint16_t;
 

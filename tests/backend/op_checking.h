@@ -1,4 +1,4 @@
-// How far a result of the CPU back end may lie from the reference, and where the tolerances come from.
+// How far a result of a back end may lie from the reference, and where the tolerances come from.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,6 +27,18 @@ inline double bfloat16_tolerance(const reference::Result& want, std::int64_t e) 
 /// The same where the op goes back through a value that was rounded when it was saved.
 inline double bfloat16_gradient_tolerance(const reference::Result& want, std::int64_t e) {
   return kBFloat16Unit * want.bound[e];
+}
+
+/// A float16 has 11 significant bits, and below 2^-14 no number closer than 2^-24.
+inline constexpr double kFloat16Unit = 0x1p-10;
+inline constexpr double kFloat16Step = 0x1p-24;
+
+/// As for bfloat16.
+inline double float16_tolerance(const reference::Result& want, std::int64_t e) {
+  return want.bound[e] == 0 ? 0.0 : kFloat16Unit * std::abs(want.value[e]) + kFloat16Step + float32_tolerance(want, e);
+}
+inline double float16_gradient_tolerance(const reference::Result& want, std::int64_t e) {
+  return kFloat16Unit * want.bound[e] + kFloat16Step;
 }
 
 template <typename Tolerance>

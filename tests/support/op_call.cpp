@@ -93,9 +93,10 @@ bool is_image(const std::string& op, std::size_t index, const Tensor& operand) {
 }
 
 Tensor rounded(Tensor tensor, DType dtype) {
-  if (dtype != DType::bf16) return tensor;
   for (double& value : tensor.values) {
-    value = static_cast<double>(static_cast<float>(BFloat16(static_cast<float>(value))));
+    const auto number = static_cast<float>(value);
+    if (dtype == DType::bf16) value = static_cast<double>(static_cast<float>(BFloat16(number)));
+    if (dtype == DType::f16) value = static_cast<double>(static_cast<float>(Float16(number)));
   }
   return tensor;
 }

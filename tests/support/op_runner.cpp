@@ -108,7 +108,7 @@ struct OpGraph {
 };
 
 ValueId feed(OpGraph& built, Builder& builder, const Tensor& tensor, DType dtype, const std::string& name) {
-  const bool is_cast = dtype == DType::bf16;
+  const bool is_cast = dtype == DType::bf16 || dtype == DType::f16;
   const ValueId input = builder.input(name, shape_of(tensor), is_cast ? DType::f32 : dtype);
   built.feeds.emplace_back(input, tensor);
   return is_cast ? builder.add1("cast", {input}, {{"dtype", std::string(name_of(dtype))}}) : input;
@@ -131,6 +131,10 @@ void feed_operands(OpGraph& built, Builder& builder, const OpCall& call, const R
     }
     built.operands.push_back(operand);
   }
+}
+
+GraphRunner run_by(const RunOptions& options) {
+  return options.runner ? options.runner : run_graph;
 }
 
 /// The op with its residual and activation as nodes of their own.
@@ -159,8 +163,7 @@ std::vector<Tensor> run_graph(const Graph& graph, const Feeds& feeds, const RunO
   const Arenas arenas{state.data(), outputs.data(), shared.data(), lane.data()};
   const cpu::TeamSize team(options.threads);
   cpu::place_constants(plan, arenas);
-  for (const auto& [value, tensor] : feeds)
-    write(plan.graph.value(value), tensor, address_of(plan, arenas, value));
+  for (const auto& [value, tensor] : feeds) write(plan.graph.value(value), tensor, address_of(plan, arenas, value));
   for (const auto& part : cpu::bind_prologue(plan, arenas, 1, options.seed)) {
     for (const cpu::Step& step : part) step();
   }
@@ -180,7 +183,7 @@ std::vector<Tensor> run_op(const OpCall& call, const RunOptions& options) {
   built.graph.outputs = builder.add(call.op, built.operands, call.attributes);
   RunOptions seeded = options;
   seeded.seed = call.seed;
-  std::vector<Tensor> outputs = run_graph(built.graph, built.feeds, seeded);
+  std::vector<Tensor> outputs = run_by(options)(built.graph, built.feeds, seeded);
   to_reference_outputs(call, outputs);
   return outputs;
 }
@@ -197,7 +200,7 @@ GradientRun run_gradient(const OpCall& call, const Tensor& output_gradient, cons
     const ValueId operand = built.operands[i];
     if (operand == kNoValue) continue;
     const DType dtype = built.graph.value(operand).dtype;
-    if (dtype != DType::f32 && dtype != DType::bf16) continue;
+    if (dtype != DType::f32 && dtype != DType::bf16 && dtype != DType::f16) continue;
     wrt.push_back(operand);
     places.push_back(i);
   }
@@ -208,7 +211,7 @@ GradientRun run_gradient(const OpCall& call, const Tensor& output_gradient, cons
   graph = fuse(remove_dead_code(std::move(graph)));
   RunOptions seeded = options;
   seeded.seed = call.seed;
-  std::vector<Tensor> values = run_graph(graph, built.feeds, seeded);
+  std::vector<Tensor> values = run_by(options)(graph, built.feeds, seeded);
 
   GradientRun run;
   for (const Node& node : graph.nodes) run.ops.insert(node.op->name);

@@ -1,6 +1,8 @@
-// Runs ops and small graphs on the CPU back end the way a training step does: planned, bound to arenas, step by step.
+// Runs ops and small graphs, on the CPU back end where nothing else is said, the way a training step does: planned,
+// bound to arenas, step by step.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,17 +15,23 @@
 
 namespace athanor::testing {
 
-struct RunOptions {
-  DType dtype = DType::f32;  ///< of activations and the weights of products: f32 or bf16
-  int threads = 1;
-  Layout layout = kPlain;  ///< of the images that the op is given, where its channel blocks divide their channels
-  std::uint64_t seed = 0;
-};
+struct RunOptions;
 
 /// Values that a graph's inputs are given, by value.
 using Feeds = std::vector<std::pair<ValueId, reference::Tensor>>;
 
 /// Plans and runs a graph once; returns graph.outputs in logical order. Memory that nobody has written holds NaN.
+using GraphRunner = std::function<std::vector<reference::Tensor>(const Graph&, const Feeds&, const RunOptions&)>;
+
+struct RunOptions {
+  DType dtype = DType::f32;  ///< of activations and the weights of products: f32, bf16 or, not on the CPU, f16
+  int threads = 1;
+  Layout layout = kPlain;  ///< of the images that the op is given, where its channel blocks divide their channels
+  std::uint64_t seed = 0;
+  GraphRunner runner = {};  ///< of another back end; none: the CPU's, run_graph
+};
+
+/// A GraphRunner on the CPU back end.
 std::vector<reference::Tensor> run_graph(const Graph& graph, const Feeds& feeds, const RunOptions& options = {});
 
 /// What an op gives for its inputs.

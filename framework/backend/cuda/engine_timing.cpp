@@ -15,8 +15,8 @@ constexpr double kBudgetSeconds = 0.060;
 /// Making an engine may compile it, so what is spent on a spec has a bound too.
 constexpr double kMaxWallSeconds = 0.5;
 constexpr int kMaxRuns = 5;
-constexpr std::size_t kSampleBytes = std::size_t{1} << 20;
-constexpr std::size_t kAlignment = 512;
+constexpr std::size_t kRandomBytes = std::size_t{1} << 20;
+constexpr std::size_t kTensorAlignment = 512;
 
 DType type_of(const ProductSpec& spec) {
   return std::visit([](const auto& s) { return s.type; }, spec);
@@ -26,7 +26,7 @@ DType type_of(const ProductSpec& spec) {
 template <typename T>
 void fill_sample(void* memory) {
   std::uint32_t state = 1;
-  for (std::size_t i = 0; i < kSampleBytes / sizeof(T); ++i) {
+  for (std::size_t i = 0; i < kRandomBytes / sizeof(T); ++i) {
     state = state * 1664525u + 1013904223u;
     static_cast<T*>(memory)[i] = T(static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31f);
   }
@@ -40,9 +40,9 @@ class Bench {
     std::size_t bytes = 0;
     for (const std::size_t tensor : tensor_bytes(spec)) {
       offsets.push_back(bytes);
-      bytes += (tensor + kAlignment - 1) / kAlignment * kAlignment;
+      bytes += (tensor + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
     }
-    memory_ = static_cast<std::byte*>(device.allocate(std::max(bytes + workspace_bytes, kAlignment)));
+    memory_ = static_cast<std::byte*>(device.allocate(std::max(bytes + workspace_bytes, kTensorAlignment)));
     for (const std::size_t offset : offsets) tensors.push_back(memory_ + offset);
     workspace = memory_ + bytes;
     start = device.make_event(true);
@@ -71,11 +71,11 @@ class Bench {
 
  private:
   void fill(std::size_t bytes, DType type) {
-    void* sample = device_.allocate_pinned(kSampleBytes);
+    void* sample = device_.allocate_pinned(kRandomBytes);
     if (type == DType::f32) fill_sample<float>(sample);
     if (type == DType::bf16) fill_sample<BFloat16>(sample);
     if (type == DType::f16) fill_sample<Float16>(sample);
-    std::size_t filled = std::min(bytes, kSampleBytes);
+    std::size_t filled = std::min(bytes, kRandomBytes);
     device_.copy(memory_, sample, filled, Stream::compute);
     while (filled < bytes) {
       const std::size_t part = std::min(filled, bytes - filled);

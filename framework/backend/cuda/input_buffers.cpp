@@ -7,10 +7,10 @@
 namespace athanor::cuda {
 namespace {
 
-constexpr std::size_t kAlignment = 256;
+constexpr std::size_t kArrayAlignment = 256;
 
 std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return (bytes + kArrayAlignment - 1) / kArrayAlignment * kArrayAlignment;
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ void InputBuffers::lay_out(const Plan& plan, int shards, std::size_t extra_bytes
 }
 
 std::size_t InputBuffers::bytes(const Plan& plan, int shards, std::size_t extra_bytes) {
-  std::size_t sum = aligned(extra_bytes) + kAlignment;
+  std::size_t sum = aligned(extra_bytes) + kArrayAlignment;
   for (const ValueId id : plan.graph.of_role(Role::input)) {
     sum += aligned(BackendPlanner::dense_bytes(plan.graph.value(id)) * static_cast<std::size_t>(shards));
   }

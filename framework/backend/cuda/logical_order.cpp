@@ -31,7 +31,8 @@ void to_logical(const Shape& shape, const Layout& layout, const float* held, std
     std::copy_n(held, logical.size(), logical.data());
     return;
   }
-  for_each_weight(shape, [&](std::int64_t to, std::int64_t from) { logical[static_cast<std::size_t>(to)] = held[from]; });
+  for_each_weight(shape,
+                  [&](std::int64_t to, std::int64_t from) { logical[static_cast<std::size_t>(to)] = held[from]; });
 }
 
 void from_logical(const Shape& shape, const Layout& layout, std::span<const float> logical, float* held) {
@@ -39,7 +40,8 @@ void from_logical(const Shape& shape, const Layout& layout, std::span<const floa
     std::copy_n(logical.data(), logical.size(), held);
     return;
   }
-  for_each_weight(shape, [&](std::int64_t from, std::int64_t to) { held[to] = logical[static_cast<std::size_t>(from)]; });
+  for_each_weight(shape,
+                  [&](std::int64_t from, std::int64_t to) { held[to] = logical[static_cast<std::size_t>(from)]; });
 }
 
 }  // namespace athanor::cuda

@@ -7,11 +7,11 @@
 namespace athanor::cuda {
 namespace {
 
-bool has_relu(const Node& node) {
+bool norm_has_relu(const Node& node) {
   return node.attributes.text("activation") == "relu";
 }
 
-float eps_of(const Node& node) {
+float norm_eps(const Node& node) {
   return static_cast<float>(node.attributes.real("eps"));
 }
 
@@ -26,7 +26,7 @@ std::function<NodeChoice(const CudaChooseContext&)> choose_batch_norm(std::size_
   };
 }
 
-Step prepare_forward(const CudaBinding& b) {
+Step prepare_batch_norm_forward(const CudaBinding& b) {
   const Rows rows = rows_of(b.input_value(0));
   const kernels::cuda::BatchNorm args{.dtype = b.input_value(0).dtype,
                                       .rows = rows.rows(),
@@ -40,14 +40,14 @@ Step prepare_forward(const CudaBinding& b) {
                                       .inv_std = b.output<float>(2),
                                       .batch_mean = b.output<float>(3),
                                       .batch_var = b.output<float>(4),
-                                      .eps = eps_of(b.node),
-                                      .relu = has_relu(b.node),
+                                      .eps = norm_eps(b.node),
+                                      .relu = norm_has_relu(b.node),
                                       .scratch = b.scratch};
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
 /// What all passes of the backward direction read.
-kernels::cuda::BatchNormBackward gradient_of(const CudaBinding& b) {
+kernels::cuda::BatchNormBackward batch_norm_gradient_of(const CudaBinding& b) {
   const Rows rows = rows_of(b.input_value(1));
   return {.dtype = b.input_value(1).dtype,
           .rows = rows.rows(),
@@ -59,12 +59,12 @@ kernels::cuda::BatchNormBackward gradient_of(const CudaBinding& b) {
           .beta = b.input<float>(3),
           .mean = b.input<float>(4),
           .inv_std = b.input<float>(5),
-          .relu = has_relu(b.node),
+          .relu = norm_has_relu(b.node),
           .scratch = b.scratch};
 }
 
-Step prepare_backward(const CudaBinding& b) {
-  kernels::cuda::BatchNormBackward args = gradient_of(b);
+Step prepare_batch_norm_backward(const CudaBinding& b) {
+  kernels::cuda::BatchNormBackward args = batch_norm_gradient_of(b);
   args.y = b.input<void>(6);
   args.dx = b.output<void>(0);
   args.dgamma = b.output<float>(1);
@@ -73,7 +73,7 @@ Step prepare_backward(const CudaBinding& b) {
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-kernels::cuda::BatchNormInference inference_of(const CudaBinding& b) {
+kernels::cuda::BatchNormInference batch_norm_inference_of(const CudaBinding& b) {
   const Rows rows = rows_of(b.input_value(0));
   return {.dtype = b.input_value(0).dtype,
           .rows = rows.rows(),
@@ -84,24 +84,24 @@ kernels::cuda::BatchNormInference inference_of(const CudaBinding& b) {
           .beta = b.input<float>(2),
           .mean = b.input<float>(3),
           .y = b.output<void>(0),
-          .relu = has_relu(b.node),
+          .relu = norm_has_relu(b.node),
           .scratch = b.scratch};
 }
 
-Step prepare_inference(const CudaBinding& b) {
-  kernels::cuda::BatchNormInference args = inference_of(b);
+Step prepare_batch_norm_inference(const CudaBinding& b) {
+  kernels::cuda::BatchNormInference args = batch_norm_inference_of(b);
   args.var = b.input<float>(4);
-  args.eps = eps_of(b.node);
+  args.eps = norm_eps(b.node);
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-Step prepare_apply(const CudaBinding& b) {
-  kernels::cuda::BatchNormInference args = inference_of(b);
+Step prepare_batch_norm_apply(const CudaBinding& b) {
+  kernels::cuda::BatchNormInference args = batch_norm_inference_of(b);
   args.inv_std = b.input<float>(4);
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-Step prepare_moments(const CudaBinding& b) {
+Step prepare_batch_norm_moments(const CudaBinding& b) {
   const Rows rows = rows_of(b.input_value(0));
   const kernels::cuda::BatchNormMoments args{.dtype = b.input_value(0).dtype,
                                              .rows = rows.rows(),
@@ -112,14 +112,14 @@ Step prepare_moments(const CudaBinding& b) {
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-Step prepare_combine(const CudaBinding& b) {
+Step prepare_batch_norm_combine(const CudaBinding& b) {
   const Shape& shape = b.input_value(0).shape;
   const auto count = static_cast<double>(b.node.attributes.integer("count"));
   const kernels::cuda::BatchNormCombine args{.moments = b.input<float>(0),
                                              .shards = shape[0],
                                              .channels = shape[2],
                                              .count = count * static_cast<double>(shape[0]),
-                                             .eps = eps_of(b.node),
+                                             .eps = norm_eps(b.node),
                                              .mean = b.output<float>(0),
                                              .inv_std = b.output<float>(1),
                                              .batch_mean = b.output<float>(2),
@@ -127,8 +127,8 @@ Step prepare_combine(const CudaBinding& b) {
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-Step prepare_sums(const CudaBinding& b) {
-  kernels::cuda::BatchNormSums args{.gradient = gradient_of(b), .sums = b.output<float>(0)};
+Step prepare_batch_norm_sums(const CudaBinding& b) {
+  kernels::cuda::BatchNormSums args{.gradient = batch_norm_gradient_of(b), .sums = b.output<float>(0)};
   args.gradient.y = b.input<void>(6);
   args.gradient.dgamma = b.output<float>(1);
   args.gradient.dbeta = b.output<float>(2);
@@ -136,23 +136,29 @@ Step prepare_sums(const CudaBinding& b) {
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-Step prepare_input_gradient(const CudaBinding& b) {
+Step prepare_batch_norm_input_gradient(const CudaBinding& b) {
   kernels::cuda::BatchNormInputGradient args{
-      .gradient = gradient_of(b), .sums = b.input<float>(6), .shards = b.input_value(6).shape[0]};
+      .gradient = batch_norm_gradient_of(b), .sums = b.input<float>(6), .shards = b.input_value(6).shape[0]};
   args.gradient.dx = b.output<void>(0);
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-const RegisterCudaOp kForward{"batch_norm", {choose_batch_norm(0, "batch_norm"), prepare_forward}};
-const RegisterCudaOp kBackward{"batch_norm_backward", {choose_batch_norm(1, "batch_norm_backward"), prepare_backward}};
-const RegisterCudaOp kInference{"batch_norm_inference",
-                                {choose_batch_norm(0, "batch_norm_inference"), prepare_inference}};
-const RegisterCudaOp kMoments{"batch_norm_moments", {choose_batch_norm(0, "batch_norm_moments"), prepare_moments}};
-const RegisterCudaOp kCombine{"batch_norm_combine", {nhwc_kernel("batch_norm_combine"), prepare_combine}};
-const RegisterCudaOp kApply{"batch_norm_apply", {choose_batch_norm(0, "batch_norm_apply"), prepare_apply}};
-const RegisterCudaOp kSums{"batch_norm_sums", {choose_batch_norm(1, "batch_norm_sums"), prepare_sums}};
-const RegisterCudaOp kInputGradient{"batch_norm_input_gradient",
-                                    {choose_batch_norm(1, "batch_norm_input_gradient"), prepare_input_gradient}};
+const RegisterCudaOp kBatchNorm{"batch_norm", {choose_batch_norm(0, "batch_norm"), prepare_batch_norm_forward}};
+const RegisterCudaOp kBatchNormBackward{"batch_norm_backward",
+                                        {choose_batch_norm(1, "batch_norm_backward"), prepare_batch_norm_backward}};
+const RegisterCudaOp kBatchNormInference{"batch_norm_inference",
+                                         {choose_batch_norm(0, "batch_norm_inference"), prepare_batch_norm_inference}};
+const RegisterCudaOp kBatchNormMoments{"batch_norm_moments",
+                                       {choose_batch_norm(0, "batch_norm_moments"), prepare_batch_norm_moments}};
+const RegisterCudaOp kBatchNormCombine{"batch_norm_combine",
+                                       {nhwc_kernel("batch_norm_combine"), prepare_batch_norm_combine}};
+const RegisterCudaOp kBatchNormApply{"batch_norm_apply",
+                                     {choose_batch_norm(0, "batch_norm_apply"), prepare_batch_norm_apply}};
+const RegisterCudaOp kBatchNormSums{"batch_norm_sums",
+                                    {choose_batch_norm(1, "batch_norm_sums"), prepare_batch_norm_sums}};
+const RegisterCudaOp kBatchNormInputGradient{
+    "batch_norm_input_gradient",
+    {choose_batch_norm(1, "batch_norm_input_gradient"), prepare_batch_norm_input_gradient}};
 
 }  // namespace
 }  // namespace athanor::cuda

@@ -1,0 +1,80 @@
+// NVIDIA's GPUs as a back end: one GPU a process, opened when first asked for.
+#include "backend/backend.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "backend/cuda/engine_choice.h"
+#include "backend/cuda/executable.h"
+#include "backend/cuda/open_device.h"
+#include "backend/cuda/planner.h"
+#include "backend/cuda/roofline.h"
+#include "base/error.h"
+
+namespace athanor {
+namespace {
+
+/// Position among the ranks of this host, as launchers say it: known before ranks have met.
+int local_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}) {
+    if (const char* text = std::getenv(name)) return std::atoi(text);
+  }
+  return 0;
+}
+
+/// Where choices of engines are kept: "" where there is no such place.
+std::string cache_folder() {
+  if (const char* folder = std::getenv("ATHANOR_CACHE")) return folder;
+  if (const char* home = std::getenv("HOME")) return fmt::format("{}/.cache/athanor", home);
+  return "";
+}
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend()
+      : device_(cuda::open_device(cuda::ordinal_of(local_rank(), cuda::visible_devices()))),
+        engines_(*device_, cache_folder()) {}
+
+  std::string_view name() const override { return "cuda"; }
+  std::string versions() const override {
+    const cuda::DeviceInfo& info = device_->info();
+    return fmt::format("{}, CUDA {}, cuDNN {}, NCCL {}", info.name, info.runtime, info.cudnn, info.nccl);
+  }
+  std::string precision_problem(std::string_view precision) const override {
+    const cuda::DeviceInfo& info = device_->info();
+    if (precision == "fp32" || precision == "fp16" || info.capability >= 80) return "";
+    return fmt::format("{} has compute capability {}.{}, {} needs 8.0; use fp32 or fp16", info.name,
+                       info.capability / 10, info.capability % 10, precision);
+  }
+  std::optional<std::size_t> device_memory_bytes() const override { return device_->free_bytes(); }
+
+  std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const override {
+    return std::make_unique<cuda::CudaPlanner>(
+        engines_, cuda::Precision{.tf32 = options.precision == "tf32", .deterministic = options.deterministic});
+  }
+  MemoryPlan plan_memory(const ExecutableOptions& options) const override { return cuda::plan_memory(options); }
+  std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const override {
+    return cuda::make_executable(options, *device_, engines_);
+  }
+  std::unique_ptr<Ceiling> make_ceiling(const Plan& plan, int, double) const override {
+    return cuda::make_roofline(plan, *device_, engines_);
+  }
+
+ private:
+  std::unique_ptr<cuda::Device> device_;
+  mutable cuda::EngineChoice engines_;
+};
+
+}  // namespace
+
+const Backend& cuda_backend() {
+  static const CudaBackend backend;
+  return backend;
+}
+
+bool has_cuda() {
+  return cuda::has_device();
+}
+
+}  // namespace athanor

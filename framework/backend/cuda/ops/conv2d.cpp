@@ -1,0 +1,183 @@
+// conv2d and its gradients on a GPU: cuDNN convolutions, channels last.
+#include <algorithm>
+
+#include "backend/cuda/ops/product_op.h"
+#include "base/error.h"
+#include "graph/op.h"
+#include "graph/ops/support.h"
+#include "kernels/cuda/bias.h"
+#include "kernels/cuda/reorder.h"
+
+namespace athanor::cuda {
+namespace {
+
+constexpr std::string_view kConv = "conv", kConvBias = "conv+bias", kConvRelu = "conv+relu",
+                           kConvBiasRelu = "conv+bias+relu";
+
+/// Images of up to 4 channels are read 4 at a time: cuDNN's engines for tensor cores want aligned pixels.
+constexpr std::int64_t kFewChannels = 4;
+const Layout kPaddedImages = "nhwc4";
+
+bool is_padded_images(const Layout& layout) {
+  return layout.size() > kNhwc.size() && layout.starts_with(kNhwc);
+}
+
+/// "ohwi" for "nhwc", "ohwi4" for "nhwc4".
+Layout weights_for(const Layout& images) {
+  return kOhwi + images.substr(kNhwc.size());
+}
+
+/// What x is read in, where it now lies in `now`.
+Layout images_layout(const Value& x, const Layout& now, std::int64_t groups) {
+  if (groups != 1) return kNhwc;
+  if (is_padded_images(now)) return now;
+  return x.shape[1] <= kFewChannels && now != kNhwc ? kPaddedImages : kNhwc;
+}
+
+/// The window and extents of a node; `x`: the layout of images, which decides how many channels there are in memory.
+ConvolutionSpec convolution_spec(const Graph& graph, const Node& node, Precision precision, const Layout& x) {
+  const bool is_forward = node.op->name == "conv2d", is_data = node.op->name == "conv2d_backward_data";
+  const Value& images = graph.value(is_data ? node.outputs[0] : node.inputs[0]);
+  const Shape& y = graph.value(is_forward ? node.outputs[0] : is_data ? node.inputs[0] : node.inputs[1]).shape;
+  const Shape& w = graph.value(is_forward || is_data ? node.inputs[1] : node.outputs[0]).shape;
+  ConvolutionSpec spec;
+  spec.direction = is_forward ? Direction::forward : is_data ? Direction::backward_data : Direction::backward_weights;
+  spec.type = spec.gradient = images.dtype;
+  spec.tf32 = precision.tf32 && images.dtype == DType::f32;
+  spec.deterministic = precision.deterministic;
+  spec.batch = images.shape[0];
+  spec.channels = padded_channels(x, images.shape[1]);
+  spec.height = images.shape[2];
+  spec.width = images.shape[3];
+  spec.out_channels = y[1];
+  spec.out_height = y[2];
+  spec.out_width = y[3];
+  spec.kernel = {w[2], w[3]};
+  spec.stride = athanor::ops::pair_of(node.attributes, "stride");
+  spec.dilation = athanor::ops::pair_of(node.attributes, "dilation");
+  spec.pad_begin = spec.pad_end = athanor::ops::pair_of(node.attributes, "padding");
+  spec.groups = node.attributes.integer("groups");
+  return spec;
+}
+
+Rows output_rows(const ConvolutionSpec& spec) {
+  return {.samples = spec.batch, .pixels = spec.out_height * spec.out_width, .channels = spec.out_channels};
+}
+
+NodeChoice conv_choice(const CudaChooseContext& context, std::vector<Layout> inputs, const Layout& output,
+                       const ConvolutionSpec& spec, const ChosenEngine& chosen, std::string_view algorithm) {
+  NodeChoice choice = choose_plain(context, ops::product_implementation(spec, chosen));
+  std::copy(inputs.begin(), inputs.end(), choice.inputs.begin());
+  choice.outputs[0] = output;
+  choice.scratch_bytes = chosen.workspace_bytes;
+  choice.algorithm = algorithm;
+  return choice;
+}
+
+std::string_view fused_conv_name(bool bias, bool relu) {
+  return bias ? (relu ? kConvBiasRelu : kConvBias) : (relu ? kConvRelu : kConv);
+}
+
+/// All in one product where cuDNN can and that is not slower; else the convolution alone, and a pass of our own.
+NodeChoice choose_conv_forward(const CudaChooseContext& context) {
+  const Node& node = context.node;
+  const Layout x = images_layout(context.input(0), context.inputs[0], node.attributes.integer("groups"));
+  const ConvolutionSpec alone = convolution_spec(context.graph, node, context.precision, x);
+  ConvolutionSpec fused = alone;
+  fused.bias = ops::wants_bias(node);
+  fused.relu = ops::wants_relu(node);
+  const auto choice = [&](const ConvolutionSpec& spec, const ChosenEngine& chosen) {
+    return conv_choice(context, {x, weights_for(x)}, kNhwc, spec, chosen, fused_conv_name(spec.bias, spec.relu));
+  };
+  if (fused == alone) return choice(alone, ops::required_engine(context, alone));
+  const ChosenEngine* whole = context.engines.choose(fused);
+  if (whole == nullptr) return choice(alone, ops::required_engine(context, alone));
+  const ChosenEngine* part = whole->seconds > 0 ? context.engines.choose(alone) : nullptr;
+  const bool is_slower = part != nullptr && part->seconds > 0 &&
+                         part->seconds + ops::add_bias_seconds(alone.type, output_rows(alone)) < whole->seconds;
+  return is_slower ? choice(alone, *part) : choice(fused, *whole);
+}
+
+Step prepare_conv_forward(const CudaBinding& b) {
+  ConvolutionSpec spec = convolution_spec(b.graph, b.node, b.precision, b.input_layouts[0]);
+  const bool bias = ops::wants_bias(b.node), relu = ops::wants_relu(b.node);
+  const bool is_fused = b.algorithm != kConv;
+  ATHANOR_CHECK(!is_fused || b.algorithm == fused_conv_name(bias, relu), "layer {}: conv2d is planned as {}",
+                b.node.layer, b.algorithm);
+  std::vector<void*> tensors{b.inputs[0], b.inputs[1], b.outputs[0]};
+  if (is_fused) {
+    spec.bias = bias;
+    spec.relu = relu;
+    if (bias) tensors.push_back(b.inputs[2]);
+    return ops::run_product(b, spec, std::move(tensors), b.scratch);
+  }
+  return ops::in_order(
+      {ops::run_product(b, spec, std::move(tensors), b.scratch),
+       ops::add_bias(b, spec.type, output_rows(spec), b.outputs[0], bias ? b.input<float>(2) : nullptr, relu)});
+}
+
+NodeChoice choose_conv_backward_data(const CudaChooseContext& context) {
+  const ConvolutionSpec spec = convolution_spec(context.graph, context.node, context.precision, kNhwc);
+  return conv_choice(context, {kNhwc, kOhwi}, kNhwc, spec, ops::required_engine(context, spec), kConv);
+}
+
+Step prepare_conv_backward_data(const CudaBinding& b) {
+  const ConvolutionSpec spec = convolution_spec(b.graph, b.node, b.precision, kNhwc);
+  return ops::run_product(b, spec, {b.inputs[0], b.inputs[1], b.outputs[0]}, b.scratch);
+}
+
+/// The gradient as cuDNN writes it, where that is not what the graph wants: float32 without padding. 0: it is.
+std::size_t staged_bytes(const ConvolutionSpec& spec, const Layout& x) {
+  return spec.type == DType::f32 && !is_padded_images(x) ? 0 : ops::align_scratch(tensor_bytes(spec)[2]);
+}
+
+/// The sums of the bias run after the product and reuse its workspace.
+NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
+  const Node& node = context.node;
+  const Layout x = images_layout(context.input(0), context.inputs[0], node.attributes.integer("groups"));
+  const ConvolutionSpec spec = convolution_spec(context.graph, node, context.precision, x);
+  NodeChoice choice = conv_choice(context, {x, kNhwc}, kOhwi, spec, ops::required_engine(context, spec), kConv);
+  if (context.has_output(1)) {
+    const Rows rows = output_rows(spec);
+    choice.scratch_bytes =
+        std::max(choice.scratch_bytes, kernels::cuda::column_sums_scratch_bytes(spec.type, rows.rows(), rows.channels));
+  }
+  choice.scratch_bytes += staged_bytes(spec, x);
+  return choice;
+}
+
+/// From cuDNN's [O, KH, KW, padded C] to [O, KH, KW, C] in float32.
+Step take_gradient(const CudaBinding& b, const ConvolutionSpec& spec, const void* staged) {
+  const Shape& w = b.output_value(0).shape;
+  const kernels::cuda::Reorder arguments{.from = spec.gradient,
+                                         .to = DType::f32,
+                                         .x = staged,
+                                         .y = b.outputs[0],
+                                         .batch = w[0],
+                                         .channels = w[1],
+                                         .pixels = w[2] * w[3],
+                                         .source = {true, spec.channels / spec.groups},
+                                         .target = {true, w[1]}};
+  return [arguments, &device = b.device](Stream stream) { launch(device, arguments, stream); };
+}
+
+Step prepare_conv_backward_weights(const CudaBinding& b) {
+  const ConvolutionSpec spec = convolution_spec(b.graph, b.node, b.precision, b.input_layouts[0]);
+  const std::size_t staged = staged_bytes(spec, b.input_layouts[0]);
+  void* workspace = static_cast<std::byte*>(b.scratch) + staged;
+  void* dw = staged == 0 ? b.outputs[0] : b.scratch;
+  std::vector<Step> steps{ops::run_product(b, spec, {b.inputs[0], b.inputs[1], dw}, workspace)};
+  if (staged != 0) steps.push_back(take_gradient(b, spec, dw));
+  if (b.has_output(1))
+    steps.push_back(ops::sum_columns(b, spec.type, output_rows(spec), b.inputs[1], b.output<float>(1), workspace));
+  return ops::in_order(std::move(steps));
+}
+
+const RegisterCudaOp kConv2dForward{"conv2d", {choose_conv_forward, prepare_conv_forward}};
+const RegisterCudaOp kConv2dBackwardData{"conv2d_backward_data",
+                                         {choose_conv_backward_data, prepare_conv_backward_data}};
+const RegisterCudaOp kConv2dBackwardWeights{"conv2d_backward_weights",
+                                            {choose_conv_backward_weights, prepare_conv_backward_weights}};
+
+}  // namespace
+}  // namespace athanor::cuda

@@ -1,0 +1,80 @@
+// Every op of the CUDA back end against the double-precision reference on random shapes, forward and gradient, in every
+// type of activations: on the emulation, or on a GPU (ATHANOR_TEST_DEVICE=cuda).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "backend/cuda/op.h"
+#include "gpu/support/cuda_runner.h"
+#include "gpu/support/test_device.h"
+#include "graph/op.h"
+#include "support/op_checks.h"
+
+namespace athanor::testing {
+namespace {
+
+/// Ops that run on CPUs only. The list must not grow.
+const std::set<std::string>& missing_ops() {
+  static const std::set<std::string> names{};
+  return names;
+}
+
+/// Shapes are small, and a GPU runs them in no time.
+int cases() {
+  return wants_gpu() ? 32 : 8;
+}
+
+RunOptions on_gpu(int, DType dtype) {
+  return {.dtype = dtype, .runner = run_graph_on_gpu};
+}
+
+TEST(CudaOps, EveryRegisteredOpHasAnImplementationOrIsListed) {
+  for (const OpDef* op : registered_ops()) {
+    const cuda::CudaOp* found = cuda::find_cuda_op(op->name);
+    EXPECT_EQ(found == nullptr && !op->is_view, missing_ops().contains(op->name))
+        << "op '" << op->name << "': "
+        << (found == nullptr ? "the CUDA back end has none; add it under "
+                               "framework/backend/cuda/ops/"
+                             : "no longer missing; take it off the list");
+    if (found == nullptr) continue;
+    EXPECT_TRUE(found->choose) << op->name;
+    EXPECT_TRUE(found->prepare) << op->name;
+  }
+}
+
+struct OpInType {
+  std::string op;
+  DType dtype;
+};
+
+std::vector<OpInType> every_op(bool with_gradient) {
+  std::vector<OpInType> all;
+  for (const std::string& name : op_names(with_gradient)) {
+    if (missing_ops().contains(name)) continue;
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) all.push_back({name, dtype});
+  }
+  return all;
+}
+
+class CudaOpForward : public ::testing::TestWithParam<OpInType> {};
+class CudaOpGradient : public ::testing::TestWithParam<OpInType> {};
+
+TEST_P(CudaOpForward, EqualsTheReference) {
+  ATHANOR_SKIP_WITHOUT_DEVICE();
+  check_forward(GetParam().op, GetParam().dtype, cases(), on_gpu);
+}
+
+TEST_P(CudaOpGradient, EqualsTheReference) {
+  ATHANOR_SKIP_WITHOUT_DEVICE();
+  check_gradient(GetParam().op, GetParam().dtype, cases(), on_gpu);
+}
+
+std::string name_of_case(const ::testing::TestParamInfo<OpInType>& info) {
+  return info.param.op + "_" + std::string(name_of(info.param.dtype));
+}
+INSTANTIATE_TEST_SUITE_P(EveryOp, CudaOpForward, ::testing::ValuesIn(every_op(false)), name_of_case);
+INSTANTIATE_TEST_SUITE_P(EveryOp, CudaOpGradient, ::testing::ValuesIn(every_op(true)), name_of_case);
+
+}  // namespace
+}  // namespace athanor::testing

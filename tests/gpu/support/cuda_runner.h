@@ -1,0 +1,12 @@
+// Runs a small graph on a GPU, or the emulation of one, the way a training step does.
+#pragma once
+
+#include "backend/cuda/engine_choice.h"
+#include "support/op_runner.h"
+
+namespace athanor::testing {
+
+/// A GraphRunner on test_device().
+std::vector<reference::Tensor> run_graph_on_gpu(const Graph& graph, const Feeds& feeds, const RunOptions& options);
+
+}  // namespace athanor::testing

@@ -1,0 +1,90 @@
+#include "support/op_checks.h"
+
+#include <gtest/gtest.h>
+
+#include "backend/op_checking.h"
+#include "graph/op.h"
+
+namespace athanor::testing {
+namespace {
+
+using Tolerance = double (*)(const reference::Result&, std::int64_t);
+
+Tolerance forward_tolerance(DType dtype) {
+  return dtype == DType::bf16 ? bfloat16_tolerance : dtype == DType::f16 ? float16_tolerance : float32_tolerance;
+}
+
+Tolerance gradient_tolerance(DType dtype) {
+  return dtype == DType::bf16  ? bfloat16_gradient_tolerance
+         : dtype == DType::f16 ? float16_gradient_tolerance
+                               : float32_tolerance;
+}
+
+reference::Case drawn_case(const std::string& op, int i, DType dtype) {
+  RandomStream stream(21, Purpose::test, static_cast<std::uint64_t>(i), key_of(op));
+  return rounded_operands(op, reference::random_case(op, stream), dtype);
+}
+
+std::string describe_case(const OpCall& call, const RunOptions& options) {
+  std::string text =
+      fmt::format("{} {} {} threads {}:", call.op, name_of(options.dtype), options.layout, options.threads);
+  for (const auto& input : call.inputs) text += input ? " " + Shape(std::span(input->shape)).text() : " -";
+  for (const auto& [key, value] : call.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
+  return text;
+}
+
+}  // namespace
+
+void check_forward(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of) {
+  const reference::ReferenceOp& op = *reference::find_reference(name);
+  for (int i = 0; i < cases; ++i) {
+    const reference::Case drawn = drawn_case(name, i, dtype);
+    const RunOptions options = options_of(i, dtype);
+    const OpCall call = op_call(name, drawn);
+    SCOPED_TRACE(describe_case(call, options));
+    const auto want = op.forward(drawn.inputs, drawn.attributes);
+    const std::vector<reference::Tensor> got = run_op(call, options);
+    ASSERT_GE(got.size(), want.size());
+    EXPECT_EQ(got[0].shape, want[0].value.shape);
+    for (std::size_t output = 0; output < want.size(); ++output) {
+      expect_close(got[output], want[output], forward_tolerance(dtype), fmt::format("output {}", output));
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+void check_gradient(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of) {
+  const reference::ReferenceOp& op = *reference::find_reference(name);
+  for (int i = 0; i < cases; ++i) {
+    const reference::Case drawn = drawn_case(name, i, dtype);
+    const RunOptions options = options_of(i, dtype);
+    const OpCall call = op_call(name, drawn);
+    SCOPED_TRACE(describe_case(call, options));
+    RandomStream stream(22, Purpose::test, static_cast<std::uint64_t>(i), key_of(name));
+    const auto shape = op.forward(drawn.inputs, drawn.attributes)[0].value.shape;
+    const reference::Tensor dy = rounded(reference::uniform_tensor(shape, stream), dtype);
+    const auto want = op.backward(drawn.inputs, dy, drawn.attributes);
+    const GradientRun got = run_gradient(call, dy, options);
+    for (std::size_t input = 0; input < want.size(); ++input) {
+      // The targets of a loss come from labels: the graph gives them no gradient.
+      const bool is_target = input == 1 && (name == "mse_loss" || name == "bce_with_logits");
+      if (!want[input] || is_target) continue;
+      ASSERT_TRUE(got.gradients[input]) << "no gradient of input " << input;
+      expect_close(*got.gradients[input], *want[input], gradient_tolerance(dtype),
+                   fmt::format("gradient of input {}", input));
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+std::vector<std::string> op_names(bool with_gradient) {
+  std::vector<std::string> names;
+  for (const OpDef* op : registered_ops()) {
+    const reference::ReferenceOp* found = reference::find_reference(op->name);
+    if (found == nullptr) continue;
+    if (!with_gradient || (op->gradient && found->backward)) names.push_back(op->name);
+  }
+  return names;
+}
+
+}  // namespace athanor::testing
