@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/cuda/arena.h"
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/channel_ops.h"
@@ -21,7 +20,6 @@
 #include "kernels/cuda/random.h"
 #include "kernels/cuda/reduce.h"
 #include "kernels/cuda/reorder.h"
-#include "kernels/cuda/tree_add.h"
 
 namespace athanor::kernels::cuda {
 
@@ -31,14 +29,13 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels =
-    KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout, GlobalAvgPool,
-               GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation, ColumnSums, BatchNorm,
-               BatchNormInference, BatchNormBackward, BatchNormMoments, BatchNormCombine, BatchNormSums,
-               BatchNormInputGradient, OptimizerPass, UpdateStatistics, Guard, TreeAdd, SumOfSquares, IsFinite,
-               HashBlocks, Swap, Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss,
-               MeanLossBackward, OneHot, CountCorrect, MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
-               StoreSequence, StampTime, FindNonFinite>;
+using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout,
+                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation,
+                              ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
+                              BatchNormCombine, BatchNormSums, BatchNormInputGradient, OptimizerPass, UpdateStatistics,
+                              Guard, TreeAdd, SumOfSquares, IsFinite, HashBlocks, Swap, Softmax, SoftmaxBackward,
+                              CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward, OneHot, CountCorrect,
+                              MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward, StoreSequence, StampTime>;
 
 using KernelId = std::uint16_t;
 
