@@ -66,6 +66,7 @@ std::vector<std::string> messages_of(const Hang& hang) {
     ASSERT_EQ(message.wait_for(20s), std::future_status::ready) << "the watchdog of rank " << rank << " says nothing";
     messages[rank] = message.get();
     if (hang.faults.abort_hangs) return;
+    device->synchronize();
     delete rig;
     delete device;
     delete plan;

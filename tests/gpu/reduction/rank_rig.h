@@ -33,10 +33,11 @@ class RankRig {
   cuda::DeviceReduction& reduction() { return *reduction_; }
 
   /// What the next step's shards hand in.
-  void set_gradients(std::uint64_t seed) {
+  void set_gradients(std::uint64_t seed, float scale = 1) {
     for (std::size_t i = 0; i < host_.size(); ++i) {
       const ShardRange shards = reduction_->own_pieces()[i];
-      const Vector sum = tree_sum(shards.first, shards.last, count(), seed);
+      Vector sum = tree_sum(shards.first, shards.last, count(), seed);
+      for (float& value : sum) value *= scale;
       std::ranges::copy(sum, host_[i].as<float>());
     }
   }
