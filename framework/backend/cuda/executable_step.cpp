@@ -31,21 +31,6 @@ DeviceMemory device_copy(Device& device, const std::vector<T>& values) {
   return memory;
 }
 
-kernels::cuda::OptimizerSettings settings_of(const OptimizerSpec& spec) {
-  return {.rule = spec.rule,
-          .momentum = spec.momentum,
-          .dampening = spec.dampening,
-          .beta1 = spec.beta1,
-          .beta2 = spec.beta2,
-          .alpha = spec.alpha,
-          .eps = spec.eps,
-          .lr_decay = spec.lr_decay,
-          .clip_norm = spec.clip_norm,
-          .clip_value = spec.clip_value,
-          .ema_decay = spec.ema.decay,
-          .ema_warmup = spec.ema.warmup};
-}
-
 }  // namespace
 
 std::int64_t CudaExecutable::metric_offset(std::string_view name) const {
