@@ -1,7 +1,7 @@
 // Global average pool, channel scale, dropout and stochastic depth.
 #include "kernels/cuda/channel_ops.h"
 
-#include "gpu/kernels/device_array.h"
+#include "gpu/kernels/guarded.h"
 #include "kernels/cuda/random.h"
 #include "kernels/dropout.h"
 
@@ -25,7 +25,7 @@ void for_shapes(Check&& check) {
 
 TEST(GpuChannelOps, PoolIsTheMean) {
   for_shapes([](const ChannelShape& s) {
-    DeviceArray x(s.dtype, s.batch * s.pixels * s.channels), y(s.dtype, s.batch * s.channels);
+    Guarded x(s.dtype, s.batch * s.pixels * s.channels), y(s.dtype, s.batch * s.channels);
     x.fill_random(1);
     run(GlobalAvgPool{s, x.data(), y.data()});
     for (std::int64_t n = 0; n < s.batch; ++n)
@@ -41,8 +41,8 @@ TEST(GpuChannelOps, PoolIsTheMean) {
 TEST(GpuChannelOps, GradientsOfPoolAndScale) {
   for_shapes([](const ChannelShape& s) {
     const std::int64_t count = s.batch * s.pixels * s.channels;
-    DeviceArray x(s.dtype, count), dy(s.dtype, count), gate(s.dtype, s.batch * s.channels);
-    DeviceArray y(s.dtype, count), dx(s.dtype, count), spread(s.dtype, count), dgate(s.dtype, s.batch * s.channels),
+    Guarded x(s.dtype, count), dy(s.dtype, count), gate(s.dtype, s.batch * s.channels);
+    Guarded y(s.dtype, count), dx(s.dtype, count), spread(s.dtype, count), dgate(s.dtype, s.batch * s.channels),
         lone(s.dtype, s.batch * s.channels);
     x.fill_random(1);
     dy.fill_random(2);
@@ -74,7 +74,7 @@ TEST(GpuDropout, HasTheMaskOfTheCpu) {
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const Sizes& size : kSizes)
       for (const bool whole : {false, true}) {
-        DeviceArray x(dtype, size.batch * size.pixels * size.channels), y(dtype, x.count()), want(dtype, x.count());
+        Guarded x(dtype, size.batch * size.pixels * size.channels), y(dtype, x.count()), want(dtype, x.count());
         x.fill_random(4);
         std::vector<std::int64_t> indices;
         for (std::int64_t n = 0; n < size.batch; ++n) indices.push_back(1000 * n + 17);

@@ -1,7 +1,7 @@
 // Activations, their gradients, sums and casts against double, at every alignment.
 #include "kernels/cuda/elementwise.h"
 
-#include "gpu/kernels/device_array.h"
+#include "gpu/kernels/guarded.h"
 
 namespace athanor::kernels::cuda::testing {
 namespace {
@@ -43,8 +43,8 @@ TEST(GpuElementwise, ActivationsAgreeWithDouble) {
   for (const Activation kind : kActivations) {
     for (const DType dtype : kFloatTypes) {
       for (const std::int64_t count : kCounts) {
-        for (const std::int64_t shift : {0, 1}) {
-          DeviceArray x(dtype, count, shift), y(dtype, count);
+        for (const bool shift : {false, true}) {
+          Guarded x(dtype, count, shift), y(dtype, count);
           x.fill_random(static_cast<std::uint64_t>(count), 3);
           run(Activate{kind, dtype, x.data(), y.data(), count, 0.1f});
           for (std::int64_t i = 0; i < count; ++i) {
@@ -62,10 +62,10 @@ TEST(GpuElementwise, GradientsAgreeWithDifferenceQuotients) {
   for (const Activation kind : kActivations) {
     for (const DType dtype : kFloatTypes) {
       for (const std::int64_t count : kCounts) {
-        DeviceArray dy(dtype, count), saved(dtype, count), dx(dtype, count);
+        Guarded dy(dtype, count), saved(dtype, count), dx(dtype, count);
         dy.fill_random(1);
         std::vector<double> x(static_cast<std::size_t>(count));
-        DeviceArray input(DType::f32, count);
+        Guarded input(DType::f32, count);
         input.fill_random(2, 2);
         for (std::int64_t i = 0; i < count; ++i) {
           saved.set(i, gradient_uses_output(kind) ? value_of(kind, input[i], 0.1f) : input[i]);
@@ -91,7 +91,7 @@ TEST(GpuElementwise, GradientsAgreeWithDifferenceQuotients) {
 
 TEST(GpuElementwise, NotANumberStaysOne) {
   for (const Activation kind : kActivations) {
-    DeviceArray x(DType::f32, 1), y(DType::f32, 1);
+    Guarded x(DType::f32, 1), y(DType::f32, 1);
     x.set(0, NAN);
     run(Activate{kind, DType::f32, x.data(), y.data(), 1, 0.1f});
     EXPECT_TRUE(std::isnan(y[0])) << static_cast<int>(kind);
@@ -101,8 +101,8 @@ TEST(GpuElementwise, NotANumberStaysOne) {
 TEST(GpuElementwise, SumsAreRoundedOnceAndMayBeInPlace) {
   for (const DType dtype : kFloatTypes) {
     for (const std::int64_t count : kCounts) {
-      for (const std::int64_t shift : {0, 1}) {
-        DeviceArray a(dtype, count, shift), b(dtype, count);
+      for (const bool shift : {false, true}) {
+        Guarded a(dtype, count, shift), b(dtype, count);
         a.fill_random(1);
         b.fill_random(2);
         std::vector<double> want;
@@ -118,8 +118,8 @@ TEST(GpuElementwise, CastsRoundToNearest) {
   for (const DType from : kFloatTypes) {
     for (const DType to : kFloatTypes) {
       for (const std::int64_t count : kCounts) {
-        for (const std::int64_t shift : {0, 1}) {
-          DeviceArray x(from, count, shift), y(to, count);
+        for (const bool shift : {false, true}) {
+          Guarded x(from, count, shift), y(to, count);
           x.fill_random(3, 100);
           run(Cast{from, to, x.data(), y.data(), count});
           for (std::int64_t i = 0; i < count; ++i) ASSERT_EQ(y[i], y.rounded(x[i]));

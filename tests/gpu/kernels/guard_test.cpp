@@ -1,7 +1,7 @@
 // What the guard decides: norm, clipping, non-finite numbers, loss scale, the count of updates.
 #include "kernels/cuda/guard.h"
 
-#include "gpu/kernels/device_array.h"
+#include "gpu/kernels/guarded.h"
 #include "kernels/cuda/reduce.h"
 #include "optim/clipping.h"
 #include "optim/optimizer.h"
@@ -61,7 +61,7 @@ TEST(GpuGuard, ReportsTheStepAndClips) {
 TEST(GpuGuard, AddsBlocksInTheTreeOfTheCpu) {
   for (const std::int64_t count : {0, 1, 2, 3, 7, 2047, 2048, 2049, 5000, 10001}) {
     Step step;
-    DeviceArray squares(DType::f32, count);
+    Guarded squares(DType::f32, count);
     squares.fill_random(static_cast<std::uint64_t>(count));
     step.block_sums.clear();
     for (std::int64_t i = 0; i < count; ++i) step.block_sums.push_back(std::exp(squares[i]));
@@ -150,8 +150,8 @@ TEST(GpuGuard, ScalarsAreThoseOfTheHost) {
 
 TEST(GpuReduce, SquaresOfBlocks) {
   for (const std::int64_t count : {0, 1, 4095, 4096, 4097, 10000}) {
-    for (const std::int64_t shift : {0, 1}) {
-      DeviceArray x(DType::f32, count, shift);
+    for (const bool shift : {false, true}) {
+      Guarded x(DType::f32, count, shift);
       x.fill_random(1);
       std::vector<double> sums(static_cast<std::size_t>(sum_blocks(count)) + 1, -1);
       run(SumOfSquares{x.as<float>(), count, sums.data()});
@@ -170,8 +170,8 @@ TEST(GpuReduce, SquaresOfBlocks) {
 
 TEST(GpuReduce, SumsCopiesExchangesAndTests) {
   for (const std::int64_t count : {0, 1, 3, 4, 1001}) {
-    for (const std::int64_t shift : {0, 1}) {
-      DeviceArray a(DType::f32, count, shift), b(DType::f32, count), sum(DType::f32, count), copy(DType::f32, count);
+    for (const bool shift : {false, true}) {
+      Guarded a(DType::f32, count, shift), b(DType::f32, count), sum(DType::f32, count), copy(DType::f32, count);
       a.fill_random(1);
       b.fill_random(2);
       run(TreeAdd{.left = a.as<float>(), .right = b.as<float>(), .target = sum.as<float>(), .count = count});
@@ -189,7 +189,7 @@ TEST(GpuReduce, FindsTheOneThatIsNotFinite) {
   for (const DType dtype : kFloatTypes) {
     for (const double bad : {static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
       for (const std::int64_t place : {-1, 0, 1000, 2002}) {
-        DeviceArray x(dtype, 2003);
+        Guarded x(dtype, 2003);
         x.fill_random(1);
         if (place >= 0) x.set(place, bad);
         std::int32_t flag = 1;
@@ -201,7 +201,7 @@ TEST(GpuReduce, FindsTheOneThatIsNotFinite) {
 }
 
 TEST(GpuReduce, HashesAreThoseOfTheirTerms) {
-  DeviceArray x(DType::f32, 5000);
+  Guarded x(DType::f32, 5000);
   x.fill_random(1);
   const HashRange ranges[] = {{x.data(), 5000}, {x.as<float>() + 1, 77}, {x.data(), 0}};
   std::uint64_t hashes[3] = {1, 2, 3};

@@ -13,6 +13,7 @@
 
 #include "base/dtype.h"
 #include "base/random.h"
+#include "kernels/cuda/registry.h"
 #include "kernels/cuda/thread_model.h"
 
 namespace athanor::kernels::cuda::testing {
@@ -24,15 +25,15 @@ inline double rounding_of(DType dtype) {
   return dtype == DType::bf16 ? 0x1p-8 : dtype == DType::f16 ? 0x1p-11 : 0x1p-24;
 }
 
-/// `count` elements, aligned to 16 bytes unless `misaligned`; reads and writes as double. Unwritten elements are NaN
+/// `count` elements, aligned to 64 bytes unless `misaligned`; reads and writes as double. Unwritten elements are NaN
 /// (integers: a number that no kernel writes).
 class Guarded {
  public:
   Guarded(DType dtype, std::int64_t count, bool misaligned = false)
-      : dtype_(dtype),
-        count_(count),
-        offset_(kZone + (misaligned ? size_of(dtype) : 0)),
-        bytes_(2 * kZone + 16 + size(), kPoison) {}
+      : dtype_(dtype), count_(count), bytes_(2 * kZone + 128 + size(), kPoison) {
+    const auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
+    offset_ = kZone + (64 - address % 64) % 64 + (misaligned ? size_of(dtype) : 0);
+  }
   Guarded(DType dtype, const std::vector<double>& values, bool misaligned = false)
       : Guarded(dtype, static_cast<std::int64_t>(values.size()), misaligned) {
     for (std::int64_t i = 0; i < count_; ++i) set(i, values[static_cast<std::size_t>(i)]);
@@ -80,6 +81,17 @@ class Guarded {
     for (std::int64_t i = 0; i < count_; ++i) all.push_back((*this)[i]);
     return all;
   }
+  /// What storing `value` gives.
+  double rounded(double value) const {
+    Guarded one(dtype_, 1);
+    one.set(0, value);
+    return one[0];
+  }
+  /// Normally distributed.
+  void fill_random(std::uint64_t seed, double deviation = 1) {
+    RandomStream stream(seed, Purpose::test, 0, 0);
+    for (std::int64_t i = 0; i < count_; ++i) set(i, deviation * static_cast<double>(stream.normal()));
+  }
   bool same_bits(const Guarded& other) const {
     return std::memcmp(bytes_.data() + offset_, other.bytes_.data() + other.offset_, size()) == 0;
   }
@@ -88,7 +100,6 @@ class Guarded {
   static constexpr std::size_t kZone = 256;
   static constexpr unsigned char kPoison = 0xff;
 
-  /// The allocator of a vector aligns to 16 bytes.
   bool zones_are_whole() const {
     for (std::size_t i = 0; i < bytes_.size(); ++i) {
       if ((i < offset_ || i >= offset_ + size()) && bytes_[i] != kPoison) return false;
@@ -108,8 +119,8 @@ class Guarded {
 
   DType dtype_;
   std::int64_t count_;
-  std::size_t offset_;
   std::vector<unsigned char> bytes_;
+  std::size_t offset_ = 0;
 };
 
 /// Normally distributed values, as the type holds them.
@@ -130,6 +141,12 @@ inline void expect_near(const Guarded& result, const std::vector<double>& want, 
     ASSERT_LE(std::fabs(result[i] - right), absolute + relative * std::fabs(right))
         << what << " at " << i << ": " << result[i] << ", want " << right;
   }
+}
+
+/// As a device launches: by the struct's place in the registry.
+template <typename Arguments>
+void run(const Arguments& arguments) {
+  launcher_of(id_of<Arguments>())(&arguments, nullptr);
 }
 
 /// Runs a test's body with the blocks of launches in ascending and in descending order.

@@ -1,5 +1,5 @@
 // Reorder, window copies and input preparation, against plain loops and the CPU's kernels.
-#include "gpu/kernels/device_array.h"
+#include "gpu/kernels/guarded.h"
 #include "kernels/copy_window.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/prepare_input.h"
@@ -24,7 +24,7 @@ std::int64_t place(const Order& order, std::int64_t channels, std::int64_t pixel
 
 void check_reorder(DType from, DType to, const Order& source, const Order& target, std::int64_t batch,
                    std::int64_t channels, std::int64_t pixels) {
-  DeviceArray x(from, batch * source.channels(channels) * pixels), y(to, batch * target.channels(channels) * pixels);
+  Guarded x(from, batch * source.channels(channels) * pixels), y(to, batch * target.channels(channels) * pixels);
   x.fill_random(7);
   for (std::int64_t n = 0; n < batch; ++n)
     for (std::int64_t c = channels; c < source.channels(channels); ++c)
@@ -67,8 +67,8 @@ Image image(std::int64_t batch, std::int64_t channels, std::int64_t height, std:
 }
 
 /// The CPU has no 16-bit type but bf16: all move the same bits.
-void check_copy(WindowCopy copy, DType dtype, std::int64_t shift) {
-  DeviceArray from(dtype, copy.source.elements(), shift), to(dtype, copy.target.elements()),
+void check_copy(WindowCopy copy, DType dtype, bool shift) {
+  Guarded from(dtype, copy.source.elements(), shift), to(dtype, copy.target.elements()),
       want(dtype, copy.target.elements());
   from.fill_random(9);
   copy.dtype = dtype;
@@ -84,7 +84,7 @@ void check_copy(WindowCopy copy, DType dtype, std::int64_t shift) {
 
 TEST(GpuCopyWindow, AgreesWithTheCpu) {
   for (const DType dtype : kFloatTypes)
-    for (const std::int64_t shift : {0, 1})
+    for (const bool shift : {false, true})
       for (const std::int64_t c : {3, 8, 16, 18}) {
         const Image small = image(2, c, 5, 7), large = image(2, c, 9, 10), wide = image(2, 3 * c, 3, 4);
         check_copy(pad_of(dtype, small, large, 1, 2), dtype, shift);
@@ -119,7 +119,7 @@ TEST(GpuPrepareInput, HasTheBitsOfTheCpu) {
         }
         const float mean[4] = {0.4914f, 0.4822f, 0.4465f, 0.5f}, std[4] = {0.247f, 0.2435f, 0.2616f, 0.3f};
         for (const SampleTransform* given : std::initializer_list<const SampleTransform*>{nullptr, transforms.data()}) {
-          DeviceArray y(dtype, kBatch * stored * kHeight * kWidth), want(dtype, y.count());
+          Guarded y(dtype, kBatch * stored * kHeight * kWidth), want(dtype, y.count());
           PrepareInput args{.dtype = dtype,
                             .batch = kBatch,
                             .channels = static_cast<std::int32_t>(channels),

@@ -1,7 +1,7 @@
 // The optimizer's pass and the running statistics have the CPU's bits, wherever segments begin and end.
 #include "kernels/cuda/optimizer.h"
 
-#include "gpu/kernels/device_array.h"
+#include "gpu/kernels/guarded.h"
 
 namespace athanor::kernels::cuda::testing {
 namespace {
@@ -32,12 +32,12 @@ std::vector<OptimizerSegment> odd_segments() {
 }
 
 struct Arenas {
-  DeviceArray weights{DType::f32, kElements}, gradients{DType::f32, kElements}, ema{DType::f32, kElements};
-  DeviceArray slot0{DType::f32, kElements}, slot1{DType::f32, kElements}, slot2{DType::f32, kElements};
-  std::vector<DeviceArray*> all() { return {&weights, &gradients, &ema, &slot0, &slot1, &slot2}; }
+  Guarded weights{DType::f32, kElements}, gradients{DType::f32, kElements}, ema{DType::f32, kElements};
+  Guarded slot0{DType::f32, kElements}, slot1{DType::f32, kElements}, slot2{DType::f32, kElements};
+  std::vector<Guarded*> all() { return {&weights, &gradients, &ema, &slot0, &slot1, &slot2}; }
   Arenas() {
     std::uint64_t seed = 1;
-    for (DeviceArray* array : all()) {
+    for (Guarded* array : all()) {
       array->fill_random(seed++);
       // State that is a sum of squares is not negative.
       for (std::int64_t i = 0; seed > 4 && i < kElements; ++i) array->set(i, std::abs((*array)[i]));
@@ -86,7 +86,7 @@ TEST(GpuOptimizer, KeepsApartStateAndWritesTheWeightsCast) {
   for (const std::int64_t origin : {std::int64_t{4096}, std::int64_t{4097}}) {
     for (const DType cast_to : {DType::bf16, DType::f16}) {
       Arenas got, want;
-      DeviceArray cast(cast_to, kElements);
+      Guarded cast(cast_to, kElements);
       OptimizerPass pass{.rule = OptimizerRule::adam,
                          .arenas = got.pointers(true),
                          .segments = segments.data(),
