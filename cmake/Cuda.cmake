@@ -130,7 +130,7 @@ function(athanor_add_cuda)
   add_library(athanor_cuda SHARED ${plugin} $<TARGET_OBJECTS:athanor_cuda_kernels>)
   target_include_directories(athanor_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE} ${NCCL_INCLUDE}
     ${NVTX_INCLUDE} ${CUDNN_FRONTEND_INCLUDE})
-  target_link_libraries(athanor_cuda PRIVATE athanor athanor_options CUDA::cudart CUDA::cublasLt ${CUDNN_LIBRARY}
+  target_link_libraries(athanor_cuda PRIVATE athanor athanor_options CUDA::cudart CUDA::cublasLt CUDA::nvrtc ${CUDNN_LIBRARY}
     ${NCCL_LIBRARY} nlohmann_json::nlohmann_json)
   # Whoever opens it loads CUDA's libraries first (framework/backend/cuda/open_device.cpp), from wherever they are. A
   # kernel's name may stand in the program as well, compiled for the host by tests.

@@ -63,7 +63,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   if (place.works) {
     for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
       RowPack<T, V> xs[kUnroll];
-      load_rows(xs, x + row * grid.channels + place.channel, grid.down * grid.channels, present);
+      load_rows<Reuse::soon>(xs, x + row * grid.channels + place.channel, grid.down * grid.channels, present);
       if (count == 0) {
 #pragma unroll
         for (int v = 0; v < V; ++v) centre[v] = xs[0][v];
@@ -105,8 +105,8 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
     const std::int64_t at = row * grid.channels + place.channel;
     RowPack<T, V> xs[kUnroll], rs[kUnroll];
-    load_rows(xs, x + at, stride, present);
-    if constexpr (kHasResidual) load_rows(rs, residual + at, stride, present);
+    load_rows<Reuse::none>(xs, x + at, stride, present);
+    if constexpr (kHasResidual) load_rows<Reuse::none>(rs, residual + at, stride, present);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       if (u >= present) continue;
@@ -149,12 +149,13 @@ template <Mask kMask, typename T, int V, int kUnroll>
 struct GradientRows {
   RowPack<T, V> dy[kUnroll], dy2[kUnroll], x[kUnroll], y[kUnroll];
 
+  template <Reuse kReuse>
   ATHANOR_DEVICE void load(const GradientInputs<T>& from, std::int64_t at, std::int64_t stride, int present) {
-    load_rows(dy, from.dy + at, stride, present);
-    load_rows(x, from.x + at, stride, present);
-    if constexpr (kMask == Mask::from_y) load_rows(y, from.y + at, stride, present);
+    load_rows<kReuse>(dy, from.dy + at, stride, present);
+    load_rows<kReuse>(x, from.x + at, stride, present);
+    if constexpr (kMask == Mask::from_y) load_rows<kReuse>(y, from.y + at, stride, present);
     if (from.dy2 != nullptr) {
-      load_rows(dy2, from.dy2 + at, stride, present);
+      load_rows<kReuse>(dy2, from.dy2 + at, stride, present);
     } else {
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) dy2[u] = {};
@@ -197,7 +198,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
       const std::int64_t at = row * grid.channels + place.channel;
       GradientRows<kMask, T, V, kUnroll> rows;
-      rows.load(inputs, at, stride, present);
+      rows.template load<Reuse::soon>(inputs, at, stride, present);
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
         if (u >= present) continue;
@@ -243,7 +244,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
   for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
     const std::int64_t at = row * channels + place.channel;
     GradientRows<kMask, T, V, kUnroll> rows;
-    rows.load(inputs, at, stride, present);
+    rows.template load<Reuse::none>(inputs, at, stride, present);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       if (u >= present) continue;

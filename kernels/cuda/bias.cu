@@ -21,7 +21,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads)
   for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
     T* to = y + row * grid.channels + place.channel;
     RowPack<T, V> values[kUnroll];
-    load_rows(values, to, stride, present);
+    load_rows<Reuse::soon>(values, to, stride, present);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       if (u >= present) continue;
@@ -55,8 +55,8 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
     for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
       const std::int64_t at = row * grid.channels + place.channel;
       RowPack<T, V> gradients[kUnroll], outputs[kUnroll] = {};
-      load_rows(gradients, dy + at, stride, present);
-      if (y != nullptr) load_rows(outputs, y + at, stride, present);
+      load_rows<Reuse::soon>(gradients, dy + at, stride, present);
+      if (y != nullptr) load_rows<Reuse::soon>(outputs, y + at, stride, present);
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
         if (u >= present) continue;

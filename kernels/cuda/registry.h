@@ -11,6 +11,7 @@
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/group_norm.h"
 #include "kernels/cuda/guard.h"
 #include "kernels/cuda/losses.h"
 #include "kernels/cuda/optimizer.h"
@@ -29,13 +30,23 @@ struct KernelList {
 };
 
 /// One line a family.
-using AllKernels = KernelList<Add, Activate, ActivateBackward, Cast, Reorder, PrepareInput, CopyWindow, Dropout,
-                              GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward, BiasActivation,
-                              ColumnSums, BatchNorm, BatchNormInference, BatchNormBackward, BatchNormMoments,
-                              BatchNormCombine, BatchNormSums, BatchNormInputGradient, OptimizerPass, UpdateStatistics,
-                              Guard, TreeAdd, SumOfSquares, IsFinite, HashBlocks, Swap, Softmax, SoftmaxBackward,
-                              CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward, OneHot, CountCorrect,
-                              MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward, StoreSequence, StampTime>;
+// clang-format off
+using AllKernels = KernelList<
+    Add, Activate, ActivateBackward, Cast,
+    Reorder,
+    PrepareInput,
+    CopyWindow,
+    Dropout,
+    GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,
+    BiasActivation, ColumnSums,
+    OptimizerPass, UpdateStatistics, Guard, TreeAdd, SumOfSquares, IsFinite, HashBlocks, Swap,
+    StoreSequence, StampTime,
+    BatchNorm, BatchNormInference, BatchNormBackward,
+    BatchNormMoments, BatchNormCombine, BatchNormSums, BatchNormInputGradient,
+    MaxPool, MaxPoolBackward, AvgPool, AvgPoolBackward,
+    GroupNorm, GroupNormBackward,
+    Softmax, SoftmaxBackward, CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward, OneHot, CountCorrect>;
+// clang-format on
 
 using KernelId = std::uint16_t;
 

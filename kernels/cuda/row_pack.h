@@ -43,7 +43,20 @@ struct RowPack {
   Pack<Word, kWords> words;
 
   ATHANOR_DEVICE void load(const T* from) { words = *reinterpret_cast<const Pack<Word, kWords>*>(from); }
-  ATHANOR_DEVICE void store(T* to) const { *reinterpret_cast<Pack<Word, kWords>*>(to) = words; }
+  /// The same for elements that nothing reads soon again: the L2 cache need not keep them.
+  ATHANOR_DEVICE void load_last(const T* from) {
+#ifdef __CUDA_ARCH__
+    if constexpr (sizeof(T) * V == 16) {
+      const uint4 bits = __ldcs(reinterpret_cast<const uint4*>(from));
+      words = *reinterpret_cast<const Pack<Word, kWords>*>(&bits);
+      return;
+    }
+#endif
+    load(from);
+  }
+  ATHANOR_DEVICE void store(T* to) const {
+    *reinterpret_cast<Pack<Word, kWords>*>(to) = words;
+  }
 
   ATHANOR_DEVICE float operator[](int v) const {
     if constexpr (!kIsPaired) {
@@ -70,18 +83,28 @@ struct RowPack {
   }
 };
 
+/// Whether what is loaded will be read again soon.
+enum class Reuse { soon, none };
+
 /// Loads the present ones of kUnroll packs that lie `stride` elements apart; the others become 0.
-template <int kUnroll, typename T, int V>
+template <Reuse kReuse, int kUnroll, typename T, int V>
 ATHANOR_DEVICE void load_rows(RowPack<T, V> (&packs)[kUnroll], const T* from, std::int64_t stride, int present) {
+  const auto load = [&](int u) {
+    if constexpr (kReuse == Reuse::soon) {
+      packs[u].load(from + u * stride);
+    } else {
+      packs[u].load_last(from + u * stride);
+    }
+  };
   if (present == kUnroll) {
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) packs[u].load(from + u * stride);
+    for (int u = 0; u < kUnroll; ++u) load(u);
     return;
   }
 #pragma unroll
   for (int u = 0; u < kUnroll; ++u) {
     packs[u] = {};
-    if (u < present) packs[u].load(from + u * stride);
+    if (u < present) load(u);
   }
 }
 

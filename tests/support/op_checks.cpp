@@ -35,12 +35,14 @@ std::string describe_case(const OpCall& call, const RunOptions& options) {
 
 }  // namespace
 
-void check_forward(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of) {
+void check_forward(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of,
+                   const TakesCase& takes) {
   const reference::ReferenceOp& op = *reference::find_reference(name);
   for (int i = 0; i < cases; ++i) {
     const reference::Case drawn = drawn_case(name, i, dtype);
     const RunOptions options = options_of(i, dtype);
     const OpCall call = op_call(name, drawn);
+    if (takes && !takes(call)) continue;
     SCOPED_TRACE(describe_case(call, options));
     const auto want = op.forward(drawn.inputs, drawn.attributes);
     const std::vector<reference::Tensor> got = run_op(call, options);

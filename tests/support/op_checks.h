@@ -12,8 +12,12 @@ namespace athanor::testing {
 /// How case number i runs.
 using OptionsOfCase = std::function<RunOptions(int, DType)>;
 
+/// Whether the back end takes a case at all; none: it takes all.
+using TakesCase = std::function<bool(const OpCall&)>;
+
 /// `cases` random cases of an op that has a reference, as gtest failures.
-void check_forward(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of);
+void check_forward(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of,
+                   const TakesCase& takes = {});
 void check_gradient(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of);
 
 /// Registered ops that have a reference; with_gradient: and a gradient on both sides.

@@ -1,9 +1,12 @@
-// A network that trains on the CPU back end, without a recipe or a trainer round it: a plan, an executable and a batch.
+// A network that trains, on the CPU back end where nothing else is said, without a recipe or a trainer round it: a
+// plan, an executable and a batch.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +21,15 @@
 
 namespace athanor::testing {
 
-/// Images are those of parity_data.h: [1, 28, 28], 10 classes.
+/// Another back end than the CPU.
+struct OtherBackend {
+  BackendPlanner* planner = nullptr;
+  std::function<std::unique_ptr<Executable>(const ExecutableOptions&)> make_executable = {};
+  std::string precision = "fp32";  ///< ExecutableOptions::precision
+  bool cuda_graph = true;
+};
+
+/// Images are those of parity_data.h, or their upper left corners: [1, side, side], 10 classes.
 class TrainingRig {
  public:
   struct Options {
@@ -33,6 +44,8 @@ class TrainingRig {
     DType precision = DType::f32;
     ReductionMode reduction = ReductionMode::tree;
     DType wire = DType::f32;
+    int side = kParitySide;
+    std::optional<OtherBackend> other = {};
   };
 
   explicit TrainingRig(const Options& options)
@@ -42,27 +55,36 @@ class TrainingRig {
         range_(shards_of_rank(options.shards, communicator_.rank(), communicator_.size())),
         batch_(options.batch),
         shard_rows_(options.batch / options.shards),
-        storage_(range_.count() * shard_rows_, info(), host_batch_memory()) {
+        side_(options.side),
+        storage_(range_.count() * shard_rows_, info(options.side), host_batch_memory()) {
     const GraphOptions graph{.batch = options.batch / options.shards,
+                             .height = options.side,
+                             .width = options.side,
                              .mean = {0.5},
                              .std = {0.25},
                              .loss = {},
                              .compute_dtype = options.precision,
                              .shards = options.shards};
-    cpu::CpuPlanner planner(options.threads);
+    cpu::CpuPlanner cpu_planner(options.threads);
+    BackendPlanner& planner = options.other ? *options.other->planner : cpu_planner;
     plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads);
     plan_.reduce = plan_reduce_steps(plan_, options.buckets);
     plan_.update_at_once = optimizer_.clip_norm == 0;
     plan_.optimize = plan_optimize_steps(optimizer_, {}, plan_);
-    executable_ = cpu::make_executable({.training = &plan_,
-                                        .evaluation = nullptr,
-                                        .optimizer = optimizer_,
-                                        .shards = range_,
-                                        .lanes = std::min(options.lanes, range_.count()),
-                                        .seed = kParitySeed,
-                                        .communicator = &communicator_,
-                                        .reduction = options.reduction,
-                                        .wire = options.wire});
+    ExecutableOptions executable{.training = &plan_,
+                                 .evaluation = nullptr,
+                                 .optimizer = optimizer_,
+                                 .shards = range_,
+                                 .lanes = std::min(options.lanes, range_.count()),
+                                 .seed = kParitySeed,
+                                 .communicator = &communicator_,
+                                 .reduction = options.reduction,
+                                 .wire = options.wire};
+    if (options.other) {
+      executable.precision = options.other->precision;
+      executable.cuda_graph = options.other->cuda_graph;
+    }
+    executable_ = options.other ? options.other->make_executable(executable) : cpu::make_executable(executable);
     initialize_state();
   }
 
@@ -74,9 +96,11 @@ class TrainingRig {
     Batch& batch = storage_.batch();
     const ParityBatch drawn = parity_batch(step, static_cast<int>(batch_));
     const std::int64_t first = range_.first * shard_rows_;
-    const std::size_t image_bytes = drawn.images.size() / static_cast<std::size_t>(batch_);
-    std::memcpy(batch.images.data(), drawn.images.data() + static_cast<std::size_t>(first) * image_bytes,
-                batch.images.size());
+    for (std::size_t row = 0; row < batch.images.size() / static_cast<std::size_t>(side_); ++row) {
+      const auto image = static_cast<std::int64_t>(row) / side_ + first, line = static_cast<std::int64_t>(row) % side_;
+      std::memcpy(batch.images.data() + row * static_cast<std::size_t>(side_),
+                  drawn.images.data() + (image * kParitySide + line) * kParitySide, static_cast<std::size_t>(side_));
+    }
     std::memcpy(batch.labels.data(), drawn.labels.data() + first, batch.labels.size_bytes());
     for (std::size_t n = 0; n < batch.sample_indices.size(); ++n) {
       batch.sample_indices[n] = step * batch_ + first + static_cast<std::int64_t>(n);
@@ -85,12 +109,13 @@ class TrainingRig {
     batch.valid = batch.rows;
     return batch;
   }
-  /// One update from the batch in hand.
-  StepResult step(int number) {
-    return executable_
-        ->step(storage_.batch(), {.step = number, .lr = optimizer_.lr, .momentum = {}, .grad_scale = 1})
-        .value();
+  /// Hands over one update from the batch in hand; returns what Executable::step does.
+  std::optional<StepResult> submit(int number, const RankReport& report = {}) {
+    return executable_->step(storage_.batch(), {.step = number, .lr = optimizer_.lr, .momentum = {}, .grad_scale = 1},
+                             report);
   }
+  /// One update on a back end that returns its result at once.
+  StepResult step(int number) { return submit(number).value(); }
   StepResult train(int number) {
     load(number);
     return step(number);
@@ -112,10 +137,10 @@ class TrainingRig {
   }
 
  private:
-  static DatasetInfo info() {
+  static DatasetInfo info(int side) {
     DatasetInfo info;
     info.channels = 1;
-    info.height = info.width = kParitySide;
+    info.height = info.width = side;
     info.classes = kParityClasses;
     return info;
   }
@@ -149,6 +174,7 @@ class TrainingRig {
   ShardRange range_;
   std::int64_t batch_;
   std::int64_t shard_rows_;
+  std::int64_t side_;
   BatchStorage storage_;
   Plan plan_;
   std::unique_ptr<Executable> executable_;

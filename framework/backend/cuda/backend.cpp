@@ -23,18 +23,11 @@ int local_rank() {
   return 0;
 }
 
-/// Where choices of engines are kept: "" where there is no such place.
-std::string cache_folder() {
-  if (const char* folder = std::getenv("ATHANOR_CACHE")) return folder;
-  if (const char* home = std::getenv("HOME")) return fmt::format("{}/.cache/athanor", home);
-  return "";
-}
-
 class CudaBackend final : public Backend {
  public:
   CudaBackend()
       : device_(cuda::open_device(cuda::ordinal_of(local_rank(), cuda::visible_devices()))),
-        engines_(*device_, cache_folder()) {}
+        engines_(*device_, cuda::engine_cache_folder()) {}
 
   std::string_view name() const override { return "cuda"; }
   std::string versions() const override {

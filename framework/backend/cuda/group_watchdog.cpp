@@ -15,7 +15,7 @@ std::chrono::duration<double> seconds(double s) {
   return std::chrono::duration<double>(s);
 }
 
-double seconds_since(Clock::time_point start) {
+double elapsed_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
@@ -89,7 +89,7 @@ std::string GroupWatchdog::find_trouble() {
     return open ? fmt::format("{} failed: {}", describe(*open), error)
                 : fmt::format("the group of GPUs failed: {}", error);
   }
-  const double waited_s = open ? seconds_since(open_since_) : 0;
+  const double waited_s = open ? elapsed_since(open_since_) : 0;
   if (waited_s <= timeout_s_) return "";
   return fmt::format("{} has not ended within {:.1f} s: a rank or the network between the GPUs is lost",
                      describe(*open), waited_s);

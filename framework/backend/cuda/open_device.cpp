@@ -33,7 +33,7 @@ constexpr Needed kNeeded[] = {
     {"libcudart.so." ATHANOR_CUDA_MAJOR, "nvidia-cuda-runtime", true},
     {"libcublasLt.so." ATHANOR_CUDA_MAJOR, "nvidia-cublas", true},
     {"libcublas.so." ATHANOR_CUDA_MAJOR, "nvidia-cublas", false},
-    {"libnvrtc.so." ATHANOR_CUDA_MAJOR, "nvidia-cuda-nvrtc", false},
+    {"libnvrtc.so." ATHANOR_CUDA_MAJOR, "nvidia-cuda-nvrtc", true},
     {"libcudnn.so.9", "nvidia-cudnn-cu" ATHANOR_CUDA_MAJOR, true},
     {"libnccl.so.2", "nvidia-nccl-cu" ATHANOR_CUDA_MAJOR, true},
 };

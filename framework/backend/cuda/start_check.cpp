@@ -31,8 +31,10 @@ void log_devices(const Device& device, Communicator& communicator) {
   if (communicator.rank() != 0) return;
   for (int rank = 0; rank < communicator.size(); ++rank) {
     const int next = (rank + 1) % communicator.size();
-    log_info("{}: {}; next to rank {} {}", communicator.name_of(rank), devices[static_cast<std::size_t>(rank)], next,
-             communicator.host(rank) == communicator.host(next) ? "on this host" : "over the network");
+    const bool is_near = communicator.host(rank) == communicator.host(next);
+    log_to_file_only(LogLevel::info, fmt::format("{}: {}; to rank {} {}", communicator.name_of(rank),
+                                                 devices[static_cast<std::size_t>(rank)], next,
+                                                 is_near ? "within the host" : "over the network"));
   }
 }
 

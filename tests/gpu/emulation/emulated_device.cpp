@@ -1,8 +1,8 @@
 #include "gpu/emulation/emulated_device.h"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -13,18 +13,33 @@ namespace {
 
 constexpr const char* kEngine = "reference";
 
-template <typename... Arguments>
-constexpr std::array<std::size_t, sizeof...(Arguments)> sizes_of(kernels::cuda::KernelList<Arguments...>) {
-  return {sizeof(Arguments)...};
-}
-constexpr auto kArgumentBytes = sizes_of(kernels::cuda::AllKernels{});
+/// CUDA takes no more bytes of arguments.
+constexpr std::size_t kMostArgumentBytes = 4096;
 
 /// An argument struct as it was when the kernel was enqueued.
 struct ArgumentCopy {
-  alignas(16) std::array<std::byte, 4096> bytes;
+  alignas(16) std::array<std::byte, kMostArgumentBytes> bytes;
 };
-static_assert(std::all_of(kArgumentBytes.begin(), kArgumentBytes.end(), [](std::size_t n) { return n <= 4096; }),
-              "CUDA takes 4,096 bytes of arguments");
+
+/// Without what lies in the gaps between members, which may look like a pointer.
+template <typename Arguments>
+void copy_arguments(const void* from, ArgumentCopy& to) {
+  static_assert(sizeof(Arguments) <= kMostArgumentBytes && std::is_trivially_copyable_v<Arguments>);
+  Arguments copy = *static_cast<const Arguments*>(from);
+  __builtin_clear_padding(&copy);
+  std::memcpy(to.bytes.data(), &copy, sizeof(Arguments));
+}
+
+struct ArgumentType {
+  std::size_t bytes = 0;
+  void (*copy)(const void*, ArgumentCopy&) = nullptr;
+};
+
+template <typename... Arguments>
+constexpr std::array<ArgumentType, sizeof...(Arguments)> types_of(kernels::cuda::KernelList<Arguments...>) {
+  return {ArgumentType{sizeof(Arguments), copy_arguments<Arguments>}...};
+}
+constexpr auto kArgumentTypes = types_of(kernels::cuda::AllKernels{});
 
 class ReferenceProduct : public cuda::Product {
  public:
@@ -157,12 +172,12 @@ void EmulatedDevice::fill_zero(void* to, std::size_t bytes, cuda::Stream stream)
 }
 
 void EmulatedDevice::launch(kernels::cuda::KernelId kernel, const void* arguments, cuda::Stream stream) {
-  if (kernel >= kArgumentBytes.size()) throw DeviceError("there is no kernel {}", kernel);
-  const std::size_t bytes = kArgumentBytes[kernel];
+  if (kernel >= kArgumentTypes.size()) throw DeviceError("there is no kernel {}", kernel);
+  const std::size_t bytes = kArgumentTypes[kernel].bytes;
   const char* name = kernels::cuda::name_of(kernel);
-  memory_.check_arguments(arguments, bytes, name);
   auto copied = std::make_shared<ArgumentCopy>();
-  std::memcpy(copied->bytes.data(), arguments, bytes);
+  kArgumentTypes[kernel].copy(arguments, *copied);
+  memory_.check_arguments(copied->bytes.data(), bytes, name);
   scheduler_.enqueue(stream, {name, [this, kernel, name, bytes, copied] {
                                 memory_.check_arguments(copied->bytes.data(), bytes, name);
                                 kernels::cuda::launcher_of(kernel)(copied->bytes.data(), nullptr);

@@ -114,7 +114,7 @@ Floats outputs_innermost(const Floats& w, const ConvolutionSpec& s, const Extent
 void finish_forward(const ConvolutionSpec& s, const Doubles& sums, std::span<void* const> tensors) {
   Floats y(sums.size());
   std::size_t next = 3;
-  const Floats bias = s.bias ? read(tensors[next++], s.out_channels, s.type) : Floats(at(s.out_channels));
+  const Floats bias = s.bias ? read(tensors[next++], s.out_channels, DType::f32) : Floats(at(s.out_channels));
   Doubles total(at(s.out_channels)), squares(at(s.out_channels));
   for (std::size_t i = 0; i < y.size(); ++i) {
     const std::size_t o = i % at(s.out_channels);

@@ -13,7 +13,7 @@ void launch(const BatchNormCombine&, LaunchStream);
 void launch(const BatchNormSums&, LaunchStream);
 void launch(const BatchNormInputGradient&, LaunchStream);
 
-namespace testing {
+namespace testing::batch_norm {
 namespace {
 
 struct Size {
@@ -411,5 +411,5 @@ TEST(BatchNormSynchronizedKernels, ShardsTogetherAreOneBatch) {
 }
 
 }  // namespace
-}  // namespace testing
+}  // namespace testing::batch_norm
 }  // namespace athanor::kernels::cuda

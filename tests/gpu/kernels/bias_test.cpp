@@ -8,7 +8,7 @@ namespace athanor::kernels::cuda {
 void launch(const BiasActivation&, LaunchStream);
 void launch(const ColumnSums&, LaunchStream);
 
-namespace testing {
+namespace testing::bias {
 namespace {
 
 struct Size {
@@ -64,5 +64,5 @@ TEST(ColumnSumsKernel, AddsUpTheRowsThatTheActivationLetThrough) {
 }
 
 }  // namespace
-}  // namespace testing
+}  // namespace testing::bias
 }  // namespace athanor::kernels::cuda

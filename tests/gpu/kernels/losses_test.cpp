@@ -15,7 +15,7 @@ void launch(const MeanLossBackward&, LaunchStream);
 void launch(const OneHot&, LaunchStream);
 void launch(const CountCorrect&, LaunchStream);
 
-namespace testing {
+namespace testing::losses {
 namespace {
 
 struct Size {
@@ -186,5 +186,5 @@ TEST(CountCorrectKernel, RanksWithTiesAndNotANumber) {
 }
 
 }  // namespace
-}  // namespace testing
+}  // namespace testing::losses
 }  // namespace athanor::kernels::cuda

@@ -11,7 +11,7 @@ void launch(const MaxPoolBackward&, LaunchStream);
 void launch(const AvgPool&, LaunchStream);
 void launch(const AvgPoolBackward&, LaunchStream);
 
-namespace testing {
+namespace testing::pool2d {
 namespace {
 
 const std::vector<PoolShape> kShapes{
@@ -123,5 +123,5 @@ TEST(AvgPoolKernel, HasTheSumsOfTheCpu) {
 }
 
 }  // namespace
-}  // namespace testing
+}  // namespace testing::pool2d
 }  // namespace athanor::kernels::cuda

@@ -29,6 +29,11 @@ RunOptions on_gpu(int, DType dtype) {
   return {.dtype = dtype, .runner = run_graph_on_gpu};
 }
 
+/// Means and deviations of an image's channels travel in the kernel's arguments: there are no more than 4.
+bool is_taken(const OpCall& call) {
+  return call.op != "prepare_input" || call.inputs[0]->shape[1] <= 4;
+}
+
 TEST(CudaOps, EveryRegisteredOpHasAnImplementationOrIsListed) {
   for (const OpDef* op : registered_ops()) {
     const cuda::CudaOp* found = cuda::find_cuda_op(op->name);
@@ -62,7 +67,7 @@ class CudaOpGradient : public ::testing::TestWithParam<OpInType> {};
 
 TEST_P(CudaOpForward, EqualsTheReference) {
   ATHANOR_SKIP_WITHOUT_DEVICE();
-  check_forward(GetParam().op, GetParam().dtype, cases(), on_gpu);
+  check_forward(GetParam().op, GetParam().dtype, cases(), on_gpu, is_taken);
 }
 
 TEST_P(CudaOpGradient, EqualsTheReference) {

@@ -50,7 +50,7 @@ Network network_of(const fs::path& path) {
 Network resnet50(std::int64_t batch) {
   Network network{.name = fmt::format("ResNet-50, batch {}", batch)};
   network.model.name = "resnet";
-  network.model.attributes = find_model("resnet")->schema.defaults();
+  network.model.attributes = {{"depth", std::int64_t{50}}};
   network.options = {.batch = batch, .channels = 3, .height = 224, .width = 224, .classes = 1000};
   return network;
 }
@@ -84,6 +84,20 @@ int plan_products(const std::string& name, const Graph& graph, cuda::EngineChoic
     }
   }
   return failures;
+}
+
+/// The next level of fusion, for the table: each fp16 convolution with the sums that a batch norm behind it needs.
+void plan_statistics(PlanningDevice& device, cuda::EngineChoice& engines) {
+  std::vector<cuda::ConvolutionSpec> specs;
+  for (const auto& [text, pattern] : device.patterns()) {
+    const auto* spec = std::get_if<cuda::ConvolutionSpec>(&pattern.spec);
+    if (spec == nullptr || spec->direction != cuda::Direction::forward || spec->type != DType::f16) continue;
+    if (!spec->bias && !spec->relu) specs.push_back(*spec);
+  }
+  for (cuda::ConvolutionSpec& spec : specs) {
+    spec.statistics = true;
+    engines.choose(spec);
+  }
 }
 
 /// Megabytes that a product reads and writes at least.
@@ -127,6 +141,7 @@ int run(const std::string& properties, bool is_sample) {
       failures += plan_products(network.name, evaluation_graph(network.model, network.options), engines);
     }
   }
+  plan_statistics(device, engines);
   print(device);
   fmt::print("{}: {} distinct products, {} layers without a plan\n", fs::path(properties).stem().string(),
              device.patterns().size(), failures);

@@ -50,7 +50,7 @@ Step prepare_cross_entropy(const CudaBinding& b) {
 Step prepare_cross_entropy_backward(const CudaBinding& b) {
   const kernels::cuda::CrossEntropyBackward args{
       .matrix = matrix_of(b.input_value(1)),
-      .scale = {.dloss = b.input<float>(0)},
+      .scale = {.dloss = b.input<float>(0), .loss_scale = b.loss_scale},
       .logits = b.inputs[1],
       .labels = b.input<std::int32_t>(2),
       .class_weights = b.input<float>(3),
@@ -77,17 +77,19 @@ struct RegisterCudaMeanLoss {
                                                                .scratch = b.scratch};
                             return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
                           }});
-    RegisterCudaOp(name + "_backward",
-                   {row_kernel(name + "_backward"), [kind](const CudaBinding& b) -> Step {
-                      want_target_type(b, 1, 2);
-                      const kernels::cuda::MeanLossBackward args{.matrix = matrix_of(b.input_value(1)),
-                                                                 .kind = kind,
-                                                                 .scale = {.dloss = b.input<float>(0)},
-                                                                 .x = b.inputs[1],
-                                                                 .target = b.inputs[2],
-                                                                 .dx = b.outputs[0]};
-                      return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
-                    }});
+    RegisterCudaOp(name + "_backward", {row_kernel(name + "_backward"), [kind](const CudaBinding& b) -> Step {
+                                          want_target_type(b, 1, 2);
+                                          const kernels::cuda::MeanLossBackward args{
+                                              .matrix = matrix_of(b.input_value(1)),
+                                              .kind = kind,
+                                              .scale = {.dloss = b.input<float>(0), .loss_scale = b.loss_scale},
+                                              .x = b.inputs[1],
+                                              .target = b.inputs[2],
+                                              .dx = b.outputs[0]};
+                                          return [args, &device = b.device](Stream stream) {
+                                            launch(device, args, stream);
+                                          };
+                                        }});
   }
 };
 
