@@ -53,6 +53,9 @@ struct OpInType {
   std::string op;
   DType dtype;
 };
+void PrintTo(const OpInType& one, std::ostream* out) {
+  *out << one.op << " " << name_of(one.dtype);
+}
 
 std::vector<OpInType> every_op(bool with_gradient) {
   std::vector<OpInType> all;

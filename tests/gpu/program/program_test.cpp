@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <map>
 
 #include "mpirun/job.h"
 
@@ -49,7 +50,45 @@ TEST_F(GpuProgram, TrainsAsOnACpu) {
   write_recipe(tiny_recipe(kMomentum));
   const fs::path gpu = train("gpu", {"device=cuda"});
   EXPECT_EQ(summary_of(gpu).value("backend", ""), "cuda");
-  expect_near(gpu, train("cpu", {"device=cpu"}), 1e-3);
+  const fs::path cpu = train("cpu", {"device=cpu"});
+  expect_near(gpu, cpu, 1e-3);
+  EXPECT_EQ(results_of(gpu).size(), results_of(cpu).size());
+}
+
+TEST_F(GpuProgram, EveryOptimizerTrainsAsOnACpu) {
+  const std::map<std::string, std::string> optimizers{
+      {"nesterov", "{name: sgd, lr: 0.05, momentum: 0.9, nesterov: true}"},
+      {"clipped", "{name: sgd, lr: 0.05, momentum: 0.9, clip_norm: 0.1}"},
+      {"adam", "{name: adam, lr: 1e-4}"},
+      {"adamw", "{name: adamw, lr: 1e-4, weight_decay: 0.1}"},
+      {"rmsprop", "{name: rmsprop, lr: 1e-4, momentum: 0.9}"},
+      {"adagrad", "{name: adagrad, lr: 1e-3}"}};
+  for (const auto& [name, optimizer] : optimizers) {
+    write_recipe(tiny_recipe(optimizer, "ema: {decay: 0.9}\n"));
+    const fs::path gpu = train(name, {"device=cuda"});
+    // Those that divide by the gradient's size take the sign of what rounding has left.
+    expect_near(gpu, train(name + "-cpu", {"device=cpu"}), 1e-2);
+  }
+}
+
+TEST_F(GpuProgram, EveryKindOfNetworkTrainsAsOnACpu) {
+  const std::map<std::string, std::string> models{
+      {"synchronized", "{name: cifar_resnet, depth: 8, width: 4, synchronized_batch_norm: true}"},
+      {"squeezed", "{name: se_cifar_resnet, depth: 8, width: 8}"},
+      {"layers",
+       "{input: [1, 16, 16], layers: [{conv: {channels: 6, kernel: 3, padding: 1, groups: 1}}, {group_norm: {groups: "
+       "2}}, "
+       "silu, {max_pool: 2}, {conv: {channels: 8, kernel: 3, padding: 1, groups: 2}}, gelu, {dropout: 0.2}, "
+       "{avg_pool: 2}, flatten, {linear: 20}, layer_norm, tanh, {linear: 10}]}"}};
+  for (const auto& [name, model] : models) {
+    std::string recipe = tiny_recipe(kMomentum);
+    const std::string from = "{name: cifar_resnet, depth: 8, width: 4, classes: 10}";
+    recipe.replace(recipe.find(from), from.size(), model);
+    write_recipe(recipe);
+    const fs::path gpu = train(name, {"device=cuda"});
+    expect_near(gpu, train(name + "-cpu", {"device=cpu"}), 2e-3);
+    expect_same_bits(train(name + "-eager", {"device=cuda", "cuda.graph=false"}), gpu);
+  }
 }
 
 TEST_F(GpuProgram, HasTheSameBitsLaunchByLaunchAndAgain) {
