@@ -1,6 +1,7 @@
 // The program trains, evaluates, resumes and spreads over ranks with device=cuda as it does on CPUs: on the emulation
 // of a GPU, which all ranks of the host share.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -134,6 +135,30 @@ TEST_F(GpuProgram, ResumesWithTheSameBitsAndMovesBetweenDevices) {
   expect_near(
       train("to-cpu", with(whole, {"device=cpu", "train.deterministic=false", "--resume", checkpoint_of(on_gpu)})),
       straight, 1e-2);
+}
+
+TEST_F(GpuProgram, StopsOnRequestAndGoesOnWithTheSameBits) {
+  write_recipe(tiny_recipe(kMomentum));
+  const Words words{"train", "r.yaml", "--run", "stopped", "device=cuda", "train.epochs=6"};
+  for (const int ranks : {0, 2}) {
+    const std::string straight = "straight" + std::to_string(ranks);
+    fs::remove_all(home() / "stopped");
+    Job job(home(), ranks, words);
+    ASSERT_TRUE(job.wait_until([&] { return steps_of(home() / "stopped") >= 3; })) << job.err();
+    kill(ranks == 0 ? job.pid() : job.pid_of_rank(1), SIGUSR2);
+    EXPECT_EQ(job.wait().code, 75) << job.err();
+    EXPECT_EQ(run(home(), ranks, words).code, 0);
+    expect_same_bits(home() / "stopped", train(straight, {"device=cuda", "train.epochs=6"}));
+  }
+}
+
+TEST_F(GpuProgram, BadNumbersEndARunAsOnACpu) {
+  write_recipe(tiny_recipe("{name: sgd, lr: 1e20}"));
+  for (const std::string device : {"cpu", "cuda"}) {
+    const Outcome outcome = run(home(), 0, {"train", "r.yaml", "--run", device, "device=" + device});
+    EXPECT_EQ(outcome.code, 7) << device << ": " << outcome.err;
+    EXPECT_NE(outcome.err.find("step"), std::string::npos) << device << ": " << outcome.err;
+  }
 }
 
 TEST_F(GpuProgram, TrainsInEveryPrecision) {
