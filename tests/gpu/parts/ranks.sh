@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Several ranks: on one GPU they are for tests alone, and their sums go through the host.
 . "$here/parts/training.sh"
 

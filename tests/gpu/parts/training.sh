@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Whole runs of ResNet-20: what must have the same bits, and what must come close.
 
 # train NAME KEY=VALUE…: 50 steps of ResNet-20 in the run folder NAME; options of the program may follow.
