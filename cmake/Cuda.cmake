@@ -81,7 +81,7 @@ else()
   elseif(ATHANOR_CUDA STREQUAL "AUTO")
     message(STATUS "CUDA back end: left out, for want of ${ATHANOR_CUDA_MISSING}")
   else()
-    message(FATAL_ERROR "ATHANOR_CUDA is ON, but there is no ${ATHANOR_CUDA_MISSING}")
+    message(FATAL_ERROR "ATHANOR_CUDA is ON, but this is missing: ${ATHANOR_CUDA_MISSING}")
   endif()
 endif()
 
