@@ -10,7 +10,7 @@ train_ranks() {
   local mpirun=$bin/mpirun
   [[ -x $mpirun ]] || mpirun=mpirun
   "$mpirun" -np "$ranks" --oversubscribe --bind-to none "$bin/athanor" train "$here/recipes/resnet20.yaml" \
-    --run "$runs/$name" "$@"
+    --run "$runs/$name" "${small[@]}" "$@"
 }
 
 part_ranks() {
