@@ -11,10 +11,22 @@ namespace athanor {
 namespace {
 
 /// Keys that two runs of one experiment may have different.
-constexpr std::array<std::string_view, 15> kFree = {
-    "name",      "train.epochs", "train.max_steps", "train.deterministic", "train.on_nonfinite", "optimizer.shard",
-    "data.path", "eval",         "checkpoint",      "comm.bucket_mb",      "comm.verify_every",  "comm.timeout_s",
-    "cuda",      "versions",     "hardware"};
+constexpr std::array<std::string_view, 16> kFree = {"name",
+                                                    "train.epochs",
+                                                    "train.max_steps",
+                                                    "train.deterministic",
+                                                    "train.on_nonfinite",
+                                                    "optimizer.shard",
+                                                    "data.path",
+                                                    "eval",
+                                                    "checkpoint",
+                                                    "comm.bucket_mb",
+                                                    "comm.verify_every",
+                                                    "comm.timeout_s",
+                                                    "device",
+                                                    "cuda",
+                                                    "versions",
+                                                    "hardware"};
 constexpr std::size_t kShownDifferences = 4;
 
 YamlNode* section_of(YamlNode& root, std::string_view path, std::string_view& key) {

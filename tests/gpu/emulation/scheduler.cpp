@@ -270,14 +270,16 @@ std::vector<Scheduler::Choice> Scheduler::choices() const {
   return found;
 }
 
-/// Now any, now the favoured stream's: a stream that is far ahead or far behind shows what uniform draws do not.
+/// Now any, now only the favoured stream's as long as it has work: a stream that is far ahead or far behind shows what
+/// uniform draws do not.
 Scheduler::Choice Scheduler::pick(const std::vector<Choice>& from) {
   if (until_new_favourites_ == 0) {
     std::shuffle(std::begin(favourites_), std::end(favourites_), random_);
-    until_new_favourites_ = 1 + draw(200);
+    is_strict_ = draw(2) == 0;
+    until_new_favourites_ = 1 + draw(draw(2) == 0 ? 100 : 5000);
   }
   --until_new_favourites_;
-  if (draw(4) == 0) return from[draw(from.size())];
+  if (!is_strict_ && draw(4) == 0) return from[draw(from.size())];
   std::vector<Choice> best;
   for (const std::size_t stream : favourites_) {
     for (const Choice& choice : from) {

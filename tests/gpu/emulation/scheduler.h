@@ -123,6 +123,7 @@ class Scheduler {
   std::mt19937_64 random_;
   std::size_t favourites_[cuda::kStreams] = {0, 1, 2};
   std::uint64_t until_new_favourites_ = 0;
+  bool is_strict_ = false;
   std::size_t pending_ = 0;
   std::size_t burst_ = 1;
   std::uint64_t enqueued_ = 0;

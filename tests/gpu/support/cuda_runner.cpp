@@ -9,6 +9,7 @@
 #include "backend/cuda/planner.h"
 #include "base/error.h"
 #include "gpu/support/test_device.h"
+#include "graph/op.h"
 #include "graph/plan.h"
 
 namespace athanor::testing {
@@ -134,7 +135,15 @@ std::vector<Tensor> run_graph_on(cuda::Device& device, cuda::EngineChoice& engin
   const cuda::BindContext context{device, engines, {}, options.seed};
   const auto address = [&](ValueId id) { return address_of(plan, arenas, id); };
   for (const cuda::BoundStep& step : cuda::bind_prologue(plan, arenas, context)) step.run(Stream::compute);
-  for (const cuda::BoundStep& step : cuda::bind_shard(plan, arenas, address, context)) step.run(Stream::compute);
+  for (const cuda::BoundStep& step : cuda::bind_shard(plan, arenas, address, context)) {
+    step.run(Stream::compute);
+    const Node& node = plan.graph.node(step.node);
+    // Where all shards meet, the executor moves the values: here of one shard.
+    if (node.op->synchronizes) {
+      device.copy(address(node.outputs[0]), address(node.inputs[0]),
+                  BackendPlanner::dense_bytes(plan.graph.value(node.inputs[0])), Stream::compute);
+    }
+  }
   device.synchronize();
   std::vector<Tensor> results;
   for (const ValueId id : plan.graph.outputs) {

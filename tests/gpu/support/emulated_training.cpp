@@ -30,7 +30,10 @@ RunOutcome train(TrainingRig& rig, const EmulatedRun& run, int rank) {
   for (int step = 1; step <= run.steps; ++step) {
     rig.load(step);
     const RankReport report{.stop = rank == 0 && step == run.stop_at ? 1 : 0};
-    if (const auto result = rig.submit(step, report)) outcome.results.push_back(*result);
+    std::optional<StepResult> result;
+    const auto submit = [&] { result = rig.submit(step, report); };
+    run.around_step ? run.around_step(step, submit) : submit();
+    if (result) outcome.results.push_back(*result);
   }
   while (const auto result = rig.executable().await_result()) outcome.results.push_back(*result);
   outcome.state = rig.state();

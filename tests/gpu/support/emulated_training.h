@@ -26,6 +26,8 @@ struct EmulatedRun {
   GroupFaults group_faults = {};
   /// Wraps each rank's device; none: the emulated device itself.
   std::function<std::unique_ptr<cuda::Device>(cuda::Device&)> wrap = {};
+  /// Calls `submit`, which hands over step `step`; none: it is just called.
+  std::function<void(int step, const std::function<void()>& submit)> around_step = {};
 };
 
 /// What a rank saw.
