@@ -11,10 +11,7 @@ constexpr int kThreads = 256, kRawValues = 256;
 
 template <typename T>
 ATHANOR_DEVICE void fill_table(const PrepareInput& args, T* table) {
-  // Channels that are known when this is compiled, so that the arguments are not copied to memory to be indexed.
-#pragma unroll
-  for (int c = 0; c < kMostInputChannels; ++c) {
-    if (c >= args.channels) break;
+  for (int c = 0; c < args.channels; ++c) {
     const double mean = static_cast<double>(args.mean[c]), std = static_cast<double>(args.std[c]);
     for (int raw = static_cast<int>(threadIdx.x); raw < kRawValues; raw += static_cast<int>(blockDim.x)) {
       table[c * kRawValues + raw] = store_as<T>(static_cast<float>((raw / 255.0 - mean) / std));
@@ -24,8 +21,8 @@ ATHANOR_DEVICE void fill_table(const PrepareInput& args, T* table) {
 
 /// `kStored`: channels in memory, or 0: any number. `Index`: wide enough for a pixel's number.
 template <typename T, int kStored, typename Index>
-ATHANOR_KERNEL __launch_bounds__(kThreads) prepare(PrepareInput args, Index pixels) {
-  ATHANOR_SHARED T table[kMostInputChannels * kRawValues];
+ATHANOR_KERNEL __launch_bounds__(kThreads) prepare(ATHANOR_CONSTANT_ARGUMENT PrepareInput args, Index pixels) {
+  T* const table = dynamic_shared<T>();
   fill_table(args, table);
   __syncthreads();
   T* const out = static_cast<T*>(args.y);
@@ -45,7 +42,7 @@ ATHANOR_KERNEL __launch_bounds__(kThreads) prepare(PrepareInput args, Index pixe
     };
     if constexpr (kStored > 0) {
       Pack<T, kStored> pixel;
-      for (int c = 0; c < kStored; ++c) pixel[c] = c < kMostInputChannels ? value(c) : store_as<T>(0.0f);
+      for (int c = 0; c < kStored; ++c) pixel[c] = value(c);
       store_pack(out + static_cast<std::int64_t>(i) * kStored, pixel);
     } else {
       for (int c = 0; c < args.stored; ++c) out[static_cast<std::int64_t>(i) * args.stored + c] = value(c);
@@ -56,13 +53,14 @@ ATHANOR_KERNEL __launch_bounds__(kThreads) prepare(PrepareInput args, Index pixe
 template <typename T, int kStored>
 void launch_stored(const PrepareInput& args, LaunchStream stream) {
   const std::int64_t pixels = args.batch * args.height * args.width;
+  const std::size_t table_bytes = static_cast<std::size_t>(args.channels) * kRawValues * sizeof(T);
   // Few blocks with several pixels a thread, so that the tables cost little.
   const unsigned blocks = grid_for((pixels + 3) / 4, kThreads);
   if (pixels < (std::int64_t{1} << 31)) {
-    launch_kernel(prepare<T, kStored, std::uint32_t>, blocks, kThreads, 0, stream, args,
+    launch_kernel(prepare<T, kStored, std::uint32_t>, blocks, kThreads, table_bytes, stream, args,
                   static_cast<std::uint32_t>(pixels));
   } else {
-    launch_kernel(prepare<T, kStored, std::uint64_t>, blocks, kThreads, 0, stream, args,
+    launch_kernel(prepare<T, kStored, std::uint64_t>, blocks, kThreads, table_bytes, stream, args,
                   static_cast<std::uint64_t>(pixels));
   }
 }

@@ -8,7 +8,7 @@
 
 namespace athanor::kernels::cuda {
 
-inline constexpr int kMostInputChannels = 4;
+inline constexpr int kMostInputChannels = 64;
 
 /// y [N, H, W, stored] of the pixels that kernels/sample_transform.h names, as kernels/prepare_input.h computes them,
 /// with the same bits; channels from `channels` on are zero.

@@ -17,6 +17,7 @@
 #define ATHANOR_KERNEL __global__ void
 #define ATHANOR_DEVICE __device__ inline
 #define ATHANOR_SHARED __shared__
+#define ATHANOR_CONSTANT_ARGUMENT const __grid_constant__
 
 namespace athanor::kernels::cuda {
 

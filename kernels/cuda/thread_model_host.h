@@ -12,6 +12,7 @@
 #define ATHANOR_KERNEL void
 #define ATHANOR_DEVICE inline
 #define ATHANOR_SHARED static thread_local
+#define ATHANOR_CONSTANT_ARGUMENT const
 #define __launch_bounds__(...)
 
 namespace athanor::kernels::cuda {

@@ -15,12 +15,14 @@ constexpr Sizes kSizes[] = {{3, 49, 64}, {2, 1, 10}, {1, 64, 7}, {2, 5, 520}, {4
 
 template <typename Check>
 void for_shapes(Check&& check) {
-  for (const DType dtype : kFloatTypes)
-    for (const Sizes& size : kSizes) {
-      SCOPED_TRACE(::testing::Message() << name_of(dtype) << " [" << size.batch << ", " << size.pixels << ", "
-                                        << size.channels << "]");
-      check(ChannelShape{dtype, size.batch, size.pixels, size.channels});
-    }
+  in_both_orders([&] {
+    for (const DType dtype : kFloatTypes)
+      for (const Sizes& size : kSizes) {
+        SCOPED_TRACE(::testing::Message()
+                     << name_of(dtype) << " [" << size.batch << ", " << size.pixels << ", " << size.channels << "]");
+        check(ChannelShape{dtype, size.batch, size.pixels, size.channels});
+      }
+  });
 }
 
 TEST(GpuChannelOps, PoolIsTheMean) {

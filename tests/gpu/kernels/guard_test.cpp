@@ -59,15 +59,17 @@ TEST(GpuGuard, ReportsTheStepAndClips) {
 }
 
 TEST(GpuGuard, AddsBlocksInTheTreeOfTheCpu) {
-  for (const std::int64_t count : {0, 1, 2, 3, 7, 2047, 2048, 2049, 5000, 10001}) {
-    Step step;
-    Guarded squares(DType::f32, count);
-    squares.fill_random(static_cast<std::uint64_t>(count));
-    step.block_sums.clear();
-    for (std::int64_t i = 0; i < count; ++i) step.block_sums.push_back(std::exp(squares[i]));
-    step.decide();
-    EXPECT_EQ(step.outcome.grad_norm, std::sqrt(tree_sum(step.block_sums.data(), count))) << count;
-  }
+  in_both_orders([] {
+    for (const std::int64_t count : {0, 1, 2, 3, 7, 2047, 2048, 2049, 5000, 10001}) {
+      Step step;
+      Guarded squares(DType::f32, count);
+      squares.fill_random(static_cast<std::uint64_t>(count));
+      step.block_sums.clear();
+      for (std::int64_t i = 0; i < count; ++i) step.block_sums.push_back(std::exp(squares[i]));
+      step.decide();
+      EXPECT_EQ(step.outcome.grad_norm, std::sqrt(tree_sum(step.block_sums.data(), count))) << count;
+    }
+  });
 }
 
 TEST(GpuGuard, NumbersThatAreNotFiniteSkipTheUpdate) {
@@ -149,23 +151,25 @@ TEST(GpuGuard, ScalarsAreThoseOfTheHost) {
 }
 
 TEST(GpuReduce, SquaresOfBlocks) {
-  for (const std::int64_t count : {0, 1, 4095, 4096, 4097, 10000}) {
-    for (const bool shift : {false, true}) {
-      Guarded x(DType::f32, count, shift);
-      x.fill_random(1);
-      std::vector<double> sums(static_cast<std::size_t>(sum_blocks(count)) + 1, -1);
-      run(SumOfSquares{x.as<float>(), count, sums.data()});
-      EXPECT_EQ(sums.back(), -1);
-      for (std::size_t block = 0; block + 1 < sums.size(); ++block) {
-        double want = 0;
-        for (std::int64_t i = static_cast<std::int64_t>(block) * kSumBlock;
-             i < std::min(count, (static_cast<std::int64_t>(block) + 1) * kSumBlock); ++i) {
-          want += x[i] * x[i];
+  in_both_orders([] {
+    for (const std::int64_t count : {0, 1, 4095, 4096, 4097, 10000}) {
+      for (const bool shift : {false, true}) {
+        Guarded x(DType::f32, count, shift);
+        x.fill_random(1);
+        std::vector<double> sums(static_cast<std::size_t>(sum_blocks(count)) + 1, -1);
+        run(SumOfSquares{x.as<float>(), count, sums.data()});
+        EXPECT_EQ(sums.back(), -1);
+        for (std::size_t block = 0; block + 1 < sums.size(); ++block) {
+          double want = 0;
+          for (std::int64_t i = static_cast<std::int64_t>(block) * kSumBlock;
+               i < std::min(count, (static_cast<std::int64_t>(block) + 1) * kSumBlock); ++i) {
+            want += x[i] * x[i];
+          }
+          EXPECT_NEAR(sums[block], want, 1e-12 * want);
         }
-        EXPECT_NEAR(sums[block], want, 1e-12 * want);
       }
     }
-  }
+  });
 }
 
 TEST(GpuReduce, SumsCopiesExchangesAndTests) {

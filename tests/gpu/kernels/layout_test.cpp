@@ -47,14 +47,16 @@ void check_reorder(DType from, DType to, const Order& source, const Order& targe
 }
 
 TEST(GpuReorder, MovesAnyLayoutToAnyOther) {
-  for (const Order& source : kOrders)
-    for (const Order& target : kOrders)
-      for (const std::int64_t channels : {1, 3, 8, 33, 70})
-        for (const std::int64_t pixels : {1, 9, 35, 64}) {
-          SCOPED_TRACE(::testing::Message() << channels << " channels, " << pixels << " pixels");
-          check_reorder(DType::f32, DType::bf16, source, target, 3, channels, pixels);
-          check_reorder(DType::f16, DType::f32, source, target, 2, channels, pixels);
-        }
+  in_both_orders([] {
+    for (const Order& source : kOrders)
+      for (const Order& target : kOrders)
+        for (const std::int64_t channels : {1, 3, 8, 33, 70})
+          for (const std::int64_t pixels : {1, 9, 35, 64}) {
+            SCOPED_TRACE(::testing::Message() << channels << " channels, " << pixels << " pixels");
+            check_reorder(DType::f32, DType::bf16, source, target, 3, channels, pixels);
+            check_reorder(DType::f16, DType::f32, source, target, 2, channels, pixels);
+          }
+  });
 }
 
 TEST(GpuReorder, ConvertsAnyTypeToAnyOther) {
@@ -100,8 +102,9 @@ TEST(GpuCopyWindow, AgreesWithTheCpu) {
 TEST(GpuPrepareInput, HasTheBitsOfTheCpu) {
   constexpr std::int64_t kBatch = 5, kHeight = 9, kWidth = 11;
   RandomStream stream(3, Purpose::test, 0, 0);
-  for (const std::int64_t channels : {1, 3, 4})
-    for (const std::int64_t stored : {channels, std::int64_t{4}, std::int64_t{8}})
+  for (const std::int64_t channels : {1, 3, 4, 16})
+    for (const std::int64_t stored :
+         {channels, std::max(channels, std::int64_t{4}), std::max(channels, std::int64_t{8})})
       for (const DType dtype : {DType::f32, DType::bf16}) {
         std::vector<std::uint8_t> images(static_cast<std::size_t>(kBatch * channels * kHeight * kWidth));
         for (std::uint8_t& pixel : images) pixel = static_cast<std::uint8_t>(stream.below(256));
@@ -117,7 +120,11 @@ TEST(GpuPrepareInput, HasTheBitsOfTheCpu) {
           t.offset_y = static_cast<std::int16_t>(t.offset_y - 4);
           t.offset_x = static_cast<std::int16_t>(t.offset_x - 4);
         }
-        const float mean[4] = {0.4914f, 0.4822f, 0.4465f, 0.5f}, std[4] = {0.247f, 0.2435f, 0.2616f, 0.3f};
+        float mean[16], std[16];
+        for (int c = 0; c < 16; ++c) {
+          mean[c] = 0.4f + 0.0123f * static_cast<float>(c);
+          std[c] = 0.2f + 0.0321f * static_cast<float>(c);
+        }
         for (const SampleTransform* given : std::initializer_list<const SampleTransform*>{nullptr, transforms.data()}) {
           Guarded y(dtype, kBatch * stored * kHeight * kWidth), want(dtype, y.count());
           PrepareInput args{.dtype = dtype,
@@ -129,8 +136,8 @@ TEST(GpuPrepareInput, HasTheBitsOfTheCpu) {
                             .images = images.data(),
                             .transforms = given,
                             .y = y.data()};
-          std::copy(mean, mean + 4, args.mean);
-          std::copy(std, std + 4, args.std);
+          std::copy(mean, mean + channels, args.mean);
+          std::copy(std, std + channels, args.std);
           run(args);
           const kernels::PrepareInput cpu{.view = {kBatch, 1, kHeight * kWidth, stored},
                                           .dtype = dtype,

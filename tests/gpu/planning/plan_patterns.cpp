@@ -1,6 +1,6 @@
 // Plans every convolution of the shipped recipes, and of ResNet-50 at the batch that its figures are for, on a GPU that
 // is not there:
-//     plan_patterns DEVICE.json [--sample]
+//     plan_patterns DEVICE.json
 // One line for each distinct product, then a table by type and fusion. Exit status 1 where a layer cannot be planned.
 // tests/gpu/planning/run makes the driver that this needs.
 #include <fmt/format.h>
@@ -29,6 +29,7 @@ struct Network {
   std::string name;
   ModelSpec model;
   GraphOptions options;
+  std::int64_t evaluation_batch = 1;  ///< images of one shard
 };
 
 Network network_of(const fs::path& path) {
@@ -44,7 +45,8 @@ Network network_of(const fs::path& path) {
                       .width = info->width,
                       .classes = info->classes,
                       .loss = {recipe.loss.name, recipe.loss.attributes},
-                      .shards = shards}};
+                      .shards = shards},
+          .evaluation_batch = (recipe.eval.batch + shards - 1) / shards};
 }
 
 Network resnet50(std::int64_t batch) {
@@ -52,16 +54,14 @@ Network resnet50(std::int64_t batch) {
   network.model.name = "resnet";
   network.model.attributes = {{"depth", std::int64_t{50}}};
   network.options = {.batch = batch, .channels = 3, .height = 224, .width = 224, .classes = 1000};
+  network.evaluation_batch = batch;
   return network;
 }
 
-std::vector<Network> networks(bool is_sample) {
+std::vector<Network> networks() {
   std::vector<Network> all{resnet50(256)};
   for (const auto& entry : fs::recursive_directory_iterator(ATHANOR_SOURCE_DIR "/configs")) {
-    if (entry.path().extension() != ".yaml") continue;
-    const std::string name = entry.path().filename();
-    if (is_sample && name != "resnet20.yaml" && name != "alchemy.yaml") continue;
-    all.push_back(network_of(entry.path()));
+    if (entry.path().extension() == ".yaml") all.push_back(network_of(entry.path()));
   }
   std::sort(all.begin() + 1, all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return all;
@@ -130,15 +130,17 @@ void print(const PlanningDevice& device) {
   for (const auto& [kind, counts] : table) fmt::print("{:<44} {:>7} {:>4}\n", kind, counts[0], counts[1]);
 }
 
-int run(const std::string& properties, bool is_sample) {
+int run(const std::string& properties) {
   PlanningDevice device(read_text(properties));
   cuda::EngineChoice engines(device, "");
   int failures = 0;
-  for (Network& network : networks(is_sample)) {
+  for (const Network& network : networks()) {
     for (const DType type : {DType::f16, DType::bf16, DType::f32}) {
-      network.options.compute_dtype = type;
-      failures += plan_products(network.name, training_graph(network.model, network.options), engines);
-      failures += plan_products(network.name, evaluation_graph(network.model, network.options), engines);
+      GraphOptions options = network.options;
+      options.compute_dtype = type;
+      failures += plan_products(network.name, training_graph(network.model, options), engines);
+      options.batch = network.evaluation_batch;
+      failures += plan_products(network.name, evaluation_graph(network.model, options), engines);
     }
   }
   plan_statistics(device, engines);
@@ -152,12 +154,12 @@ int run(const std::string& properties, bool is_sample) {
 }  // namespace athanor::testing
 
 int main(int count, char** arguments) {
-  if (count < 2) {
-    fmt::print(stderr, "usage: plan_patterns DEVICE.json [--sample]\n");
+  if (count != 2) {
+    fmt::print(stderr, "usage: plan_patterns DEVICE.json\n");
     return 2;
   }
   try {
-    return athanor::testing::run(arguments[1], count > 2 && std::string_view(arguments[2]) == "--sample");
+    return athanor::testing::run(arguments[1]);
   } catch (const std::exception& error) {
     fmt::print(stderr, "plan_patterns: {}\n", error.what());
     return 1;

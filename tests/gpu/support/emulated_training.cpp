@@ -16,7 +16,7 @@ TrainingRig::Options options_of(const EmulatedRun& run) {
   TrainingRig::Options options;
   options.model.name = "cifar_resnet";
   options.model.attributes = {{"depth", std::int64_t{run.depth}}};
-  options.optimizer = make_optimizer("sgd", {{"lr", 0.05}, {"momentum", 0.9}});
+  options.optimizer = make_optimizer("sgd", {{"lr", 0.01}, {"momentum", 0.9}});
   options.batch = 8;
   options.shards = run.shards;
   options.precision = compute_type(run.precision);
