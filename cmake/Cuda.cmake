@@ -81,7 +81,7 @@ else()
   elseif(ATHANOR_CUDA STREQUAL "AUTO")
     message(STATUS "CUDA back end: left out, for want of ${ATHANOR_CUDA_MISSING}")
   else()
-    message(FATAL_ERROR "ATHANOR_CUDA is ON, but there is no ${ATHANOR_CUDA_MISSING}")
+    message(FATAL_ERROR "ATHANOR_CUDA is ON, but this is missing: ${ATHANOR_CUDA_MISSING}")
   endif()
 endif()
 
@@ -120,7 +120,7 @@ function(athanor_add_cuda)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu)
   add_library(athanor_cuda_kernels OBJECT ${kernels})
   target_include_directories(athanor_cuda_kernels PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/framework)
-  target_compile_options(athanor_cuda_kernels PRIVATE --expt-relaxed-constexpr
+  target_compile_options(athanor_cuda_kernels PRIVATE --expt-relaxed-constexpr --compress-mode=size
     -Xcompiler=-Wall,-Wextra,-Wno-unused-parameter)
   # The same bits as the CPU's optimizer pass, which has no fused multiply-add either.
   file(GLOB exact ${CMAKE_SOURCE_DIR}/kernels/cuda/optimizer*.cu)

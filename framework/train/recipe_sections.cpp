@@ -113,7 +113,9 @@ const RegisterSchema kComm{
     "section",
     {.name = "comm",
      .doc = "How ranks talk.",
-     .fields = {text("bucket_mb", "auto", "Gradients that travel together, in MB (10⁶ bytes); auto: measured once."),
+     .fields = {text("bucket_mb", "auto",
+                     "Gradients that travel together, in MB (10⁶ bytes); auto: measured once, and 25 "
+                     "between GPUs."),
                 text("wire", "fp32", "What gradients travel as; the 16-bit ones need train.reduction: fast.")
                     .one_of({"fp32", "bf16", "fp16"}),
                 count("verify_every", 1000, "Updates between comparisons of the ranks' weights; 0: never."),

@@ -145,8 +145,9 @@ class Preparation {
     const DatasetInfo& info = opening_.info();
     agree_on(communicator_, "batch",
              [&] { run_.sizing = size_run(run_.recipe, samples_, run_.hardware, communicator_); });
-    // Once for a run: a checkpoint keeps what was measured.
-    if (!run_.recipe.comm.bucket_mb && communicator_.size() > 1) {
+    // Once for a run: a checkpoint keeps what was measured. Between devices the communicator's speed says nothing.
+    const bool sums_on_host = !backend_for(run_.recipe.device).device_memory_bytes();
+    if (!run_.recipe.comm.bucket_mb && communicator_.size() > 1 && sums_on_host) {
       run_.recipe.comm.bucket_mb = measure_bucket_mb(communicator_);
     }
     agree_on(communicator_, "plan", [&] { run_.plans = make_plans(run_.recipe, run_.model, info, run_.sizing); });

@@ -2,7 +2,7 @@
 """Compares run folders that `athanor train` left.
 
     runs.py same RUN RUN …              the weights have the same bits
-    runs.py near RUN RUN TOLERANCE      the losses of all steps differ by at most TOLERANCE, relative
+    runs.py near RUN RUN TOLERANCE [N]  the losses differ by at most TOLERANCE, relative, step by step or in means of N
     runs.py falls RUN                   the loss fell, and no number is bad
     runs.py speeds FILE …               a table from the JSON lines of benchmarks
 
@@ -31,15 +31,18 @@ def same(*runs):
     return len(set(hashes)) == 1 and len(set(steps)) == 1
 
 
-def near(first, second, tolerance):
+def near(first, second, tolerance, window=1):
     one, other = losses(first), losses(second)
-    steps = sorted(one.keys() & other.keys())
-    worst = max(steps, key=lambda step: abs(one[step] - other[step]) / abs(one[step]))
-    difference = abs(one[worst] - other[worst]) / abs(one[worst])
-    for step in steps:
-        print(step, one[step], other[step])
-    print(f"note: {len(steps)} steps, the losses differ by {difference:.2e} at most (step {worst})")
-    return len(one) == len(other) == len(steps) and difference <= float(tolerance)
+    steps, window = sorted(one.keys() & other.keys()), int(window)
+    worst, where = 0.0, 0
+    for i in range(0, len(steps) - window + 1, window):
+        part = steps[i : i + window]
+        a, b = (sum(values[step] for step in part) / window for values in (one, other))
+        print(part[-1], a, b)
+        if not abs(a - b) / abs(a) <= worst:
+            worst, where = abs(a - b) / abs(a), part[-1]
+    print(f"note: {len(steps)} steps, the losses differ by {worst:.2e} at most (step {where})")
+    return len(one) == len(other) == len(steps) > 0 and worst <= float(tolerance)
 
 
 def falls(run):

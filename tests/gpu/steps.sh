@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Steps of a part of tests/gpu/run: each with a limit, its output in a file of its own, its outcome kept. Sourced.
 
 # begin_part NAME

@@ -86,7 +86,6 @@ class CpuExecutable final : public Executable {
   void update(const Bucket& bucket, int lane);
   void update_statistics();
   void finish_step(int lane);
-  void judge_ranks();
 
   ExecutableOptions options_;
   const Plan& main_;

@@ -234,20 +234,10 @@ void CpuExecutable::finish_step(int lane) {
   if (is_finite_) update_statistics();
   step_result_.finite = is_finite_;
   step_result_.comm_exposed_s = exposed_s_;
-  judge_ranks();
-}
-
-void CpuExecutable::judge_ranks() {
-  const std::span<const RankReport> reports = reduction_->reports();
-  step_result_.stop =
-      std::any_of(reports.begin(), reports.end(), [](const RankReport& rank) { return rank.stop != 0; });
-  for (std::size_t rank = 0; rank < reports.size(); ++rank) compute_times_[rank] = reports[rank].compute_s;
-  const auto slowest = std::max_element(compute_times_.begin(), compute_times_.end());
-  step_result_.slowest_rank = static_cast<int>(slowest - compute_times_.begin());
-  const double longest_s = *slowest;
-  const auto middle = compute_times_.begin() + static_cast<std::ptrdiff_t>(compute_times_.size() / 2);
-  std::nth_element(compute_times_.begin(), middle, compute_times_.end());
-  step_result_.slowest_lag_s = longest_s - static_cast<double>(*middle);
+  const RankVerdict verdict = judge_ranks(reduction_->reports(), compute_times_);
+  step_result_.stop = verdict.stop;
+  step_result_.slowest_rank = verdict.slowest_rank;
+  step_result_.slowest_lag_s = verdict.lag_s;
 }
 
 }  // namespace athanor::cpu

@@ -124,7 +124,8 @@ class CudaExecutable final : public Executable {
   std::array<CapturedGraph, kSlots> graphs_;
   std::int64_t submitted_ = 0;
   std::int64_t returned_ = 0;
-  bool is_fresh_ = true;  // the device's count of updates is not set yet
+  bool is_fresh_ = true;              // the device's count of updates is not set yet
+  std::vector<float> compute_times_;  // per rank: scratch
 };
 
 }  // namespace athanor::cuda

@@ -52,17 +52,6 @@ std::unique_ptr<DeviceGroup> connect(Device& device, Communicator& communicator)
                            communicator.timeout_s());
 }
 
-void refuse_what_is_missing(const Plan& plan, const DeviceReductionOptions& options) {
-  if (options.sharded_update) {
-    throw DeviceError("optimizer.shard over several GPUs is not there yet: set optimizer.shard=false");
-  }
-  if (plan.has_meetings()) {
-    throw DeviceError(
-        "batch_norm: {{synchronized: true}} over several GPUs is not there yet: set synchronized: false, or run one "
-        "rank");
-  }
-}
-
 }  // namespace
 
 ReductionKind reduction_kind(const Device& device, Communicator& communicator) {
@@ -82,7 +71,6 @@ std::size_t reduction_bytes(ReductionKind kind, const Plan& plan, const Communic
 std::unique_ptr<DeviceReduction> make_device_reduction(ReductionKind kind, Device& device, Communicator& communicator,
                                                        const Plan& plan, const DeviceReductionOptions& options) {
   if (kind == ReductionKind::alone) return std::make_unique<Alone>(plan);
-  refuse_what_is_missing(plan, options);
   if (kind == ReductionKind::staged) {
     return std::make_unique<StagedReduction>(device, communicator, plan, options);
   }

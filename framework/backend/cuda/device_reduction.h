@@ -29,7 +29,6 @@ struct DeviceReductionOptions {
   DType wire = DType::f32;
   /// Seconds that a step's sums may take before a peer counts as lost; 0: the communicator's timeout.
   double timeout_s = 0;
-  bool sharded_update = false;  ///< optimizer.shard: refused where there are several ranks
 };
 
 /// How a job's ranks share their GPUs: the same answer on all ranks.
@@ -86,8 +85,7 @@ std::size_t reduction_bytes(ReductionKind kind, const Plan& plan, const Communic
                             const DeviceReductionOptions& options);
 
 /// Collective. Everything must outlive the reduction. Connects the GPUs and checks them with a sum that is known (see
-/// start_check.h). Throws DeviceError (also for what several
-/// GPUs do not do yet), PeerError.
+/// start_check.h). Throws DeviceError, PeerError.
 std::unique_ptr<DeviceReduction> make_device_reduction(ReductionKind kind, Device& device, Communicator& communicator,
                                                        const Plan& plan, const DeviceReductionOptions& options);
 

@@ -60,6 +60,9 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
   if (options.training == nullptr) return memory;
   const TreeSchedule schedule = make_tree_schedule(main.shards, options.shards, copies_of(options));
   memory.gradients = static_cast<std::size_t>(schedule.buffers) * main.output_elements * sizeof(float);
+  // Ranks that share a device need less of it.
+  const ReductionKind kind = options.communicator->size() == 1 ? ReductionKind::alone : ReductionKind::group;
+  memory.gradients += reduction_bytes(kind, main, *options.communicator, reduction_options(options));
   return memory;
 }
 
@@ -72,7 +75,8 @@ CudaExecutable::CudaExecutable(const ExecutableOptions& options, Device& device,
       scales_loss_(options.precision == "fp16"),
       memory_(plan_memory(options)),
       schedule_(make_tree_schedule(main_.shards, options.shards, copies_of(options))),
-      store_(device, main_, options.optimizer) {
+      store_(device, main_, options.optimizer),
+      compute_times_(static_cast<std::size_t>(options.communicator->size())) {
   refuse_what_is_missing(options);
   allocate();
   bind_pass(training_, options.training, sizeof(kernels::cuda::StepControl));

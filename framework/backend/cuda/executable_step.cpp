@@ -153,15 +153,13 @@ StepResult CudaExecutable::finish(int slot) {
                     .correct_top5 = outcome.correct_top5,
                     .grad_norm = outcome.grad_norm,
                     .finite = outcome.finite != 0,
+                    .comm_exposed_s = reduction_->exposed_s(slot),
                     .comm_bytes = reduction_->step_bytes()};
   result.expected = !result.finite && scales_loss_ && std::isfinite(result.loss);
-  const std::span<const RankReport> reports = reduction_->reports(slot);
-  for (std::size_t rank = 0; rank < reports.size(); ++rank) {
-    result.stop = result.stop || reports[rank].stop != 0;
-    if (reports[rank].compute_s > reports[static_cast<std::size_t>(result.slowest_rank)].compute_s) {
-      result.slowest_rank = static_cast<int>(rank);
-    }
-  }
+  const RankVerdict verdict = judge_ranks(reduction_->reports(slot), compute_times_);
+  result.stop = verdict.stop;
+  result.slowest_rank = verdict.slowest_rank;
+  result.slowest_lag_s = verdict.lag_s;
   return result;
 }
 

@@ -19,8 +19,9 @@ double elapsed_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Calls group.abort() in a thread that nobody waits for; returns after `bound_s` at the latest.
-void abort_within(DeviceGroup& group, double bound_s) {
+}  // namespace
+
+bool abort_within(DeviceGroup& group, double bound_s) {
   struct Done {
     std::mutex mutex;
     std::condition_variable changed;
@@ -34,10 +35,8 @@ void abort_within(DeviceGroup& group, double bound_s) {
     done->changed.notify_all();
   }).detach();
   std::unique_lock lock(done->mutex);
-  done->changed.wait_for(lock, seconds(bound_s), [&] { return done->is_set; });
+  return done->changed.wait_for(lock, seconds(bound_s), [&] { return done->is_set; });
 }
-
-}  // namespace
 
 GroupWatchdog::GroupWatchdog(DeviceGroup& group, const ProgressBoard& board, Communicator& communicator,
                              WatchdogOptions options)

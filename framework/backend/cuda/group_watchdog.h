@@ -18,6 +18,10 @@
 
 namespace athanor::cuda {
 
+/// Calls group.abort() in a thread that nobody waits for; false where it has not returned after `bound_s`: then the
+/// group must not be taken down.
+bool abort_within(DeviceGroup& group, double bound_s);
+
 struct WatchdogOptions {
   double timeout_s = 60;  ///< that a bucket may take once it has begun
   double poll_s = 0.1;

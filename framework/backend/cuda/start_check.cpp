@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/cuda/device_memory.h"
+#include "backend/cuda/group_watchdog.h"
 #include "base/log.h"
 
 namespace athanor::cuda {
@@ -14,6 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int kCount = 256;
+constexpr double kAbort_s = 2;
 
 /// Whole numbers, so that every order of summation gives the same.
 float term(int rank, int i) {
@@ -38,15 +40,25 @@ void log_devices(const Device& device, Communicator& communicator) {
   }
 }
 
-void wait_for(Device& device, Event event, DeviceGroup& group, const Communicator& communicator) {
+/// Memory that messages still write to cannot be given back: what is under way ends first, or else the process.
+[[noreturn]] void give_up(DeviceGroup& group, Communicator& communicator, const std::string& why) {
+  const std::string message = fmt::format("{}: the first sum over {} GPUs {}",
+                                          communicator.name_of(communicator.rank()), communicator.size(), why);
+  if (!abort_within(group, kAbort_s)) {
+    log_error("{}", message);
+    communicator.leave(ExitCode::peer);
+  }
+  throw PeerError("{}", message);
+}
+
+void wait_for(Device& device, Event event, DeviceGroup& group, Communicator& communicator) {
   const Clock::time_point start = Clock::now();
   while (!device.is_done(event)) {
     const std::string error = group.poll();
     const double waited_s = std::chrono::duration<double>(Clock::now() - start).count();
-    if (!error.empty() || waited_s > communicator.timeout_s()) {
-      throw PeerError("{}: the first sum over {} GPUs {}", communicator.name_of(communicator.rank()),
-                      communicator.size(),
-                      !error.empty() ? "failed: " + error : fmt::format("did not end within {:.1f} s", waited_s));
+    if (!error.empty()) give_up(group, communicator, "failed: " + error);
+    if (waited_s > communicator.timeout_s()) {
+      give_up(group, communicator, fmt::format("did not end within {:.1f} s", waited_s));
     }
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "backend/cuda/device.h"
 #include "base/error.h"
 
 namespace athanor::testing {
@@ -43,7 +44,8 @@ void* EmulatedMemory::allocate(std::size_t bytes, MemoryKind kind) {
   const std::lock_guard lock(mutex_);
   if (kind != MemoryKind::pinned) {
     if (used_ + bytes > device_bytes_) {
-      throw DeviceError("out of memory: {} bytes wanted, {} of {} free", bytes, device_bytes_ - used_, device_bytes_);
+      throw cuda::OutOfMemory("out of memory: {} bytes wanted, {} of {} free", bytes, device_bytes_ - used_,
+                              device_bytes_);
     }
     used_ += bytes;
   }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Speed beside PyTorch, in the same minutes on the same GPU. Whoever takes longest to compile stands last.
 
 # ours RECIPE BATCH PRECISION: one JSON line to speeds.jsonl.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Every op against the double reference, by the same cases that the emulation runs.
 
 # run_op_tests FILTER: cases of test_gpu_ops, on the device that ATHANOR_TEST_DEVICE names.

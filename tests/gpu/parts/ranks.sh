@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Several ranks: on one GPU they are for tests alone, and their sums go through the host.
 . "$here/parts/training.sh"
 
@@ -10,7 +10,7 @@ train_ranks() {
   local mpirun=$bin/mpirun
   [[ -x $mpirun ]] || mpirun=mpirun
   "$mpirun" -np "$ranks" --oversubscribe --bind-to none "$bin/athanor" train "$here/recipes/resnet20.yaml" \
-    --run "$runs/$name" "$@"
+    --run "$runs/$name" "${small[@]}" "$@"
 }
 
 part_ranks() {

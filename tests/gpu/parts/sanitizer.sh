@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # compute-sanitizer over the ops and over two steps, where it works on this host.
 . "$here/parts/training.sh"
 

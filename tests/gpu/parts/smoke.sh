@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The first look at a GPU host: what is there, and whether the thinnest path through everything works.
 . "$here/parts/training.sh"
 . "$here/parts/ops.sh"

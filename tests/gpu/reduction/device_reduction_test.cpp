@@ -2,10 +2,7 @@
 // order of the streams; and the ranks' reports travel with them.
 #include "backend/cuda/device_reduction.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <atomic>
 
 #include "gpu/reduction/rank_rig.h"
 #include "gpu/support/thread_ranks.h"
@@ -15,7 +12,6 @@ namespace {
 
 using cuda::DeviceReductionOptions;
 using cuda::ReductionKind;
-using ::testing::HasSubstr;
 
 const std::vector<std::int64_t> kLengths = {50'001, 17, 40'000, 1, 700};
 
@@ -143,21 +139,6 @@ TEST(DeviceReduction, KnowsItsMemoryAndItsBytesBefore) {
               cuda::reduction_bytes(ReductionKind::group, plan, communicator, options) + 16'384);
     EXPECT_LE(cuda::reduction_bytes(ReductionKind::group, plan, communicator, options), count * sizeof(float));
   });
-}
-
-TEST(DeviceReduction, RefusesWhatSeveralGpusDoNotDo) {
-  std::atomic<int> refused = 0;
-  run_ranks(2, [&](Communicator& communicator) {
-    EmulatedDevice device({.ordinal = communicator.rank()});
-    const Plan plan = bucket_plan(2, {100, 1});
-    try {
-      cuda::make_device_reduction(ReductionKind::group, device, communicator, plan, {.sharded_update = true});
-    } catch (const DeviceError& error) {
-      EXPECT_THAT(error.what(), HasSubstr("optimizer.shard=false"));
-      ++refused;
-    }
-  });
-  EXPECT_EQ(refused, 2);
 }
 
 }  // namespace

@@ -115,9 +115,9 @@ Tensor read(Transfer& transfer, const Value& value, const Layout& layout, const 
 
 }  // namespace
 
-std::vector<Tensor> run_graph_on_gpu(const Graph& graph, const Feeds& feeds, const RunOptions& options) {
-  cuda::Device& device = test_device();
-  cuda::CudaPlanner planner(test_engines(), {});
+std::vector<Tensor> run_graph_on(cuda::Device& device, cuda::EngineChoice& engines, const Graph& graph,
+                                 const Feeds& feeds, const RunOptions& options) {
+  cuda::CudaPlanner planner(engines, {});
   const Plan plan = make_plan(graph, planner, 1, 1);
   const DeviceMemory state = poisoned(device, plan.state_elements * sizeof(float));
   const DeviceMemory outputs = poisoned(device, plan.output_elements * sizeof(float));
@@ -132,7 +132,7 @@ std::vector<Tensor> run_graph_on_gpu(const Graph& graph, const Feeds& feeds, con
     const std::vector<std::byte> bytes = bytes_of(tensor, plan.graph.value(id).dtype);
     transfer.to_device(address_of(plan, arenas, id), bytes.data(), bytes.size());
   }
-  const cuda::BindContext context{device, test_engines(), {}, options.seed};
+  const cuda::BindContext context{device, engines, {}, options.seed};
   const auto address = [&](ValueId id) { return address_of(plan, arenas, id); };
   for (const cuda::BoundStep& step : cuda::bind_prologue(plan, arenas, context)) step.run(Stream::compute);
   for (const cuda::BoundStep& step : cuda::bind_shard(plan, arenas, address, context)) {
@@ -150,6 +150,11 @@ std::vector<Tensor> run_graph_on_gpu(const Graph& graph, const Feeds& feeds, con
     const Layout& layout = plan.buffers[static_cast<std::size_t>(id)].layout;
     results.push_back(read(transfer, plan.graph.value(id), layout, address_of(plan, arenas, id)));
   }
+  return results;
+}
+
+std::vector<Tensor> run_graph_on_gpu(const Graph& graph, const Feeds& feeds, const RunOptions& options) {
+  std::vector<Tensor> results = run_graph_on(test_device(), test_engines(), graph, feeds, options);
   check_test_device();
   return results;
 }

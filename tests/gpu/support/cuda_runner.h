@@ -6,6 +6,8 @@
 
 namespace athanor::testing {
 
+std::vector<reference::Tensor> run_graph_on(cuda::Device& device, cuda::EngineChoice& engines, const Graph& graph,
+                                            const Feeds& feeds, const RunOptions& options);
 /// A GraphRunner on test_device().
 std::vector<reference::Tensor> run_graph_on_gpu(const Graph& graph, const Feeds& feeds, const RunOptions& options);
 

@@ -63,8 +63,10 @@ void* CudaDevice::allocate(std::size_t bytes) {
   return memory;
 }
 
+// Nothing that is released says that it failed: after an error every call fails, and the first has told.
+
 void CudaDevice::release(void* memory) {
-  ATHANOR_CUDA(cudaFree(memory));
+  cudaFree(memory);
 }
 
 void* CudaDevice::allocate_communication(std::size_t bytes) {
@@ -83,7 +85,7 @@ void CudaDevice::release_communication(void* memory) {
                                   [&](const CommunicationBlock& each) { return each.memory == memory; });
   ATHANOR_CHECK(block != communication_.end(), "this memory is not for communication");
   if (block->registered)
-    check_nccl(ncclMemFree(memory), "ncclMemFree");
+    ncclMemFree(memory);
   else
     release(memory);
   communication_.erase(block);
@@ -98,8 +100,8 @@ void* CudaDevice::allocate_pinned(std::size_t bytes) {
 }
 
 void CudaDevice::release_pinned(void* memory) {
-  ATHANOR_CUDA(cudaSetDevice(ordinal_));
-  ATHANOR_CUDA(cudaFreeHost(memory));
+  cudaSetDevice(ordinal_);
+  cudaFreeHost(memory);
 }
 
 Event CudaDevice::make_event(bool timed) {
@@ -110,7 +112,7 @@ Event CudaDevice::make_event(bool timed) {
 }
 
 void CudaDevice::release(Event event) {
-  ATHANOR_CUDA(cudaEventDestroy(event_of(event)));
+  cudaEventDestroy(event_of(event));
 }
 
 void CudaDevice::record(Event event, Stream stream) {
@@ -189,7 +191,7 @@ void CudaDevice::launch(GraphExec graph, Stream stream) {
 }
 
 void CudaDevice::release(GraphExec graph) {
-  ATHANOR_CUDA(cudaGraphExecDestroy(graph_of(graph)));
+  cudaGraphExecDestroy(graph_of(graph));
 }
 
 void CudaDevice::push_range(const char* name) {
