@@ -22,6 +22,7 @@ struct NodeChoice {
   std::vector<Layout> outputs;
   std::string implementation;     ///< printed by `plan`; part of the plan's fingerprint
   std::size_t scratch_bytes = 0;  ///< working memory, needed only while the node runs
+  bool beside = false;            ///< may run beside the nodes behind it, where the back end can do so
   std::string algorithm = "";     ///< how the sums are formed ("winograd"), where an op can be asked for more than one
 };
 

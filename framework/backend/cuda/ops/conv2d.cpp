@@ -143,6 +143,7 @@ NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
         std::max(choice.scratch_bytes, kernels::cuda::column_sums_scratch_bytes(spec.type, rows.rows(), rows.channels));
   }
   choice.scratch_bytes += staged_bytes(spec, x);
+  choice.beside = true;
   return choice;
 }
 
