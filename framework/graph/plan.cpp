@@ -338,7 +338,8 @@ std::string Plan::fingerprint() const {
 Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of) {
   const std::map<std::string, Layout> fixed =
       state_of == nullptr ? std::map<std::string, Layout>{} : state_of->parameter_layouts();
-  return Planning(propagate_layouts(std::move(graph), planner, fixed), planner, shards, shard_threads, state_of).run();
+  LaidOutGraph laid_out = propagate_layouts(planner.rewrite(std::move(graph)), planner, fixed);
+  return Planning(std::move(laid_out), planner, shards, shard_threads, state_of).run();
 }
 
 }  // namespace athanor

@@ -93,9 +93,9 @@ struct Plan {
   std::string fingerprint() const;
 };
 
-/// Layout, hoisting, liveness: from a graph (differentiated, without dead code, fused) to a plan whose reduce and
-/// optimize steps their providers still have to add. `state_of` is a plan whose state arena this one shares (an
-/// evaluation plan beside a training plan), or nullptr.
+/// The back end's rewriting, layout, hoisting, liveness: from a graph (differentiated, without dead code, fused) to a
+/// plan whose reduce and optimize steps their providers still have to add. `state_of` is a plan whose state arena this
+/// one shares (an evaluation plan beside a training plan), or nullptr.
 Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of = nullptr);
 
 }  // namespace athanor

@@ -29,6 +29,8 @@ struct NodeChoice {
 class BackendPlanner {
  public:
   virtual ~BackendPlanner() = default;
+  /// The graph as the back end would rather have it, before anything is chosen: the same values, but for rounding.
+  virtual Graph rewrite(Graph graph) { return graph; }
   /// Decides for one node, given the layouts that its inputs have now (empty: free to choose, for parameters).
   /// Throws DeviceError when the back end cannot run the op.
   virtual NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) = 0;
