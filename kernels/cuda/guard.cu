@@ -52,7 +52,7 @@ ATHANOR_DEVICE void move_loss_scale(StepMemory& memory, bool finite) {
   if (!finite) {
     memory.good_steps = 0;
     memory.loss_scale = memory.loss_scale * 0.5f < kLeastLossScale ? kLeastLossScale : memory.loss_scale * 0.5f;
-  } else if (++memory.good_steps >= kGoodSteps) {
+  } else if ((memory.good_steps += 1) >= static_cast<float>(kGoodSteps)) {
     memory.good_steps = 0;
     memory.loss_scale = memory.loss_scale * 2.0f > kMostLossScale ? kMostLossScale : memory.loss_scale * 2.0f;
   }

@@ -22,8 +22,8 @@ struct StepControl {
 struct StepMemory {
   std::int64_t updates = 0;  ///< made so far; one that is left out does not count
   float loss_scale = 65536;  ///< 1 and never changed without loss scaling
-  std::int32_t good_steps = 0;
-  std::int32_t halted = 0;  ///< an update was not finite where that ends the run: no later one changes anything
+  float good_steps = 0;      ///< in a row; a number of float32 so that both travel in a checkpoint
+  std::int32_t halted = 0;   ///< an update was not finite where that ends the run: no later one changes anything
 };
 
 /// What the host learns of a step.

@@ -8,6 +8,14 @@
 namespace athanor::cuda {
 namespace {
 
+/// A parameter in a 16-bit type, its elements in the same order.
+bool is_parameter_cast(const Plan& plan, const Node& node) {
+  if (node.op->name != "cast") return false;
+  const ValueId from = node.inputs[0], to = node.outputs[0];
+  return plan.graph.value(from).role == Role::parameter && size_of(plan.graph.value(to).dtype) == 2 &&
+         plan.buffers[static_cast<std::size_t>(from)].layout == plan.buffers[static_cast<std::size_t>(to)].layout;
+}
+
 class Binder {
  public:
   Binder(const Plan& plan, const Arenas& arenas, const InputAddress* inputs, const BindContext& context)
@@ -17,7 +25,7 @@ class Binder {
     std::vector<BoundStep> bound;
     for (std::size_t at = 0; at < steps.size(); ++at) {
       const Node& node = plan_.graph.node(steps[at].node);
-      if (node.op->is_view) continue;
+      if (node.op->is_view || is_kept_cast(node)) continue;
       Step run = bind(steps[at], node);
       if (!run) continue;
       bound.push_back({std::move(run), steps[at].node, static_cast<std::int32_t>(at)});
@@ -29,6 +37,11 @@ class Binder {
   }
 
  private:
+  const Buffer& buffer(ValueId value) const { return plan_.buffers[static_cast<std::size_t>(value)]; }
+  /// A cast whose result the update keeps.
+  bool is_kept_cast(const Node& node) const {
+    return context_.cast_parameters != nullptr && is_parameter_cast(plan_, node);
+  }
   std::size_t bytes_of(ValueId value) const {
     if (value == kNoValue) return 0;
     // Inputs lie outside the arenas, where nothing is written.
@@ -44,6 +57,11 @@ class Binder {
   }
   void* address(ValueId value) const {
     if (value == kNoValue) return nullptr;
+    const NodeId producer = plan_.graph.value(value).producer;
+    if (producer >= 0 && is_kept_cast(plan_.graph.node(producer))) {
+      const Buffer& parameter = buffer(plan_.graph.node(producer).inputs[0]);
+      return context_.cast_parameters + parameter.offset / sizeof(float) * sizeof(std::uint16_t);
+    }
     if (inputs_ != nullptr && plan_.graph.value(value).role == Role::input) return (*inputs_)(value);
     return address_of(plan_, arenas_, value);
   }
@@ -79,6 +97,14 @@ class Binder {
 };
 
 }  // namespace
+
+std::optional<DType> parameter_cast(const Plan& plan) {
+  for (const PlannedStep& step : plan.prologue) {
+    const Node& node = plan.graph.node(step.node);
+    if (is_parameter_cast(plan, node)) return plan.graph.value(node.outputs[0]).dtype;
+  }
+  return std::nullopt;
+}
 
 std::vector<BoundStep> bind_prologue(const Plan& plan, const Arenas& arenas, const BindContext& context) {
   return Binder(plan, arenas, nullptr, context).bind(plan.prologue);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "backend/cuda/op.h"
@@ -16,6 +17,9 @@ struct BindContext {
   Precision precision;
   std::uint64_t seed = 0;
   const float* loss_scale = nullptr;  ///< in device memory; nullptr: 1
+  /// Parameters in a 16-bit type at the offsets of the state arena, kept by the update: casts that change nothing else
+  /// are left out of the prologue. nullptr: there is no such arena.
+  std::byte* cast_parameters = nullptr;
 };
 
 /// Bytes [begin, end) of device memory.
@@ -42,6 +46,9 @@ void order_beside(std::vector<BoundStep>& steps, const Plan& plan);
 
 /// Where the graph's inputs lie for one shard.
 using InputAddress = std::function<void*(ValueId)>;
+
+/// The 16-bit type that a plan's products read parameters in; none: float32.
+std::optional<DType> parameter_cast(const Plan& plan);
 
 /// Once a step: what depends on parameters alone.
 std::vector<BoundStep> bind_prologue(const Plan& plan, const Arenas& arenas, const BindContext& context);

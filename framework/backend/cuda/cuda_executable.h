@@ -53,7 +53,7 @@ class CudaExecutable final : public Executable {
   void evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks, bool averaged) override;
   std::vector<StateEntry> list_state() const override { return store_.list(); }
   void read_state(const StateEntry& entry, std::span<float> values) const override { store_.read(entry, values); }
-  void write_state(const StateEntry& entry, std::span<const float> values) override { store_.write(entry, values); }
+  void write_state(const StateEntry& entry, std::span<const float> values) override;
   std::unique_ptr<StateSnapshot> make_snapshot() const override { return store_.make_snapshot(); }
   void capture(StateSnapshot* snapshot) override;
   std::vector<std::uint64_t> hash_state() const override { return store_.hash(); }
@@ -96,6 +96,7 @@ class CudaExecutable final : public Executable {
   void capture_steps();
   StepResult finish(int slot);
   void swap_averages();
+  void refresh_casts();
   bool holds_non_finite(NodeId id, int copy);
 
   ExecutableOptions options_;
@@ -111,7 +112,9 @@ class CudaExecutable final : public Executable {
   std::vector<DeviceMemory> lanes_;             // one, or one a shard where they meet
   std::vector<DeviceMemory> outputs_;           // as TreeSchedule numbers them
   Pass training_, evaluation_;
-  DeviceMemory pinned_results_;  // of evaluation
+  DeviceMemory pinned_results_;   // of evaluation
+  DeviceMemory cast_parameters_;  // what BindContext says of it
+  bool casts_are_stale_ = true;
 
   // The update.
   DeviceMemory block_sums_, segments_, statistics_, step_memory_, scalars_, outcomes_, flag_;

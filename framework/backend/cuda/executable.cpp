@@ -55,6 +55,8 @@ MemoryPlan plan_memory(const ExecutableOptions& options) {
   for (const Plan* plan : {options.training, options.evaluation}) {
     if (plan == nullptr) continue;
     memory.shared += plan->shared_bytes;
+    if (const auto type = parameter_cast(*plan); plan == options.training && type)
+      memory.shared += plan->parameter_elements * size_of(*type);
     memory.activations += InputBuffers::bytes(*plan, options.shards.count(), sizeof(kernels::cuda::StepControl));
   }
   if (options.training == nullptr) return memory;
@@ -131,12 +133,16 @@ void CudaExecutable::bind_pass(Pass& pass, const Plan* plan, std::size_t extra_b
     device_.fill_zero(step_memory_.data(), step_memory_.bytes(), Stream::compute);
   }
   const bool is_training = plan == options_.training;
-  const BindContext context{
+  BindContext context{
       .device = device_,
       .engines = engines_,
       .precision = {.tf32 = options_.precision == "tf32", .deterministic = options_.deterministic},
       .seed = options_.seed,
       .loss_scale = is_training && scales_loss_ ? &step_memory_.as<kernels::cuda::StepMemory>()->loss_scale : nullptr};
+  if (const auto type = parameter_cast(*plan); is_training && type) {
+    cast_parameters_ = DeviceMemory(device_, MemoryKind::device, plan->parameter_elements * size_of(*type));
+    context.cast_parameters = cast_parameters_.data();
+  }
   pass.prologue = bind_prologue(*plan, arenas_of(pass, 0), context);
   for (int slot = 0; slot < kSlots; ++slot) {
     for (int shard = 0; shard < options_.shards.count(); ++shard) {
@@ -158,6 +164,23 @@ void CudaExecutable::place_constants(const Pass& pass) {
     device_.copy(address_of(*pass.plan, arenas_of(pass, 0), id), staging.data(), staging.bytes(), Stream::compute);
     device_.synchronize();
   }
+}
+
+void CudaExecutable::write_state(const StateEntry& entry, std::span<const float> values) {
+  store_.write(entry, values);
+  casts_are_stale_ = true;
+}
+
+/// The update keeps the casts; this makes them anew where somebody else wrote the parameters.
+void CudaExecutable::refresh_casts() {
+  if (cast_parameters_.data() == nullptr || !std::exchange(casts_are_stale_, false)) return;
+  launch(device_,
+         kernels::cuda::Cast{.from = DType::f32,
+                             .to = *parameter_cast(*training_.plan),
+                             .x = store_.state(),
+                             .y = cast_parameters_.data(),
+                             .count = static_cast<std::int64_t>(main_.parameter_elements)},
+         Stream::compute);
 }
 
 void CudaExecutable::swap_averages() {

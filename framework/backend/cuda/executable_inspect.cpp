@@ -41,6 +41,7 @@ bool CudaExecutable::holds_non_finite(NodeId id, int copy) {
 std::optional<BadValue> CudaExecutable::find_non_finite(const Batch& batch) {
   device_.synchronize();
   training_.inputs->upload(batch, 0);
+  refresh_casts();
   for (const BoundStep& step : training_.prologue) step.run(Stream::compute);
   const auto& shards = training_.shards[0];
   const auto is_bad = [&](std::size_t shard, std::size_t at) -> std::optional<BadValue> {
@@ -74,6 +75,7 @@ std::vector<NodeTime> CudaExecutable::profile(const Batch& batch, int repeats) {
   const std::vector<BoundStep>& steps = pass.shards[0].front();
   device_.synchronize();
   pass.inputs->upload(batch, 0);
+  refresh_casts();
   for (const BoundStep& step : pass.prologue) step.run(Stream::compute);
   std::array<DeviceEvent, 2> marks{DeviceEvent(device_, true), DeviceEvent(device_, true)};
   std::vector<CapturedGraph> graphs;

@@ -75,6 +75,8 @@ void CudaExecutable::bind_update() {
   device_.copy(step_memory_.data(), first.data(), first.bytes(), Stream::compute);
   device_.synchronize();
 
+  if (scales_loss_)
+    store_.add_numbers("loss_scale/scale_and_good_steps", &step_memory_.as<StepMemory>()->loss_scale, 2);
   auto* const scalars = scalars_.as<kernels::StepScalars>();
   guard_ = {.memory = step_memory_.as<StepMemory>(),
             .loss = result() + metric_offset("loss"),
@@ -95,6 +97,10 @@ void CudaExecutable::bind_update() {
                 .elements = parameters,
                 .scalars = scalars};
   for (std::size_t slot = 0; slot < store_.slots(); ++slot) optimizer_.arenas.slots[slot] = store_.slot(slot);
+  if (const auto type = parameter_cast(main_)) {
+    optimizer_.cast_to = *type;
+    optimizer_.cast = cast_parameters_.data();
+  }
   update_statistics_ = {.state = store_.state(),
                         .average = store_.average(),
                         .contributions = result(),
@@ -115,6 +121,7 @@ std::optional<StepResult> CudaExecutable::step(const Batch& batch, const StepInp
   if (in_flight_[static_cast<std::size_t>(slot)].is_busy) known = finish(slot);
   write_control(slot, inputs);
   training_.inputs->upload(batch, slot, options_.resident_batch && submitted_ >= kSlots);
+  refresh_casts();
   reduction_->set_step(submitted_ + 1);
   reduction_->begin_step(report, slot);
   const GraphExec graph = graphs_[static_cast<std::size_t>(slot)].get();

@@ -11,7 +11,7 @@ namespace athanor::cuda {
 namespace {
 
 std::size_t largest_tensor(const Plan& plan) {
-  std::size_t largest = 1;
+  std::size_t largest = 16;  // for the numbers beside the tensors
   for (const StateTensor& tensor : plan.state) largest = std::max(largest, tensor.elements);
   return largest;
 }
@@ -25,6 +25,7 @@ class DeviceSnapshot final : public StateSnapshot {
     for (const DeviceMemory& arena : store.arenas_) {
       copies_.emplace_back(store.device_, MemoryKind::pinned, arena.bytes());
     }
+    numbers_ = DeviceMemory(store.device_, MemoryKind::pinned, store.numbers_.elements * sizeof(float));
   }
 
   void capture() {
@@ -32,11 +33,16 @@ class DeviceSnapshot final : public StateSnapshot {
       const DeviceMemory& arena = store_.arenas_[i];
       if (arena.bytes() > 0) store_.device_.copy(copies_[i].data(), arena.data(), arena.bytes(), Stream::compute);
     }
+    if (numbers_.bytes() > 0)
+      store_.device_.copy(numbers_.data(), store_.numbers_.data, numbers_.bytes(), Stream::compute);
     store_.device_.synchronize();
   }
 
-  const float* arena(std::size_t index) const { return copies_[index].as<float>(); }
   void read(const StateEntry& entry, std::span<float> values) const override {
+    if (store_.is_numbers(entry)) {
+      std::copy_n(numbers_.as<float>(), values.size(), values.data());
+      return;
+    }
     const StateStore::Place place = store_.find(entry);
     store_.read_held(*place.tensor, copies_[place.arena].as<float>() + place.tensor->offset, values);
   }
@@ -49,6 +55,7 @@ class DeviceSnapshot final : public StateSnapshot {
  private:
   const StateStore& store_;
   std::vector<DeviceMemory> copies_;
+  DeviceMemory numbers_;
 };
 
 std::size_t StateStore::optimizer_bytes(const Plan& plan, const OptimizerSpec& optimizer) {
@@ -97,6 +104,9 @@ std::vector<StateEntry> StateStore::list() const {
       if (!tensor.is_statistic) add(StateKind::optimizer, optimizer_.slots[slot].name + "/", tensor);
     }
   }
+  if (numbers_.elements > 0) {
+    entries.push_back({StateKind::optimizer, numbers_.name, Shape{static_cast<std::int64_t>(numbers_.elements)}});
+  }
   if (average() != nullptr) {
     for (const StateTensor& tensor : plan_.state) add(StateKind::average, "", tensor);
   }
@@ -126,6 +136,12 @@ void StateStore::read_held(const StateTensor& tensor, const float* held, std::sp
 }
 
 void StateStore::read(const StateEntry& entry, std::span<float> values) const {
+  if (is_numbers(entry)) {
+    device_.copy(staging_.data(), numbers_.data, values.size_bytes(), Stream::compute);
+    device_.synchronize();
+    std::copy_n(staging_.as<float>(), values.size(), values.data());
+    return;
+  }
   const Place place = find(entry);
   const float* held = arenas_[place.arena].as<float>() + place.tensor->offset;
   device_.copy(staging_.data(), held, place.tensor->elements * sizeof(float), Stream::compute);
@@ -134,6 +150,12 @@ void StateStore::read(const StateEntry& entry, std::span<float> values) const {
 }
 
 void StateStore::write(const StateEntry& entry, std::span<const float> values) {
+  if (is_numbers(entry)) {
+    std::copy(values.begin(), values.end(), staging_.as<float>());
+    device_.copy(numbers_.data, staging_.data(), values.size_bytes(), Stream::compute);
+    device_.synchronize();
+    return;
+  }
   const Place place = find(entry);
   ATHANOR_CHECK(values.size() == place.tensor->elements);
   const ValueId value = place.tensor->value;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backend/cuda/device_memory.h"
@@ -24,6 +25,12 @@ class StateStore {
   float* slot(std::size_t index) const { return arenas_[2 + index].as<float>(); }
   std::size_t slots() const { return arenas_.size() - 2; }
 
+  /// `elements` float32 numbers in device memory that belong to the optimizer's state, as "SLOT/NAME". Before
+  /// make_snapshot.
+  void add_numbers(std::string name, float* data, std::size_t elements) {
+    numbers_ = {std::move(name), data, elements};
+  }
+
   std::vector<StateEntry> list() const;
   /// Logical order both ways, through pinned memory; waits for the device. An entry that does not exist is a broken
   /// invariant.
@@ -42,6 +49,15 @@ class StateStore {
 
  private:
   friend class DeviceSnapshot;
+  /// Numbers that no tensor of the plan holds.
+  struct Numbers {
+    std::string name;
+    float* data = nullptr;
+    std::size_t elements = 0;
+  };
+  bool is_numbers(const StateEntry& entry) const {
+    return numbers_.elements > 0 && entry.kind == StateKind::optimizer && entry.name == numbers_.name;
+  }
   /// A tensor, and the arena that holds it.
   struct Place {
     const StateTensor* tensor;
@@ -55,6 +71,7 @@ class StateStore {
   OptimizerSpec optimizer_;
   std::vector<DeviceMemory> arenas_;  // state, average, slots
   DeviceMemory staging_;              // pinned: the largest tensor
+  Numbers numbers_;
 };
 
 }  // namespace athanor::cuda
