@@ -7,7 +7,7 @@ namespace athanor::cuda {
 namespace {
 
 /// Runs of a node in one replay: what the host takes to launch a short kernel must not be what is timed.
-constexpr int kRunsOfNode = 8;
+constexpr int kRunsTimed = 8;
 
 bool is_float(DType type) {
   return type == DType::f32 || type == DType::bf16 || type == DType::f16;
@@ -85,7 +85,7 @@ std::vector<NodeTime> CudaExecutable::profile(const Batch& batch, int repeats) {
   }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     device_.begin_capture(Stream::compute);
-    for (int run = 0; run < kRunsOfNode; ++run) steps[i].run(Stream::compute);
+    for (int run = 0; run < kRunsTimed; ++run) steps[i].run(Stream::compute);
     graphs.emplace_back(device_, device_.end_capture(Stream::compute));
   }
   for (int repeat = 0; repeat < repeats; ++repeat) {
@@ -94,7 +94,7 @@ std::vector<NodeTime> CudaExecutable::profile(const Batch& batch, int repeats) {
       device_.launch(graphs[i].get(), Stream::compute);
       device_.record(marks[1].get(), Stream::compute);
       device_.synchronize();
-      times[i].seconds += device_.seconds_between(marks[0].get(), marks[1].get()) / (repeats * kRunsOfNode);
+      times[i].seconds += device_.seconds_between(marks[0].get(), marks[1].get()) / (repeats * kRunsTimed);
     }
   }
   return times;
