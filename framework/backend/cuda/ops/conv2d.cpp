@@ -199,11 +199,11 @@ const RegisterCudaOp kConv2dBackwardWeights{"conv2d_backward_weights",
 bool ops::can_sum_output(const Graph& graph, const Node& node, EngineChoice& engines, Precision precision) {
   const Value& x = graph.value(node.inputs[0]);
   if (x.dtype != DType::f16 || wants_bias(node) || wants_relu(node)) return false;
-  // Layouts are not chosen yet: those of a network's input and of what other nodes make are known all the same, but for
-  // few channels that some node makes.
+  // Layouts are not chosen yet. That of the network's input is known; what other nodes make must be read in one layout
+  // whatever it lies in.
   const bool is_image = x.producer >= 0 && graph.node(x.producer).op->name == "prepare_input";
-  if (!is_image && x.shape[1] <= kFewChannels) return false;
-  const Layout layout = images_layout(x, is_image ? input_layout(x) : kNhwc, node.attributes.integer("groups"));
+  const Layout layout = images_layout(graph, node, is_image ? input_layout(graph, node.inputs[0]) : kNhwc);
+  if (!is_image && images_layout(graph, node, kPlain) != layout) return false;
   const ConvolutionSpec alone = convolution_spec(graph, node, precision, layout);
   const ChosenEngine* summing = engines.choose(with_statistics(alone));
   if (summing == nullptr) return false;
