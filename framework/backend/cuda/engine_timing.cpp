@@ -167,6 +167,12 @@ TimedEngine timed(Bench& bench, std::span<const std::shared_ptr<const Product>> 
   return fastest;
 }
 
+/// Whether somebody who is told that no engine can run the spec has another way.
+bool is_optional(const ProductSpec& spec) {
+  if (const auto* conv = std::get_if<ConvolutionSpec>(&spec)) return conv->bias || conv->relu || conv->statistics;
+  return std::get<MatmulSpec>(spec).epilogue != Epilogue::none;
+}
+
 }  // namespace
 
 TimedEngine fastest_engine(Device& device, const ProductSpec& spec) {
@@ -179,7 +185,9 @@ TimedEngine fastest_engine(Device& device, const ProductSpec& spec) {
   try {
     Bench bench(device, spec, workspace_bytes);
     const TimedEngine fastest = timed(bench, candidates);
-    return fastest.product == nullptr ? favourite : fastest;
+    if (fastest.product != nullptr) return fastest;
+    // None has run: what the library says then is told by the step that cannot do without.
+    return is_optional(spec) ? TimedEngine{} : favourite;
   } catch (const OutOfMemory&) {
     return favourite;
   }

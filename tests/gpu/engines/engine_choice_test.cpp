@@ -96,6 +96,20 @@ TEST(EngineChoice, LeavesOutWhatCannotBeMadeOrRun) {
   EXPECT_THROW(nothing.make(kSpec, "absent"), DeviceError);
 }
 
+TEST(EngineChoice, AFusedProductThatDoesNotRunIsNone) {
+  TimedDevice device({{"broken", -1}, {"broken too", -1}});
+  EngineChoice engines(device, "");
+  EXPECT_EQ(chosen(engines), "broken") << "the step that needs it says what is wrong";
+  cuda::MatmulSpec fused = kSpec;
+  fused.epilogue = cuda::Epilogue::bias;
+  EXPECT_EQ(engines.choose(fused), nullptr);
+  cuda::ConvolutionSpec conv{.type = DType::f16, .batch = 1, .channels = 8, .out_channels = 8};
+  conv.height = conv.width = conv.out_height = conv.out_width = 1;
+  EXPECT_NE(engines.choose(conv), nullptr);
+  conv.statistics = true;
+  EXPECT_EQ(engines.choose(conv), nullptr);
+}
+
 TEST(EngineChoice, SpendsABoundedTimeOnASpec) {
   TimedDevice device({{"first", 50e-3}, {"second", 49e-3}, {"third", 1e-3}});
   EngineChoice engines(device, "");

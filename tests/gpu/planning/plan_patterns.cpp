@@ -86,7 +86,7 @@ int plan_products(const std::string& name, const Graph& graph, cuda::EngineChoic
   return failures;
 }
 
-/// The next level of fusion, for the table: each fp16 convolution with the sums that a batch norm behind it needs.
+/// Each fp16 convolution with the sums that a batch norm behind it takes: what the rewriting of a graph asks for.
 void plan_statistics(PlanningDevice& device, cuda::EngineChoice& engines) {
   std::vector<cuda::ConvolutionSpec> specs;
   for (const auto& [text, pattern] : device.patterns()) {
