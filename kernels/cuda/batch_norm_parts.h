@@ -91,38 +91,6 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   finish_columns<2, V>(grid, place, sums, partials, finish);
 }
 
-/// y = max(low, x · scale + shift (+ residual)).
-template <bool kHasResidual, typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
-    normalize_kernel(ColumnGrid grid, const T* x, const T* residual, const float* scale, const float* shift, T* y,
-                     bool relu) {
-  constexpr int kUnroll = kHasResidual ? 2 : 4;
-  const ColumnPlace place = column_place(grid);
-  if (!place.works) return;
-  const auto a = load_floats<V>(scale + place.channel), b = load_floats<V>(shift + place.channel);
-  const float low = relu ? 0.0f : -INFINITY;
-  const std::int64_t stride = grid.down * grid.channels;
-  for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
-    const std::int64_t at = row * grid.channels + place.channel;
-    RowPack<T, V> xs[kUnroll], rs[kUnroll];
-    load_rows<Reuse::none>(xs, x + at, stride, present);
-    if constexpr (kHasResidual) load_rows<Reuse::none>(rs, residual + at, stride, present);
-#pragma unroll
-    for (int u = 0; u < kUnroll; ++u) {
-      if (u >= present) continue;
-      float result[V];
-#pragma unroll
-      for (int v = 0; v < V; ++v) {
-        float value = fmaf(xs[u][v], a[v], b[v]);
-        if constexpr (kHasResidual) value += rs[u][v];
-        result[v] = value < low ? low : value;
-      }
-      xs[u].set(result);
-      xs[u].store(y + at + u * stride);
-    }
-  });
-}
-
 enum class Mask { none, recomputed, from_y };
 
 /// The largest number that becomes 0 when it is rounded to T: the forward output was 0 there although the sum before

@@ -1,4 +1,6 @@
 // conv2d and its gradients on a GPU: cuDNN convolutions, channels last.
+#include "backend/cuda/ops/conv2d.h"
+
 #include <algorithm>
 
 #include "backend/cuda/ops/convolution_layouts.h"
@@ -13,7 +15,7 @@ namespace athanor::cuda {
 namespace {
 
 constexpr std::string_view kConv = "conv", kConvBias = "conv+bias", kConvRelu = "conv+relu",
-                           kConvBiasRelu = "conv+bias+relu";
+                           kConvBiasRelu = "conv+bias+relu", kConvStatistics = "conv+statistics";
 
 using ops::images_layout, ops::weights_for;
 
@@ -64,6 +66,18 @@ NodeChoice conv_choice(const CudaChooseContext& context, std::vector<Layout> inp
   return choice;
 }
 
+ConvolutionSpec with_statistics(ConvolutionSpec spec) {
+  spec.statistics = true;
+  return spec;
+}
+
+/// What a batch norm's own pass over its input would take: a launch, then a read at about the rate of an H100's memory.
+double sum_pass_seconds(DType type, const Rows& rows) {
+  constexpr double kLaunchSeconds = 2e-6, kBytesPerSecond = 3.5e12;
+  const double bytes = static_cast<double>(rows.rows() * rows.channels) * static_cast<double>(size_of(type));
+  return kLaunchSeconds + bytes / kBytesPerSecond;
+}
+
 std::string_view fused_conv_name(bool bias, bool relu) {
   return bias ? (relu ? kConvBiasRelu : kConvBias) : (relu ? kConvRelu : kConv);
 }
@@ -73,6 +87,11 @@ NodeChoice choose_conv_forward(const CudaChooseContext& context) {
   const Node& node = context.node;
   const Layout x = images_layout(context.graph, node, context.inputs[0]);
   const ConvolutionSpec alone = convolution_spec(context.graph, node, context.precision, x);
+  if (context.has_output(1)) {
+    const ConvolutionSpec summing = with_statistics(alone);
+    return conv_choice(context, {x, weights_for(x)}, kNhwc, summing, ops::required_engine(context, summing),
+                       kConvStatistics);
+  }
   ConvolutionSpec fused = alone;
   fused.bias = ops::wants_bias(node);
   fused.relu = ops::wants_relu(node);
@@ -90,6 +109,10 @@ NodeChoice choose_conv_forward(const CudaChooseContext& context) {
 
 Step prepare_conv_forward(const CudaBinding& b) {
   ConvolutionSpec spec = convolution_spec(b.graph, b.node, b.precision, b.input_layouts[0]);
+  if (b.algorithm == kConvStatistics) {
+    return ops::run_product(b, with_statistics(spec),
+                            {b.inputs[0], b.inputs[1], b.outputs[0], b.outputs[1], b.outputs[2]}, b.scratch);
+  }
   const bool bias = ops::wants_bias(b.node), relu = ops::wants_relu(b.node);
   const bool is_fused = b.algorithm != kConv;
   ATHANOR_CHECK(!is_fused || b.algorithm == fused_conv_name(bias, relu), "layer {}: conv2d is planned as {}",
@@ -133,6 +156,7 @@ NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
         std::max(choice.scratch_bytes, kernels::cuda::column_sums_scratch_bytes(spec.type, rows.rows(), rows.channels));
   }
   choice.scratch_bytes += staged_bytes(spec, x);
+  choice.beside = true;
   return choice;
 }
 
@@ -171,4 +195,21 @@ const RegisterCudaOp kConv2dBackwardWeights{"conv2d_backward_weights",
                                             {choose_conv_backward_weights, prepare_conv_backward_weights}};
 
 }  // namespace
+
+bool ops::can_sum_output(const Graph& graph, const Node& node, EngineChoice& engines, Precision precision) {
+  const Value& x = graph.value(node.inputs[0]);
+  if (x.dtype != DType::f16 || wants_bias(node) || wants_relu(node)) return false;
+  // Layouts are not chosen yet: those of a network's input and of what other nodes make are known all the same, but for
+  // few channels that some node makes.
+  const bool is_image = x.producer >= 0 && graph.node(x.producer).op->name == "prepare_input";
+  if (!is_image && x.shape[1] <= kFewChannels) return false;
+  const Layout layout = images_layout(x, is_image ? input_layout(x) : kNhwc, node.attributes.integer("groups"));
+  const ConvolutionSpec alone = convolution_spec(graph, node, precision, layout);
+  const ChosenEngine* summing = engines.choose(with_statistics(alone));
+  if (summing == nullptr) return false;
+  const ChosenEngine* plain = summing->seconds > 0 ? engines.choose(alone) : nullptr;
+  return plain == nullptr || plain->seconds == 0 ||
+         summing->seconds <= plain->seconds + sum_pass_seconds(alone.type, output_rows(alone));
+}
+
 }  // namespace athanor::cuda
