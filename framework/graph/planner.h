@@ -31,7 +31,6 @@ class BackendPlanner {
   virtual ~BackendPlanner() = default;
   /// The graph as the back end would rather have it, before anything is chosen: the same values, but for rounding.
   virtual Graph rewrite(Graph graph) { return graph; }
-  /// Decides for one node, given the layouts that its inputs have now (empty: free to choose, for parameters).
   /// Decides for one node of a graph, given the layouts that its inputs have now (empty: free to choose, for
   /// parameters). The graph is whole, without reorders: who else reads an output can be asked.
   /// Throws DeviceError when the back end cannot run the op.

@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kConv = "conv", kConvBias = "conv+bias", kConvRelu = "conv+relu",
                            kConvBiasRelu = "conv+bias+relu", kConvStatistics = "conv+statistics";
 
-using ops::images_layout, ops::weights_for;
+using ops::images_layout, ops::input_layout, ops::weights_for;
 
 /// The window and extents of a node; `x`: the layout of images, which decides how many channels and pixels there are in
 /// memory, and which window runs over them.
@@ -202,8 +202,8 @@ bool ops::can_sum_output(const Graph& graph, const Node& node, EngineChoice& eng
   // Layouts are not chosen yet: those of a network's input and of what other nodes make are known all the same, but for
   // few channels that some node makes.
   const bool is_image = x.producer >= 0 && graph.node(x.producer).op->name == "prepare_input";
-  if (!is_image && x.shape[1] <= kFewChannels) return false;
-  const Layout layout = images_layout(x, is_image ? input_layout(x) : kNhwc, node.attributes.integer("groups"));
+  const Layout layout = is_image ? input_layout(graph, node.inputs[0]) : images_layout(graph, node, {});
+  if (!is_image && layout != kNhwc) return false;
   const ConvolutionSpec alone = convolution_spec(graph, node, precision, layout);
   const ChosenEngine* summing = engines.choose(with_statistics(alone));
   if (summing == nullptr) return false;
