@@ -20,9 +20,9 @@ Tolerance gradient_tolerance(DType dtype) {
                                : float32_tolerance;
 }
 
-reference::Case drawn_case(const std::string& op, int i, DType dtype) {
+reference::Case drawn_case(const std::string& op, int i) {
   RandomStream stream(21, Purpose::test, static_cast<std::uint64_t>(i), key_of(op));
-  return rounded_operands(op, reference::random_case(op, stream), dtype);
+  return reference::random_case(op, stream);
 }
 
 std::string describe_case(const OpCall& call, const RunOptions& options) {
@@ -35,47 +35,56 @@ std::string describe_case(const OpCall& call, const RunOptions& options) {
 
 }  // namespace
 
+void check_forward(const std::string& name, const reference::Case& given, const RunOptions& options,
+                   const TakesCase& takes) {
+  const reference::Case drawn = rounded_operands(name, given, options.dtype);
+  const OpCall call = op_call(name, drawn);
+  if (takes && !takes(call)) return;
+  SCOPED_TRACE(describe_case(call, options));
+  const auto want = reference::find_reference(name)->forward(drawn.inputs, drawn.attributes);
+  const std::vector<reference::Tensor> got = run_op(call, options);
+  ASSERT_GE(got.size(), want.size());
+  EXPECT_EQ(got[0].shape, want[0].value.shape);
+  for (std::size_t output = 0; output < want.size(); ++output) {
+    expect_close(got[output], want[output], forward_tolerance(options.dtype), fmt::format("output {}", output));
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+void check_gradient(const std::string& name, const reference::Case& given, RandomStream stream,
+                    const RunOptions& options) {
+  const reference::ReferenceOp& op = *reference::find_reference(name);
+  const reference::Case drawn = rounded_operands(name, given, options.dtype);
+  const OpCall call = op_call(name, drawn);
+  SCOPED_TRACE(describe_case(call, options));
+  const auto shape = op.forward(drawn.inputs, drawn.attributes)[0].value.shape;
+  const reference::Tensor dy = rounded(reference::uniform_tensor(shape, stream), options.dtype);
+  const auto want = op.backward(drawn.inputs, dy, drawn.attributes);
+  const GradientRun got = run_gradient(call, dy, options);
+  for (std::size_t input = 0; input < want.size(); ++input) {
+    // The targets of a loss come from labels: the graph gives them no gradient.
+    const bool is_target = input == 1 && (name == "mse_loss" || name == "bce_with_logits");
+    if (!want[input] || is_target) continue;
+    ASSERT_TRUE(got.gradients[input]) << "no gradient of input " << input;
+    expect_close(*got.gradients[input], *want[input], gradient_tolerance(options.dtype),
+                 fmt::format("gradient of input {}", input));
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
 void check_forward(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of,
                    const TakesCase& takes) {
-  const reference::ReferenceOp& op = *reference::find_reference(name);
   for (int i = 0; i < cases; ++i) {
-    const reference::Case drawn = drawn_case(name, i, dtype);
-    const RunOptions options = options_of(i, dtype);
-    const OpCall call = op_call(name, drawn);
-    if (takes && !takes(call)) continue;
-    SCOPED_TRACE(describe_case(call, options));
-    const auto want = op.forward(drawn.inputs, drawn.attributes);
-    const std::vector<reference::Tensor> got = run_op(call, options);
-    ASSERT_GE(got.size(), want.size());
-    EXPECT_EQ(got[0].shape, want[0].value.shape);
-    for (std::size_t output = 0; output < want.size(); ++output) {
-      expect_close(got[output], want[output], forward_tolerance(dtype), fmt::format("output {}", output));
-      if (::testing::Test::HasFatalFailure()) return;
-    }
+    check_forward(name, drawn_case(name, i), options_of(i, dtype), takes);
+    if (::testing::Test::HasFatalFailure()) return;
   }
 }
 
 void check_gradient(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of) {
-  const reference::ReferenceOp& op = *reference::find_reference(name);
   for (int i = 0; i < cases; ++i) {
-    const reference::Case drawn = drawn_case(name, i, dtype);
-    const RunOptions options = options_of(i, dtype);
-    const OpCall call = op_call(name, drawn);
-    SCOPED_TRACE(describe_case(call, options));
-    RandomStream stream(22, Purpose::test, static_cast<std::uint64_t>(i), key_of(name));
-    const auto shape = op.forward(drawn.inputs, drawn.attributes)[0].value.shape;
-    const reference::Tensor dy = rounded(reference::uniform_tensor(shape, stream), dtype);
-    const auto want = op.backward(drawn.inputs, dy, drawn.attributes);
-    const GradientRun got = run_gradient(call, dy, options);
-    for (std::size_t input = 0; input < want.size(); ++input) {
-      // The targets of a loss come from labels: the graph gives them no gradient.
-      const bool is_target = input == 1 && (name == "mse_loss" || name == "bce_with_logits");
-      if (!want[input] || is_target) continue;
-      ASSERT_TRUE(got.gradients[input]) << "no gradient of input " << input;
-      expect_close(*got.gradients[input], *want[input], gradient_tolerance(dtype),
-                   fmt::format("gradient of input {}", input));
-      if (::testing::Test::HasFatalFailure()) return;
-    }
+    const RandomStream stream(22, Purpose::test, static_cast<std::uint64_t>(i), key_of(name));
+    check_gradient(name, drawn_case(name, i), stream, options_of(i, dtype));
+    if (::testing::Test::HasFatalFailure()) return;
   }
 }
 

@@ -15,6 +15,13 @@ using OptionsOfCase = std::function<RunOptions(int, DType)>;
 /// Whether the back end takes a case at all; none: it takes all.
 using TakesCase = std::function<bool(const OpCall&)>;
 
+/// One case of an op that has a reference, as gtest failures; operands are rounded to options.dtype first. The gradient
+/// is that of outputs drawn from `stream`.
+void check_forward(const std::string& name, const reference::Case& given, const RunOptions& options,
+                   const TakesCase& takes = {});
+void check_gradient(const std::string& name, const reference::Case& given, RandomStream stream,
+                    const RunOptions& options);
+
 /// `cases` random cases of an op that has a reference, as gtest failures.
 void check_forward(const std::string& name, DType dtype, int cases, const OptionsOfCase& options_of,
                    const TakesCase& takes = {});

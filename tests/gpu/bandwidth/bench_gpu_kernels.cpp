@@ -201,17 +201,20 @@ void time_prepare_input(KernelTimer& timer, const Options& options, const Buffer
   PrepareInput args{.dtype = options.dtype,
                     .batch = options.batch,
                     .channels = 3,
-                    .stored = 8,
                     .height = 224,
                     .width = 224,
+                    .order = {.channels_last = true, .channels = 8, .height = 224, .width = 224},
                     .images = b.x.as<std::uint8_t>(),
                     .y = b.y.data()};
   for (int c = 0; c < 3; ++c) args.mean[c] = args.std[c] = 0.5f;
   const double pixels = static_cast<double>(options.batch) * 224 * 224;
   const auto element = static_cast<double>(size_of(options.dtype));
   timer.time_kernel("prepare_input, 8 channels stored", pixels * (3 + 8 * element), args);
-  args.stored = 4;
+  args.order.channels = 4;
   timer.time_kernel("prepare_input, 4 channels stored", pixels * (3 + 4 * element), args);
+  args.order = {.channels_last = true, .channels = 16, .height = 115, .width = 115, .fold = 2, .front = 4};
+  timer.time_kernel("prepare_input, folded for a window of 7",
+                    pixels * 3 + static_cast<double>(options.batch) * 115 * 115 * 16 * element, args);
 }
 
 std::vector<NormPlaces> resnet50(std::int64_t batch) {

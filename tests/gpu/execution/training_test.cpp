@@ -2,9 +2,12 @@
 // order in which streams may run, and the CPU's numbers up to rounding.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "gpu/support/emulated_training.h"
+#include "gpu/support/forwarding_device.h"
 
 namespace athanor::testing {
 namespace {
@@ -89,6 +92,35 @@ TEST(EmulatedTraining, RanksThatShareAGpuHaveTheSameBits) {
   run.ranks = 2;
   run.one_gpu = true;
   for (const RunOutcome& outcome : train_emulated(run)) expect_same_bits(outcome, want, "one GPU");
+}
+
+/// Remembers the convolutions that it is asked for.
+class Listener : public ForwardingDevice {
+ public:
+  Listener(cuda::Device& device, std::vector<cuda::ConvolutionSpec>& asked) : ForwardingDevice(device), asked_(asked) {}
+
+  std::vector<std::string> engines(const cuda::ProductSpec& spec) override {
+    if (const auto* conv = std::get_if<cuda::ConvolutionSpec>(&spec)) asked_.push_back(*conv);
+    return ForwardingDevice::engines(spec);
+  }
+
+ private:
+  std::vector<cuda::ConvolutionSpec>& asked_;
+};
+
+TEST(EmulatedTraining, AFoldedStemTrainsAsTheUnfoldedOneOfTheCpu) {
+  std::vector<cuda::ConvolutionSpec> asked;
+  EmulatedRun run{.steps = 2, .model = "resnet", .depth = 18, .side = 16, .shards = 1};
+  run.wrap = [&](cuda::Device& device) { return std::make_unique<Listener>(device, asked); };
+  const RunOutcome got = train_emulated(run)[0], want = train_on_cpu(run);
+  const auto is_folded = [](const cuda::ConvolutionSpec& spec) {
+    return spec.kernel == std::array<std::int64_t, 2>{4, 4} && spec.channels == 8 && spec.height == 11;
+  };
+  EXPECT_GE(std::count_if(asked.begin(), asked.end(), is_folded), 2) << "forward and the weights' gradient";
+  EXPECT_EQ(std::count_if(asked.begin(), asked.end(), [](const auto& spec) { return spec.kernel[0] == 7; }), 0);
+  EXPECT_NEAR(got.results[0].loss, want.results[0].loss, 1e-5 * want.results[0].loss);
+  EXPECT_NEAR(got.results[1].loss, want.results[1].loss, 1e-2 * want.results[1].loss);
+  EXPECT_NEAR(got.results[0].grad_norm, want.results[0].grad_norm, 1e-3 * want.results[0].grad_norm);
 }
 
 TEST(EmulatedTraining, SixteenBitTypesTrain) {

@@ -14,8 +14,8 @@ DType compute_type(const std::string& precision) {
 
 TrainingRig::Options options_of(const EmulatedRun& run) {
   TrainingRig::Options options;
-  options.model.name = "cifar_resnet";
-  options.model.attributes = {{"depth", std::int64_t{run.depth}}};
+  options.model.name = run.model;
+  options.model.attributes = {{"depth", std::int64_t{run.depth}}, {"classes", std::int64_t{kParityClasses}}};
   options.optimizer = make_optimizer("sgd", {{"lr", 0.01}, {"momentum", 0.9}});
   options.batch = 8;
   options.shards = run.shards;

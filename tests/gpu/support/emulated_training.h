@@ -14,7 +14,8 @@ namespace athanor::testing {
 struct EmulatedRun {
   int ranks = 1;
   int steps = 20;
-  int depth = 20;  ///< of the cifar_resnet
+  std::string model = "cifar_resnet";
+  int depth = 20;  ///< of the model
   int side = 16;   ///< of the images
   int shards = 4;
   bool cuda_graph = true;
