@@ -59,12 +59,30 @@ unsigned blocks_for(std::int64_t channels) {
 /// The writing pass of both forms.
 template <typename Arguments>
 void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float* factors, LaunchStream stream) {
+  const Variant variant_now = variant();
   with_type(args.dtype, [&]<typename T>() {
     with_vector<T>(grid, [&]<int V>() {
-      const auto kernel = args.residual != nullptr ? normalize_kernel<true, T, V> : normalize_kernel<false, T, V>;
-      launch_independent(kernel, blocks_of(grid), kColumnThreads, 0, stream, grid, static_cast<const T*>(args.x),
-                         static_cast<const T*>(args.residual), factors, factors + args.channels,
-                         static_cast<T*>(args.y), args.relu);
+      with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
+        const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
+        auto kernel = args.residual != nullptr ? normalize_kernel<true, T, V, kUnroll, false>
+                                               : normalize_kernel<false, T, V, kUnroll, false>;
+        if constexpr (std::is_same_v<T, Float16> && V == 8) {
+          if (variant_now.streams) {
+            kernel = args.residual != nullptr ? normalize_kernel<true, T, V, kUnroll, true>
+                                              : normalize_kernel<false, T, V, kUnroll, true>;
+          }
+        }
+        const auto go = [&](auto launcher) {
+          launcher(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, static_cast<const T*>(args.x),
+                   static_cast<const T*>(args.residual), factors, factors + args.channels, static_cast<T*>(args.y),
+                   args.relu);
+        };
+        if (variant_now.early) {
+          go([](auto... a) { launch_early_independent(a...); });
+        } else {
+          go([](auto... a) { launch_independent(a...); });
+        }
+      });
     });
   });
 }
@@ -72,7 +90,10 @@ void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float
 }  // namespace
 
 void launch(const BatchNorm& args, LaunchStream stream) {
-  const ColumnGrid grid = column_grid(args.dtype, args.rows, args.channels, all_aligned(args.x, args.residual, args.y));
+  const Variant variant_now = variant();
+  const ColumnGrid grid =
+      column_grid(args.dtype, args.rows, args.channels, all_aligned(args.x, args.residual, args.y),
+                  variant_now.sum_blocks > 0 ? variant_now.sum_blocks : kColumnBlocks, variant_now.least_rows);
   float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
   const FinishForward finish{args.gamma,   args.beta,       args.mean,
                              args.inv_std, args.batch_mean, args.batch_var,
@@ -84,8 +105,17 @@ void launch(const BatchNorm& args, LaunchStream stream) {
   } else {
     with_type(args.dtype, [&]<typename T>() {
       with_vector<T>(grid, [&]<int V>() {
-        launch_kernel(sum_moments_kernel<T, V, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                      static_cast<const T*>(args.x), partials_of(args.scratch), finish);
+        with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
+          const auto go = [&](auto launcher) {
+            launcher(sum_moments_kernel<T, V, kUnroll, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                     static_cast<const T*>(args.x), partials_of(args.scratch), finish);
+          };
+          if (variant_now.early) {
+            go([](auto... a) { launch_early(a...); });
+          } else {
+            go([](auto... a) { launch_kernel(a...); });
+          }
+        });
       });
     });
   }

@@ -21,6 +21,7 @@ namespace {
 using cuda::DeviceMemory;
 using cuda::MemoryKind;
 using namespace kernels::cuda;
+using kernels::StepScalars;
 
 struct Options {
   DType dtype = DType::f16;
