@@ -77,7 +77,7 @@ void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float
                    static_cast<const T*>(args.residual), factors, factors + args.channels, static_cast<T*>(args.y),
                    args.relu);
         };
-        if (variant_now.early) {
+        if (variant_now.early & 1) {
           go([](auto... a) { launch_early_independent(a...); });
         } else {
           go([](auto... a) { launch_independent(a...); });
@@ -110,7 +110,7 @@ void launch(const BatchNorm& args, LaunchStream stream) {
             launcher(sum_moments_kernel<T, V, kUnroll, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
                      static_cast<const T*>(args.x), partials_of(args.scratch), finish);
           };
-          if (variant_now.early) {
+          if (variant_now.early & 2) {
             go([](auto... a) { launch_early(a...); });
           } else {
             go([](auto... a) { launch_kernel(a...); });

@@ -387,7 +387,7 @@ void launch_gradient_sums(const BatchNormBackward& args, const Finish& finish, L
         launcher(kernel, blocks_of(grid), kColumnThreads, 0, stream, grid, inputs_of<T>(args), args.gamma, args.beta,
                  args.inv_std, static_cast<T*>(args.dresidual), partials_of(args.scratch), finish);
       };
-      if (variant_now.early) {
+      if (variant_now.early & 2) {
         go([](auto... a) { launch_early(a...); });
       } else {
         go([](auto... a) { launch_kernel(a...); });
@@ -407,7 +407,7 @@ inline void launch_input_gradient(const BatchNormBackward& args, LaunchStream st
         launcher(input_gradient_kernel<kMask, T, V, kUnroll>, write.blocks, kColumnThreads, 0, stream, grid,
                  write.bands, inputs_of<T>(args), factors, static_cast<T*>(args.dx));
       };
-      if (variant_now.early) {
+      if (variant_now.early & 1) {
         go([](auto... a) { launch_early_independent(a...); });
       } else {
         go([](auto... a) { launch_independent(a...); });

@@ -184,7 +184,7 @@ ATHANOR_DEVICE void gather(const PoolShape& shape, T* dx, Add add) {
 /// A thread has 2 · 2 pixels, as most windows that hold one of them hold others too: each window is read once for all.
 /// The windows of a pixel are added in scan order.
 template <typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kThreads)
+ATHANOR_KERNEL __launch_bounds__(kThreads, 3)
     max_pool_backward_kernel(PoolShape shape, const T* dy, const std::int32_t* indices, T* dx) {
   constexpr int kSide = 2, kAtOnce = 2;
   for_pixels<V>(shape, tiles_of(shape.height), tiles_of(shape.width), [&](const Pixel& tile) {
