@@ -98,6 +98,7 @@ struct ExecutableOptions {
   bool deterministic = true;       ///< only algorithms that give the same bits every time
   bool skip_nonfinite = false;     ///< goes on after a step whose numbers are not finite, without its update
   bool cuda_graph = true;          ///< cuda: a step is launched as one graph
+  bool cuda_overlap = true;        ///< cuda: gradients of weights run beside the rest of backward
   bool resident_batch = false;     ///< all batches hold the first one's images: for benchmarks
 };
 

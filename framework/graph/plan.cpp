@@ -58,7 +58,7 @@ class Planning {
       }
       (hoisted ? plan_.prologue : plan_.shard)
           .push_back({static_cast<NodeId>(id), choices_[id].implementation, 0, choices_[id].scratch_bytes,
-                      choices_[id].algorithm});
+                      choices_[id].algorithm, choices_[id].beside});
     }
   }
 
@@ -189,7 +189,9 @@ class Planning {
     for (std::int32_t at = 0; at < last; ++at) {
       const Node& node = node_of(plan_.shard[static_cast<std::size_t>(at)]);
       for (const ValueId input : node.inputs) {
-        if (input != kNoValue && block_of(input) >= 0) lifetimes_[static_cast<std::size_t>(block_of(input))].last = at;
+        if (input == kNoValue || block_of(input) < 0) continue;
+        std::int32_t& end = lifetimes_[static_cast<std::size_t>(block_of(input))].last;
+        end = std::max(end, last_touch(at));
       }
       if (node.op->is_view) {
         ATHANOR_CHECK(block_of(node.inputs[0]) >= 0 && buffer(node.outputs[0]).arena == Arena::none,
@@ -204,6 +206,12 @@ class Planning {
     for (const ValueId root : plan_.graph.roots()) {
       if (block_of(root) >= 0) lifetimes_[static_cast<std::size_t>(block_of(root))].last = last;
     }
+  }
+
+  /// The last step for which memory that step `at` touches must keep what it holds.
+  std::int32_t last_touch(std::int32_t at) const {
+    const auto last = static_cast<std::int32_t>(plan_.shard.size());
+    return plan_.shard[static_cast<std::size_t>(at)].beside ? std::min(at + kBesideSteps, last) : at;
   }
 
   void open_block(ValueId value, std::int32_t at) {
@@ -239,7 +247,7 @@ class Planning {
 
   void pack_lifetimes() {
     for (std::int32_t at = 0; at < static_cast<std::int32_t>(plan_.shard.size()); ++at) {
-      lifetimes_.push_back({at, at, plan_.shard[static_cast<std::size_t>(at)].scratch_bytes});
+      lifetimes_.push_back({at, last_touch(at), plan_.shard[static_cast<std::size_t>(at)].scratch_bytes});
     }
     const Packing packing = pack(lifetimes_);
     for (std::size_t id = 0; id < blocks_.size(); ++id) {
@@ -330,7 +338,8 @@ std::string Plan::fingerprint() const {
 Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of) {
   const std::map<std::string, Layout> fixed =
       state_of == nullptr ? std::map<std::string, Layout>{} : state_of->parameter_layouts();
-  return Planning(propagate_layouts(std::move(graph), planner, fixed), planner, shards, shard_threads, state_of).run();
+  LaidOutGraph laid_out = propagate_layouts(planner.rewrite(std::move(graph)), planner, fixed);
+  return Planning(std::move(laid_out), planner, shards, shard_threads, state_of).run();
 }
 
 }  // namespace athanor

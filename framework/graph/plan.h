@@ -31,6 +31,9 @@ struct Buffer {
   Layout layout = kPlain;
 };
 
+/// Steps behind one that may run beside them for which its inputs and scratch keep their memory.
+inline constexpr std::int32_t kBesideSteps = 6;
+
 /// A node with what it needs to run.
 struct PlannedStep {
   NodeId node = -1;
@@ -38,6 +41,7 @@ struct PlannedStep {
   std::size_t scratch_offset = 0;  ///< in the lane arena (shared arena for prologue steps)
   std::size_t scratch_bytes = 0;
   std::string algorithm = "";  ///< NodeChoice::algorithm
+  bool beside = false;         ///< NodeChoice::beside: what it touches stays untouched for kBesideSteps steps
 };
 
 /// A tensor of the state arena. Offsets and counts are in elements.
@@ -89,9 +93,9 @@ struct Plan {
   std::string fingerprint() const;
 };
 
-/// Layout, hoisting, liveness: from a graph (differentiated, without dead code, fused) to a plan whose reduce and
-/// optimize steps their providers still have to add. `state_of` is a plan whose state arena this one shares (an
-/// evaluation plan beside a training plan), or nullptr.
+/// The back end's rewriting, layout, hoisting, liveness: from a graph (differentiated, without dead code, fused) to a
+/// plan whose reduce and optimize steps their providers still have to add. `state_of` is a plan whose state arena this
+/// one shares (an evaluation plan beside a training plan), or nullptr.
 Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of = nullptr);
 
 }  // namespace athanor

@@ -22,13 +22,18 @@ struct NodeChoice {
   std::vector<Layout> outputs;
   std::string implementation;     ///< printed by `plan`; part of the plan's fingerprint
   std::size_t scratch_bytes = 0;  ///< working memory, needed only while the node runs
+  bool beside = false;            ///< may run beside the nodes behind it, where the back end can do so
   std::string algorithm = "";     ///< how the sums are formed ("winograd"), where an op can be asked for more than one
 };
 
 class BackendPlanner {
  public:
   virtual ~BackendPlanner() = default;
+  /// The graph as the back end would rather have it, before anything is chosen: the same values, but for rounding.
+  virtual Graph rewrite(Graph graph) { return graph; }
   /// Decides for one node, given the layouts that its inputs have now (empty: free to choose, for parameters).
+  /// Decides for one node of a graph, given the layouts that its inputs have now (empty: free to choose, for
+  /// parameters). The graph is whole, without reorders: who else reads an output can be asked.
   /// Throws DeviceError when the back end cannot run the op.
   virtual NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) = 0;
   /// What a move of `source` (in layout `from`) to `target` (in `to`) runs on: a reorder or a cast that the passes put

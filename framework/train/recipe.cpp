@@ -51,6 +51,7 @@ class RecipeReader {
     read_checkpoint();
     read_comm();
     recipe_.cuda.graph = section("cuda").flag("graph");
+    recipe_.cuda.overlap = section("cuda").flag("overlap");
     recipe_.resolved.set("device", scalar_node(recipe_.device));
   }
 

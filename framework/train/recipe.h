@@ -76,7 +76,8 @@ struct CommSettings {
 };
 
 struct CudaSettings {
-  bool graph = true;  ///< a step is launched as one graph
+  bool graph = true;    ///< a step is launched as one graph
+  bool overlap = true;  ///< gradients of weights run beside the rest of backward
 };
 
 struct Recipe {

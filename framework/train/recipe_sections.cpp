@@ -126,7 +126,10 @@ const RegisterSchema kCuda{
     "section",
     {.name = "cuda",
      .doc = "What only `device: cuda` reads.",
-     .fields = {boolean("graph", true, "A step is launched as one graph; false: launch by launch, for debugging.")},
+     .fields = {boolean("graph", true, "A step is launched as one graph; false: launch by launch, for debugging."),
+                boolean(
+                    "overlap", true,
+                    "Gradients of weights run beside the rest of backward; false: one after the other. Same bits.")},
      .shorthand = {}}};
 
 }  // namespace

@@ -252,7 +252,8 @@ ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing,
           .precision = recipe.train.precision,
           .deterministic = recipe.train.deterministic,
           .skip_nonfinite = recipe.train.on_nonfinite == "skip",
-          .cuda_graph = recipe.cuda.graph};
+          .cuda_graph = recipe.cuda.graph,
+          .cuda_overlap = recipe.cuda.overlap};
 }
 
 void initialize_state(Executable& executable, const Plan& plan, std::uint64_t seed) {

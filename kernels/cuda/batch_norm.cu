@@ -10,39 +10,126 @@ using namespace batch_norm;
 
 constexpr int kThreads = 128;
 
-/// Statistics and factors of a channel from Σ x and Σ x².
-struct FinishForward {
+/// What x is multiplied by and what is added then.
+struct Affine {
+  float scale, shift;
+};
+
+/// From Σ x and Σ x² of a channel to what the forward pass makes of them.
+struct ForwardStatistics {
   const float* gamma;
   const float* beta;
   float* mean;
   float* inv_std;
   float* batch_mean;
   float* batch_var;
-  float* factors;
-  std::int64_t channels;
   double n;
   float eps;
 
-  ATHANOR_DEVICE void operator()(std::int64_t c, const double (&sums)[2]) const {
-    const MeanAndVariance result = mean_and_variance(sums[0], sums[1], n);
+  /// `writes`: the outputs too, which one thread of each channel does.
+  ATHANOR_DEVICE Affine finish(std::int64_t c, double sum, double squares, bool writes) const {
+    const MeanAndVariance result = mean_and_variance(sum, squares, n);
     const auto m = static_cast<float>(result.mean);
     const float inv = inv_std_of(result.var, eps), scale = scale_of(gamma[c], inv);
-    mean[c] = m;
-    inv_std[c] = inv;
-    if (batch_mean != nullptr) batch_mean[c] = m;
-    if (batch_var != nullptr) batch_var[c] = n > 1 ? static_cast<float>(result.var * (n / (n - 1))) : 0.0f;
-    factors[c] = scale;
-    factors[channels + c] = shift_of(beta[c], m, scale);
+    if (writes) {
+      mean[c] = m;
+      inv_std[c] = inv;
+      if (batch_mean != nullptr) batch_mean[c] = m;
+      if (batch_var != nullptr) batch_var[c] = n > 1 ? static_cast<float>(result.var * (n / (n - 1))) : 0.0f;
+    }
+    return {scale, shift_of(beta[c], m, scale)};
   }
 };
 
-ATHANOR_KERNEL __launch_bounds__(kThreads)
-    given_sums_kernel(const float* sums, const float* squares, FinishForward finish) {
-  const std::int64_t c = grid_thread();
-  if (c >= finish.channels) return;
-  const double both[2] = {sums[c], squares[c]};
-  finish(c, both);
+/// What the writing pass of the forward direction reads and writes, as one argument of a kernel.
+template <typename T>
+struct NormalizeRows {
+  const T* x;
+  const T* residual;
+  T* y;
+  bool relu;
+
+  /// y = max(low, x · a + b (+ residual)) of the thread's rows first, first + grid.down, … of kUnroll.
+  template <bool kHasResidual, bool kStreams, int kUnroll, int V>
+  ATHANOR_DEVICE auto writer(const ColumnGrid& grid, const ColumnPlace& place, const Floats<V>& a,
+                             const Floats<V>& b) const {
+    const float low = relu ? 0.0f : -INFINITY;
+    const std::int64_t stride = grid.down * grid.channels;
+    return [=, *this](std::int64_t row, int present) {
+      const std::int64_t at = row * grid.channels + place.channel;
+      RowPack<T, V> xs[kUnroll], rs[kUnroll];
+      load_rows<Reuse::none>(xs, x + at, stride, present);
+      if constexpr (kHasResidual) load_rows<Reuse::none>(rs, residual + at, stride, present);
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        if (u >= present) continue;
+        float result[V];
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+          float value = fmaf(xs[u][v], a[v], b[v]);
+          if constexpr (kHasResidual) value += rs[u][v];
+          result[v] = value < low ? low : value;
+        }
+        xs[u].set(result);
+        if constexpr (kStreams) {
+          xs[u].store_last(y + at + u * stride);
+        } else {
+          xs[u].store(y + at + u * stride);
+        }
+      }
+    };
+  }
+};
+
+/// `scale`, `shift`: [channels].
+template <bool kHasResidual, typename T, int V, int kUnroll, bool kStreams>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 2 : 4)
+    normalize_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const float* scale, const float* shift) {
+  const ColumnPlace place = column_place(grid);
+  wait_for_previous();
+  let_next_start();
+  if (!place.works) return;
+  const auto a = load_factors<V>(scale + place.channel), b = load_factors<V>(shift + place.channel);
+  for_last_bands_first<kUnroll>(grid, place, bands,
+                                rows.template writer<kHasResidual, kStreams, kUnroll, V>(grid, place, a, b));
 }
+
+/// The same from sums that are there already: each block finishes its own channels, all with the same bits; the first
+/// slice of a channel writes what is kept.
+template <bool kHasResidual, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
+    normalize_given_sums_kernel(ColumnGrid grid, NormalizeRows<T> rows, const float* sums, const float* squares,
+                                ForwardStatistics statistics) {
+  ATHANOR_SHARED float scale[kMostAcross * V];
+  ATHANOR_SHARED float shift[kMostAcross * V];
+  static_assert(kMostAcross * V <= kColumnThreads, "a thread finishes at most one channel");
+  const int thread = static_cast<int>(threadIdx.x), width = grid.across * V;
+  const std::int64_t channel = static_cast<std::int64_t>(blockIdx.x) * width + thread;
+  if (thread < width && channel < grid.channels) {
+    const Affine affine = statistics.finish(channel, sums[channel], squares[channel], blockIdx.y == 0);
+    scale[thread] = affine.scale;
+    shift[thread] = affine.shift;
+  }
+  __syncthreads();
+  const ColumnPlace place = column_place(grid);
+  if (!place.works) return;
+  const auto a = load_floats<V>(scale + place.across * V), b = load_floats<V>(shift + place.across * V);
+  constexpr int kUnroll = 4;
+  for_bands_reversed<kUnroll>(grid, place, rows.template writer<kHasResidual, false, kUnroll, V>(grid, place, a, b));
+}
+
+/// Statistics and factors of a channel from Σ x and Σ x².
+struct FinishForward {
+  ForwardStatistics statistics;
+  float* factors;
+  std::int64_t channels;
+
+  ATHANOR_DEVICE void operator()(std::int64_t c, const double (&sums)[2]) const {
+    const Affine affine = statistics.finish(c, sums[0], sums[1], true);
+    factors[c] = affine.scale;
+    factors[channels + c] = affine.shift;
+  }
+};
 
 ATHANOR_KERNEL __launch_bounds__(kThreads) given_statistics_kernel(BatchNormInference args, float* factors) {
   const std::int64_t c = grid_thread();
@@ -56,33 +143,45 @@ unsigned blocks_for(std::int64_t channels) {
   return static_cast<unsigned>((channels + kThreads - 1) / kThreads);
 }
 
-/// The writing pass of both forms.
+template <typename T, typename Arguments>
+NormalizeRows<T> rows_of(const Arguments& args) {
+  return {static_cast<const T*>(args.x), static_cast<const T*>(args.residual), static_cast<T*>(args.y), args.relu};
+}
+
+/// Runs f.template operator()<T, V, kHasResidual>().
+template <typename Arguments, typename F>
+void with_forward_kind(const Arguments& args, const ColumnGrid& grid, F&& f) {
+  with_type(args.dtype, [&]<typename T>() {
+    with_vector<T>(grid, [&]<int V>() {
+      if (args.residual != nullptr) {
+        f.template operator()<T, V, true>();
+      } else {
+        f.template operator()<T, V, false>();
+      }
+    });
+  });
+}
+
+/// The writing pass where factors are in memory.
 template <typename Arguments>
 void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float* factors, LaunchStream stream) {
   const Variant variant_now = variant();
-  with_type(args.dtype, [&]<typename T>() {
-    with_vector<T>(grid, [&]<int V>() {
-      with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
-        const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
-        auto kernel = args.residual != nullptr ? normalize_kernel<true, T, V, kUnroll, false>
-                                               : normalize_kernel<false, T, V, kUnroll, false>;
-        if constexpr (std::is_same_v<T, Float16> && V == 8) {
-          if (variant_now.streams) {
-            kernel = args.residual != nullptr ? normalize_kernel<true, T, V, kUnroll, true>
-                                              : normalize_kernel<false, T, V, kUnroll, true>;
-          }
-        }
-        const auto go = [&](auto launcher) {
-          launcher(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, static_cast<const T*>(args.x),
-                   static_cast<const T*>(args.residual), factors, factors + args.channels, static_cast<T*>(args.y),
-                   args.relu);
-        };
-        if (variant_now.early & 1) {
-          go([](auto... a) { launch_early_independent(a...); });
-        } else {
-          go([](auto... a) { launch_independent(a...); });
-        }
-      });
+  with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
+    with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
+      const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
+      auto kernel = normalize_kernel<kHasResidual, T, V, kUnroll, false>;
+      if constexpr (std::is_same_v<T, Float16> && V == 8) {
+        if (variant_now.streams) kernel = normalize_kernel<kHasResidual, T, V, kUnroll, true>;
+      }
+      const auto go = [&](auto launcher) {
+        launcher(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, rows_of<T>(args), factors,
+                 factors + args.channels);
+      };
+      if (variant_now.early & 1) {
+        go([](auto... a) { launch_early_independent(a...); });
+      } else {
+        go([](auto... a) { launch_independent(a...); });
+      }
     });
   });
 }
@@ -94,31 +193,33 @@ void launch(const BatchNorm& args, LaunchStream stream) {
   const ColumnGrid grid =
       column_grid(args.dtype, args.rows, args.channels, all_aligned(args.x, args.residual, args.y),
                   variant_now.sum_blocks > 0 ? variant_now.sum_blocks : kColumnBlocks, variant_now.least_rows);
-  float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
-  const FinishForward finish{args.gamma,   args.beta,       args.mean,
-                             args.inv_std, args.batch_mean, args.batch_var,
-                             factors,      args.channels,   static_cast<double>(args.rows),
-                             args.eps};
+  const ForwardStatistics statistics{
+      args.gamma, args.beta, args.mean, args.inv_std, args.batch_mean, args.batch_var, static_cast<double>(args.rows),
+      args.eps};
   if (args.sums != nullptr) {
-    launch_independent(given_sums_kernel, blocks_for(args.channels), kThreads, 0, stream, args.sums, args.squares,
-                       finish);
-  } else {
-    with_type(args.dtype, [&]<typename T>() {
-      with_vector<T>(grid, [&]<int V>() {
-        with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
-          const auto go = [&](auto launcher) {
-            launcher(sum_moments_kernel<T, V, kUnroll, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                     static_cast<const T*>(args.x), partials_of(args.scratch), finish);
-          };
-          if (variant_now.early & 2) {
-            go([](auto... a) { launch_early(a...); });
-          } else {
-            go([](auto... a) { launch_kernel(a...); });
-          }
-        });
+    with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
+      launch_kernel(normalize_given_sums_kernel<kHasResidual, T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                    rows_of<T>(args), args.sums, args.squares, statistics);
+    });
+    return;
+  }
+  float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
+  with_type(args.dtype, [&]<typename T>() {
+    with_vector<T>(grid, [&]<int V>() {
+      with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
+        const auto go = [&](auto launcher) {
+          launcher(sum_moments_kernel<T, V, kUnroll, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                   static_cast<const T*>(args.x), partials_of(args.scratch),
+                   FinishForward{statistics, factors, args.channels});
+        };
+        if (variant_now.early & 2) {
+          go([](auto... a) { launch_early(a...); });
+        } else {
+          go([](auto... a) { launch_kernel(a...); });
+        }
       });
     });
-  }
+  });
   launch_normalize(args, grid, factors, stream);
 }
 

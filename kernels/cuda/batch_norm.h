@@ -1,6 +1,7 @@
 // Batch normalisation (Ioffe and Szegedy 2015) over the rows of [rows, channels], channels innermost, fused with a
-// residual addition and ReLU. Two launches a direction: one pass that sums, one that writes. Formulas and the order of
-// roundings are those of kernels/batch_norm.h. x, y and their gradients: f32, bf16 or f16; all else f32 [channels].
+// residual addition and ReLU. Two launches a direction: one pass that sums, one that writes; the latter alone where the
+// sums are given. Formulas and the order of roundings are those of kernels/batch_norm.h. x, y and their gradients: f32,
+// bf16 or f16; all else f32 [channels].
 #pragma once
 
 #include <cstddef>
@@ -27,9 +28,13 @@ struct BatchNorm {
   const void* residual = nullptr;  ///< or null
   const float* gamma = nullptr;
   const float* beta = nullptr;
-  const float* sums = nullptr;     ///< Σ x and Σ x², where a convolution has summed already: x is read once then
-  const float* squares = nullptr;  ///< null: summed here, round a value near the mean, which is more accurate
-  void* y = nullptr;               ///< may be x or residual
+  /// Σ x and Σ x², where a convolution has summed already: x is read once then, and there is no scratch. The variance
+  /// is their difference and clamped at 0: the sums' own error, times 1 + mean² / variance, is an error of it, so
+  /// inputs must not be far from 0 for their spread. Null: summed here, round a value near the mean, which costs no
+  /// digits.
+  const float* sums = nullptr;
+  const float* squares = nullptr;
+  void* y = nullptr;  ///< may be x or residual
   float* mean = nullptr;
   float* inv_std = nullptr;
   float* batch_mean = nullptr;  ///< for the running statistics; or null

@@ -127,43 +127,6 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
   finish_columns<2, V>(grid, sums, partials, finish);
 }
 
-/// y = max(low, x · scale + shift (+ residual)).
-template <bool kHasResidual, typename T, int V, int kUnroll, bool kStreams>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 2 : 4)
-    normalize_kernel(ColumnGrid grid, int bands, const T* x, const T* residual, const float* scale, const float* shift,
-                     T* y, bool relu) {
-  const ColumnPlace place = column_place(grid);
-  wait_for_previous();
-  let_next_start();
-  if (!place.works) return;
-  const auto a = load_factors<V>(scale + place.channel), b = load_factors<V>(shift + place.channel);
-  const float low = relu ? 0.0f : -INFINITY;
-  const std::int64_t stride = grid.down * grid.channels;
-  for_last_bands_first<kUnroll>(grid, place, bands, [&](std::int64_t row, int present) {
-    const std::int64_t at = row * grid.channels + place.channel;
-    RowPack<T, V> xs[kUnroll], rs[kUnroll];
-    load_rows<Reuse::none>(xs, x + at, stride, present);
-    if constexpr (kHasResidual) load_rows<Reuse::none>(rs, residual + at, stride, present);
-#pragma unroll
-    for (int u = 0; u < kUnroll; ++u) {
-      if (u >= present) continue;
-      float result[V];
-#pragma unroll
-      for (int v = 0; v < V; ++v) {
-        float value = fmaf(xs[u][v], a[v], b[v]);
-        if constexpr (kHasResidual) value += rs[u][v];
-        result[v] = value < low ? low : value;
-      }
-      xs[u].set(result);
-      if constexpr (kStreams) {
-        xs[u].store_last(y + at + u * stride);
-      } else {
-        xs[u].store(y + at + u * stride);
-      }
-    }
-  });
-}
-
 enum class Mask { none, recomputed, from_y };
 
 /// The largest number that becomes 0 when it is rounded to T: the forward output was 0 there although the sum before

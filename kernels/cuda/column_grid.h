@@ -12,12 +12,14 @@
 namespace athanor::kernels::cuda {
 
 inline constexpr int kColumnThreads = 256;
+/// Most threads side by side along the channels.
+inline constexpr int kMostAcross = 32;
 
 struct ColumnGrid {
   std::int64_t rows = 0;
   std::int64_t channels = 0;
   int vector = 1;  ///< channels of a thread
-  int across = 1;  ///< threads side by side along the channels, ≤ 32
+  int across = 1;  ///< threads side by side along the channels, ≤ kMostAcross
   int down = 1;    ///< rows that a block reads at a time; across · down ≤ kColumnThreads
   int tiles = 1;   ///< blocks along the channels
   int slices = 1;  ///< blocks along the rows: slice s has the row bands s, s + slices, …
@@ -40,7 +42,7 @@ inline ColumnGrid column_grid(DType dtype, std::int64_t rows, std::int64_t chann
   ColumnGrid grid{.rows = rows, .channels = channels};
   const auto widest = static_cast<int>(16 / size_of(dtype));
   grid.vector = can_vectorize && channels % widest == 0 ? widest : 1;
-  const std::int64_t columns = channels / grid.vector, tiles = (columns + 31) / 32;
+  const std::int64_t columns = channels / grid.vector, tiles = (columns + kMostAcross - 1) / kMostAcross;
   grid.tiles = static_cast<int>(tiles);
   grid.across = static_cast<int>((columns + tiles - 1) / tiles);
   grid.down = kColumnThreads / grid.across;

@@ -120,7 +120,7 @@ ATHANOR_DEVICE void sum_down(int rows, int columns, double* work, Load load) {
 template <int kQuantities, int V, typename Finish>
 ATHANOR_DEVICE void finish_columns(const ColumnGrid& grid, const double (&thread_sums)[kQuantities][V],
                                    double* partials, Finish finish) {
-  constexpr int kWidest = 32 * V * kQuantities;
+  constexpr int kWidest = kMostAcross * V * kQuantities;
   constexpr int kMostColumns = (kWidest + kColumnThreads - 1) / kColumnThreads * kColumnThreads;
   // Each thread's sums, later of each channel in turn: at least what sum_down works in.
   ATHANOR_SHARED double work[(kQuantities * V > 2 ? kQuantities * V : 2) * kColumnThreads];

@@ -4,14 +4,9 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "kernels/cuda/channel_order.h"
 
 namespace athanor::kernels::cuda {
-
-/// Where the elements of [N, C, P] (P: pixels) lie.
-struct ChannelOrder {
-  bool channels_last = false;  ///< [N, P, channels] instead of [N, C, P]
-  std::int64_t channels = 0;   ///< in memory; those beyond C are padding, of channels-last layouts only
-};
 
 /// y = x. Padding of y is written as zeros, that of x not looked at. y and x do not overlap.
 struct Reorder {
@@ -21,9 +16,12 @@ struct Reorder {
   void* y = nullptr;
   std::int64_t batch = 0;
   std::int64_t channels = 0;  ///< C, in use
-  std::int64_t pixels = 0;
+  std::int64_t height = 0;    ///< H
+  std::int64_t width = 0;     ///< W
   ChannelOrder source;
   ChannelOrder target;
+
+  std::int64_t pixels() const { return height * width; }
 };
 
 }  // namespace athanor::kernels::cuda

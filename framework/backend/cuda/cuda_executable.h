@@ -88,7 +88,8 @@ class CudaExecutable final : public Executable {
   void enqueue_shards(int slot);
   void enqueue_in_lock_step(int slot);
   void enqueue_update(int slot);
-  void run(const BoundStep& step);
+  void run(const std::vector<BoundStep>& steps, std::size_t at);
+  void join_beside();
   void merge(const std::vector<Merge>& merges, ArenaRange range);
   void meet(const Node& node);
   void write_control(int slot, const StepInputs& inputs);
@@ -119,6 +120,9 @@ class CudaExecutable final : public Executable {
   kernels::cuda::OptimizerPass optimizer_;
   kernels::cuda::UpdateStatistics update_statistics_;
 
+  DeviceEvent forked_;
+  std::vector<DeviceEvent> beside_done_;  // by step of a shard
+  std::int32_t last_beside_ = -1;         // that compute has not waited for; −1: none
   std::array<DeviceEvent, kSlots> done_;
   std::array<InFlight, kSlots> in_flight_;
   std::array<CapturedGraph, kSlots> graphs_;

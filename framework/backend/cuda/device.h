@@ -20,8 +20,9 @@
 namespace athanor::cuda {
 
 /// Work on one stream runs in order; streams meet only through events.
-enum class Stream : std::uint8_t { compute, communication, copy };
-inline constexpr int kStreams = 3;
+/// `beside`: work that need not hold up compute: gradients of weights.
+enum class Stream : std::uint8_t { compute, communication, copy, beside };
+inline constexpr int kStreams = 4;
 
 /// The device has no such piece of memory left.
 class OutOfMemory : public DeviceError {

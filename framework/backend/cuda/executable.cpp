@@ -142,7 +142,9 @@ void CudaExecutable::bind_pass(Pass& pass, const Plan* plan, std::size_t extra_b
     for (int shard = 0; shard < options_.shards.count(); ++shard) {
       const InputAddress inputs = [&](ValueId input) { return pass.inputs->address(slot, shard, input); };
       const int copy = is_training && lock_step_ ? shard : 0;
-      pass.shards[static_cast<std::size_t>(slot)].push_back(bind_shard(*plan, arenas_of(pass, copy), inputs, context));
+      auto& shards = pass.shards[static_cast<std::size_t>(slot)];
+      shards.push_back(bind_shard(*plan, arenas_of(pass, copy), inputs, context));
+      if (is_training && options_.cuda_overlap && !lock_step_) order_beside(shards.back(), *plan);
     }
   }
   place_constants(pass);

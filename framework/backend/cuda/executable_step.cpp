@@ -103,6 +103,10 @@ void CudaExecutable::bind_update() {
                         .shards = main_.shards,
                         .scalars = scalars};
   for (DeviceEvent& event : done_) event = DeviceEvent(device_);
+  forked_ = DeviceEvent(device_);
+  for (const BoundStep& step : training_.shards[0].front()) {
+    beside_done_.push_back(step.beside ? DeviceEvent(device_) : DeviceEvent());
+  }
 }
 
 std::optional<StepResult> CudaExecutable::step(const Batch& batch, const StepInputs& inputs, const RankReport& report) {
@@ -182,10 +186,30 @@ void CudaExecutable::enqueue_step(int slot) {
   reduction_->close(slot);
 }
 
-void CudaExecutable::run(const BoundStep& step) {
+void CudaExecutable::run(const std::vector<BoundStep>& steps, std::size_t at) {
+  const BoundStep& step = steps[at];
   device_.push_range(training_.plan->graph.node(step.node).layer.c_str());
-  step.run(Stream::compute);
+  if (step.beside) {
+    device_.record(forked_.get(), Stream::compute);
+    device_.wait(Stream::beside, forked_.get());
+    step.run(Stream::beside);
+    device_.record(beside_done_[at].get(), Stream::beside);
+    last_beside_ = static_cast<std::int32_t>(at);
+  } else {
+    if (step.awaits >= 0) {
+      device_.wait(Stream::compute, beside_done_[static_cast<std::size_t>(step.awaits)].get());
+      if (step.awaits == last_beside_) last_beside_ = -1;
+    }
+    step.run(Stream::compute);
+  }
   device_.pop_range();
+}
+
+/// Compute waits for all that runs beside it.
+void CudaExecutable::join_beside() {
+  if (last_beside_ < 0) return;
+  device_.wait(Stream::compute, beside_done_[static_cast<std::size_t>(last_beside_)].get());
+  last_beside_ = -1;
 }
 
 /// In the last shard's pass a bucket is handed over as soon as it is complete.
@@ -193,17 +217,21 @@ void CudaExecutable::enqueue_shards(int slot) {
   const ArenaRange all{0, static_cast<std::int64_t>(main_.output_elements)};
   const auto& shards = training_.shards[static_cast<std::size_t>(slot)];
   for (std::size_t shard = 0; shard + 1 < shards.size(); ++shard) {
-    for (const BoundStep& step : shards[shard]) run(step);
+    for (std::size_t at = 0; at < shards[shard].size(); ++at) run(shards[shard], at);
+    join_beside();
     merge(schedule_.waves[shard], all);
   }
   const std::vector<BoundStep>& last = shards.back();
+  const bool has_merges = !schedule_.waves.back().empty();
   std::size_t at = 0;
   for (std::size_t bucket = 0; bucket < main_.reduce.size(); ++bucket) {
-    for (; at < last.size() && last[at].planned <= main_.reduce[bucket].ready_after; ++at) run(last[at]);
+    for (; at < last.size() && last[at].planned <= main_.reduce[bucket].ready_after; ++at) run(last, at);
+    if (has_merges || reduction_->kind() != ReductionKind::alone) join_beside();
     merge(schedule_.waves.back(), main_.reduce[bucket].range);
     reduction_->enqueue(bucket);
   }
-  for (; at < last.size(); ++at) run(last[at]);
+  for (; at < last.size(); ++at) run(last, at);
+  join_beside();
 }
 
 /// All shards up to each place where they meet.
@@ -211,7 +239,7 @@ void CudaExecutable::enqueue_in_lock_step(int slot) {
   const auto& shards = training_.shards[static_cast<std::size_t>(slot)];
   for (std::size_t at = 0; at < shards.front().size(); ++at) {
     const Node& node = main_.graph.node(shards.front()[at].node);
-    for (const std::vector<BoundStep>& shard : shards) run(shard[at]);
+    for (const std::vector<BoundStep>& shard : shards) run(shard, at);
     if (node.op->synchronizes) meet(node);
   }
   for (std::size_t bucket = 0; bucket < main_.reduce.size(); ++bucket) {

@@ -30,16 +30,6 @@ std::string own_implementation(std::string_view kernel) {
   return fmt::format("athanor:{}", kernel);
 }
 
-std::int64_t padded_channels(const Layout& layout, std::int64_t channels) {
-  const std::int64_t block = layout.empty() ? 1 : layout.back() == '4' ? 4 : layout.back() == '8' ? 8 : 1;
-  return (channels + block - 1) / block * block;
-}
-
-std::int64_t stored_elements(const Value& value, const Layout& layout) {
-  const std::int64_t elements = value.shape.elements();
-  return value.shape.rank() != 4 ? elements : elements / value.shape[1] * padded_channels(layout, value.shape[1]);
-}
-
 NodeChoice choose_nhwc(const CudaChooseContext& context, std::string_view kernel) {
   NodeChoice choice = choose_plain(context, own_implementation(kernel));
   for (std::size_t i = 0; i < choice.inputs.size(); ++i) {
@@ -59,8 +49,7 @@ std::function<NodeChoice(const CudaChooseContext&)> kernel_that_follows(std::siz
   return [index, name = std::move(name)](const CudaChooseContext& context) {
     const Value& followed = context.input(index);
     const Layout& now = context.inputs[index];
-    const bool is_padded = followed.shape.rank() == 4 && padded_channels(now, 1) != 1;
-    if (is_padded) return choose_nhwc(context, name);
+    if (followed.shape.rank() == 4 && is_padded(now)) return choose_nhwc(context, name);
     return choose_like_input(context, index, own_implementation(name));
   };
 }

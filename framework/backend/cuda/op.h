@@ -9,6 +9,7 @@
 #include "backend/binding.h"
 #include "backend/cuda/device.h"
 #include "backend/cuda/engine_choice.h"
+#include "backend/cuda/layouts.h"
 
 namespace athanor::cuda {
 
@@ -44,15 +45,6 @@ const CudaOp* find_cuda_op(std::string_view name);
 /// How a plan names a kernel of ours: "athanor:batch_norm".
 std::string own_implementation(std::string_view kernel);
 
-/// Images [N, C, H, W] lie as [N, H, W, C] ("nhwc"), weights [O, I, KH, KW] as [O, KH, KW, I] ("ohwi"). Both have a
-/// form whose innermost dimension is padded with zeros to a multiple of 4 or 8: "nhwc4", "nhwc8", "ohwi4", "ohwi8".
-inline const Layout kNhwc = "nhwc";
-inline const Layout kOhwi = "ohwi";
-/// The innermost dimension in memory: `channels`, or the next multiple of 4 or 8 in a padded layout.
-std::int64_t padded_channels(const Layout& layout, std::int64_t channels);
-/// Elements that a value takes in a layout, padding included.
-std::int64_t stored_elements(const Value& value, const Layout& layout);
-
 /// An own kernel for which images are "nhwc" and everything else plain, whatever came in.
 NodeChoice choose_nhwc(const CudaChooseContext& context, std::string_view kernel);
 std::function<NodeChoice(const CudaChooseContext&)> nhwc_kernel(std::string name);
@@ -60,8 +52,6 @@ std::function<NodeChoice(const CudaChooseContext&)> nhwc_kernel(std::string name
 /// An own kernel that goes over flat memory: everything of the rank of input `index` has that input's layout, but for a
 /// padded one, which is "nhwc" then.
 std::function<NodeChoice(const CudaChooseContext&)> kernel_that_follows(std::size_t index, std::string name);
-/// The layout of the network's input, padded where it has few channels.
-Layout input_layout(const Value& image);
 
 /// A value [N, C, H, W] or [N, C] as rows of channels: [rows, channels], channels innermost.
 struct Rows {

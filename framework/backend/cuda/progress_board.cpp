@@ -12,6 +12,8 @@ ProgressBoard::ProgressBoard(Device& device, std::size_t items)
       words_(device, MemoryKind::pinned, (2 * items + 1) * sizeof(std::int64_t)) {
   std::fill_n(words_.as<std::int64_t>(), 2 * items + 1, 0);
   device.fill_zero(counter_.data(), counter_.bytes(), Stream::communication);
+  // A graph's branches do not wait for what its streams did before it.
+  device.synchronize();
 }
 
 void ProgressBoard::store(std::size_t word, bool advance, Stream stream) {

@@ -23,8 +23,8 @@ void want_channels(const InferContext& context) {
     ops::want_rank(context, 0, 4, "input of batch_norm");
 }
 
-/// x, gamma, beta, (residual) → y, mean, inv_std, batch_mean, batch_var: the last two are what the running statistics
-/// take.
+/// x, gamma, beta, (residual), (Σ x, Σ x²) → y, mean, inv_std, batch_mean, batch_var: the last two are what the running
+/// statistics take. The sums are there where a back end has them from the convolution before.
 std::vector<TensorType> infer_batch_norm_forward(const InferContext& context) {
   want_channels(context);
   const Shape per_channel{context.shape(0)[1]};

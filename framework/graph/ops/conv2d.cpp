@@ -17,6 +17,13 @@ std::vector<Field> conv2d_window_fields() {
           integer("groups", 1, "Channel groups that do not see each other.").at_least(1)};
 }
 
+/// What a fused op may do beside it; its gradients have the same fields, which mean nothing there.
+std::vector<Field> conv2d_op_fields() {
+  return ops::joined({conv2d_window_fields(),
+                      {ops::activation_field(),
+                       boolean("statistics", false, "Whether sums of the output and its square are outputs too.")}});
+}
+
 /// Output extent of one axis; 0 or less means that the window does not fit.
 std::int64_t output_extent(std::int64_t input, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
                            std::int64_t dilation) {
@@ -24,6 +31,8 @@ std::int64_t output_extent(std::int64_t input, std::int64_t kernel, std::int64_t
   return span < 0 ? 0 : span / stride + 1;
 }
 
+/// x, weight, (bias) → y, with `statistics` also Σ y and Σ y² of each channel. No layer asks for those: a back end that
+/// gets them on the way does.
 std::vector<TensorType> infer_conv2d_forward(const InferContext& context) {
   ops::want_rank(context, 0, 4, "input of conv");
   const Shape& x = context.shape(0);
@@ -44,7 +53,9 @@ std::vector<TensorType> infer_conv2d_forward(const InferContext& context) {
     throw ShapeMismatch{fmt::format("the kernel {}x{} (padding {}x{}, dilation {}x{}) does not fit input {}", weight[2],
                                     weight[3], padding[0], padding[1], dilation[0], dilation[1], x.text())};
   }
-  return {{y, context.dtype(0)}};
+  std::vector<TensorType> types{{y, context.dtype(0)}};
+  if (context.attributes.flag("statistics")) types.insert(types.end(), 2, {{weight[0]}, DType::f32});
+  return types;
 }
 
 std::vector<TensorType> infer_conv2d_backward_data(const InferContext& context) {
@@ -93,7 +104,7 @@ std::vector<ValueId> conv2d_gradient(GradientContext& context) {
 
 const RegisterOp kConv2dForward{{
     .name = "conv2d",
-    .attributes = ops::joined({conv2d_window_fields(), {ops::activation_field()}}),
+    .attributes = conv2d_op_fields(),
     .infer = infer_conv2d_forward,
     .flops =
         [](const Graph& graph, const Node& node) {
@@ -105,7 +116,7 @@ const RegisterOp kConv2dForward{{
 
 const RegisterOp kConv2dBackwardData{{
     .name = "conv2d_backward_data",
-    .attributes = ops::joined({conv2d_window_fields(), {ops::activation_field(), ops::input_size_field()}}),
+    .attributes = ops::joined({conv2d_op_fields(), {ops::input_size_field()}}),
     .infer = infer_conv2d_backward_data,
     .flops =
         [](const Graph& graph, const Node& node) {
@@ -117,9 +128,8 @@ const RegisterOp kConv2dBackwardData{{
 const RegisterOp kConv2dBackwardWeights{{
     .name = "conv2d_backward_weights",
     .attributes =
-        ops::joined({conv2d_window_fields(),
-                     {ops::activation_field(),
-                      integers("kernel", std::nullopt, "Window height and width.").at_least(1).of_length({1, 2}),
+        ops::joined({conv2d_op_fields(),
+                     {integers("kernel", std::nullopt, "Window height and width.").at_least(1).of_length({1, 2}),
                       boolean("bias", false, "Whether the bias has a gradient too.")}}),
     .infer = infer_conv2d_backward_weights,
     .flops =

@@ -7,10 +7,10 @@ namespace {
 
 class Propagation {
  public:
-  Propagation(Graph& graph, BackendPlanner& planner, const std::map<std::string, Layout>& fixed)
-      : graph_(graph), planner_(planner), layouts_(graph.values.size()) {
-    for (std::size_t id = 0; id < graph.values.size(); ++id) {
-      const Value& value = graph.values[id];
+  Propagation(Graph graph, BackendPlanner& planner, const std::map<std::string, Layout>& fixed)
+      : given_(graph), graph_(std::move(graph)), planner_(planner), layouts_(given_.values.size()) {
+    for (std::size_t id = 0; id < given_.values.size(); ++id) {
+      const Value& value = given_.values[id];
       if (value.role == Role::parameter) {
         if (const auto found = fixed.find(value.name); found != fixed.end()) layouts_[id] = found->second;
       } else if (value.role != Role::computed) {
@@ -20,9 +20,8 @@ class Propagation {
   }
 
   LaidOutGraph run() {
-    std::vector<Node> nodes = std::move(graph_.nodes);
     graph_.nodes.clear();
-    for (Node& node : nodes) visit(std::move(node));
+    for (const Node& node : given_.nodes) visit(node);
     for (ParameterGradient& pair : graph_.gradients) {
       Layout& layout = layout_of(pair.parameter);
       if (layout.empty())
@@ -52,7 +51,7 @@ class Propagation {
     }
     std::vector<Layout> now;
     for (const ValueId input : node.inputs) now.push_back(input == kNoValue ? Layout{} : layout_of(input));
-    NodeChoice choice = planner_.choose(graph_, node, now);
+    NodeChoice choice = planner_.choose(given_, node, now);
     ATHANOR_CHECK(choice.inputs.size() == node.inputs.size() && choice.outputs.size() == node.outputs.size(),
                   "the back end's choice for op '{}' has other arity", node.op->name);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
@@ -121,7 +120,8 @@ class Propagation {
     }
   }
 
-  Graph& graph_;
+  const Graph given_;  ///< what the back end sees: nodes with all their readers
+  Graph graph_;        ///< what comes of it
   BackendPlanner& planner_;
   std::vector<Layout> layouts_;
   std::vector<NodeChoice> choices_;
@@ -131,7 +131,7 @@ class Propagation {
 }  // namespace
 
 LaidOutGraph propagate_layouts(Graph graph, BackendPlanner& planner, const std::map<std::string, Layout>& fixed) {
-  return Propagation(graph, planner, fixed).run();
+  return Propagation(std::move(graph), planner, fixed).run();
 }
 
 }  // namespace athanor

@@ -8,7 +8,8 @@
 
 namespace athanor {
 
-inline constexpr std::size_t kArenaAlignment = 64;
+/// What vector loads and the workspaces of libraries want.
+inline constexpr std::size_t kArenaAlignment = 256;
 
 constexpr std::size_t align_up(std::size_t bytes, std::size_t alignment = kArenaAlignment) {
   return (bytes + alignment - 1) / alignment * alignment;

@@ -91,6 +91,11 @@ NormSeconds time_batch_norm(KernelTimer& timer, const Options& options, Shape2 s
   seconds.forward = timer.time_kernel("batch_norm + relu" + shape.text(), 3 * bytes, forward);
   forward.residual = b.residual.data();
   seconds.forward_add = timer.time_kernel("batch_norm + add + relu" + shape.text(), 4 * bytes, forward);
+  forward.sums = b.vector(4);
+  forward.squares = b.vector(5);
+  timer.time_kernel("batch_norm + add + relu, given sums" + shape.text(), 3 * bytes, forward);
+  forward.residual = nullptr;
+  timer.time_kernel("batch_norm + relu, given sums" + shape.text(), 2 * bytes, forward);
   const BatchNormInference inference{.dtype = options.dtype,
                                      .rows = shape.rows,
                                      .channels = shape.channels,

@@ -103,7 +103,7 @@ TEST(EmulatedDevice, FindsWritesPastTheEndAndAfterRelease) {
   device.check();
   memory[10] = std::byte{0};
   EXPECT_THROW(device.check(), DeviceError);
-  memory[10] = std::byte{0xa5};
+  memory[10] = std::byte{0xff};
   device.release(memory);
   memory[3] = std::byte{0};
   EXPECT_THROW(device.check(), DeviceError);

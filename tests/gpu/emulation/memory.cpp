@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t kAlignment = 512;
 constexpr std::size_t kRedZone = 512;
-constexpr std::byte kRed{0xa5};
+/// NaN in every floating type: what reads memory that nobody wrote, or past the end, shows in its results.
+constexpr std::byte kRed{0xff};
 constexpr std::byte kUnwritten{0xff};
 /// Of released memory that stays watched.
 constexpr std::size_t kWatchedBytes = std::size_t{32} << 20;

@@ -121,7 +121,7 @@ class Scheduler {
   int captures_ = 0;
   std::string failure_;
   std::mt19937_64 random_;
-  std::size_t favourites_[cuda::kStreams] = {0, 1, 2};
+  std::size_t favourites_[cuda::kStreams] = {0, 1, 2, 3};
   std::uint64_t until_new_favourites_ = 0;
   bool is_strict_ = false;
   std::size_t pending_ = 0;

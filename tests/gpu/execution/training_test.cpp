@@ -104,5 +104,18 @@ TEST(EmulatedTraining, SixteenBitTypesTrain) {
   }
 }
 
+/// Here convolutions make the sums of batch norms.
+TEST(EmulatedTraining, Float16HasTheSameBitsOnRanksAndAsAGraph) {
+  EmulatedRun run{.steps = 4, .side = 8, .cuda_graph = false, .precision = "fp16"};
+  const RunOutcome want = train_emulated(run)[0];
+  run.cuda_graph = true;
+  for (run.ranks = 1; run.ranks <= 4; run.ranks *= 2) {
+    run.seed = static_cast<std::uint64_t>(run.ranks) + 5;
+    for (const RunOutcome& outcome : train_emulated(run)) {
+      expect_same_bits(outcome, want, fmt::format("{} ranks", run.ranks));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace athanor::testing

@@ -84,22 +84,51 @@ TEST(BatchNormKernel, NotANumberStaysInItsChannel) {
   EXPECT_TRUE(std::isnan(out.batch_var[3]) && !std::isnan(out.batch_var[4]));
 }
 
-TEST(BatchNormKernel, TakesSumsThatAConvolutionHasMade) {
-  for (const DType dtype : kFloatTypes) {
-    Problem p({600, 24}, dtype, 0.1);
-    Guarded sums(DType::f32, 24), squares(DType::f32, 24);
-    for (std::int64_t c = 0; c < 24; ++c) {
+/// The forward call with Σ x and Σ x² in float32.
+struct GivenSums {
+  Guarded sums, squares;
+  explicit GivenSums(const Problem& p) : sums(DType::f32, p.size.channels), squares(DType::f32, p.size.channels) {
+    for (std::int64_t c = 0; c < p.size.channels; ++c) {
       double sum = 0, square = 0;
       for (const double v : column(p.x, p.size, c)) sum += v, square += v * v;
       sums.set(c, sum);
       squares.set(c, square);
     }
-    Outputs out(p);
-    BatchNorm args = forward_of(p, out, true, true);
+  }
+  BatchNorm forward_of(Problem& p, Outputs& out, bool relu, bool residual) {
+    BatchNorm args = batch_norm::forward_of(p, out, relu, residual);
     args.sums = sums.as<float>();
     args.squares = squares.as<float>();
-    launch(args, nullptr);
-    check_forward(p, out, true, true, 3);
+    args.scratch = nullptr;
+    return args;
+  }
+};
+
+TEST(BatchNormKernel, TakesSumsThatAConvolutionHasMade) {
+  for (const DType dtype : kFloatTypes) {
+    for (const Size size : kSizes) {
+      if (size.rows < 30) continue;  // a variance of 0 is the next test's
+      for (const bool fused : {false, true}) {
+        Problem p(size, dtype, 0.1);
+        GivenSums given(p);
+        Outputs out(p);
+        launch(given.forward_of(p, out, fused, fused), nullptr);
+        check_forward(p, out, fused, fused, 5);
+      }
+    }
+  }
+}
+
+TEST(BatchNormKernel, GivenSumsNeverMakeAVarianceNegative) {
+  Problem p({600, 24}, DType::f16);
+  for (std::int64_t i = 0; i < p.elements(); ++i) p.x.set(i, 3.0 + 0.125 * static_cast<double>(i % 24));
+  GivenSums given(p);
+  for (std::int64_t c = 0; c < 24; ++c) given.squares.set(c, given.squares[c] * (1 - 1e-6));
+  Outputs out(p);
+  launch(given.forward_of(p, out, false, false), nullptr);
+  for (std::int64_t c = 0; c < 24; ++c) {
+    EXPECT_EQ(out.batch_var[c], 0);
+    EXPECT_NEAR(out.inv_std[c], 1 / std::sqrt(kEps), 1e-3);
   }
 }
 

@@ -139,7 +139,7 @@ TEST_F(GpuProgram, ResumesWithTheSameBitsAndMovesBetweenDevices) {
 
 TEST_F(GpuProgram, StopsOnRequestAndGoesOnWithTheSameBits) {
   write_recipe(tiny_recipe(kMomentum));
-  const Words words{"train", "r.yaml", "--run", "stopped", "device=cuda", "train.epochs=6"};
+  const Words words{"train", "r.yaml", "--run", "stopped", "device=cuda", "train.epochs=4"};
   for (const int ranks : {0, 2}) {
     const std::string straight = "straight" + std::to_string(ranks);
     fs::remove_all(home() / "stopped");
@@ -148,7 +148,7 @@ TEST_F(GpuProgram, StopsOnRequestAndGoesOnWithTheSameBits) {
     kill(ranks == 0 ? job.pid() : job.pid_of_rank(1), SIGUSR2);
     EXPECT_EQ(job.wait().code, 75) << job.err();
     EXPECT_EQ(run(home(), ranks, words).code, 0);
-    expect_same_bits(home() / "stopped", train(straight, {"device=cuda", "train.epochs=6"}));
+    expect_same_bits(home() / "stopped", train(straight, {"device=cuda", "train.epochs=4"}));
   }
 }
 

@@ -97,10 +97,14 @@ double element_of(const std::vector<std::byte>& bytes, std::size_t element, DTyp
 /// Where element e of a value in logical order lies in a layout of the GPU.
 std::size_t place_of(const Value& value, const Layout& layout, std::int64_t e) {
   if (layout == kPlain || value.shape.rank() != 4) return static_cast<std::size_t>(e);
-  ATHANOR_CHECK(layout.starts_with("nhwc") || layout.starts_with("ohwi"), "layout {}", layout);
-  const std::int64_t channels = value.shape[1], pixels = value.shape[2] * value.shape[3];
-  const std::int64_t pixel = e % pixels, channel = e / pixels % channels, sample = e / pixels / channels;
-  return static_cast<std::size_t>((sample * pixels + pixel) * cuda::padded_channels(layout, channels) + channel);
+  const kernels::cuda::ChannelOrder order = cuda::order_of(value.shape, layout);
+  ATHANOR_CHECK(order.channels_last, "layout {}", layout);
+  const std::int64_t channels = value.shape[1], height = value.shape[2], width = value.shape[3];
+  const std::int64_t x = e % width + order.front, y = e / width % height + order.front;
+  const std::int64_t channel = e / (width * height) % channels, sample = e / (width * height) / channels;
+  const std::int64_t pixel = (sample * order.height + y / order.fold) * order.width + x / order.fold;
+  const std::int64_t part = y % order.fold * order.fold + x % order.fold;
+  return static_cast<std::size_t>(pixel * order.channels + part * channels + channel);
 }
 
 Tensor read(Transfer& transfer, const Value& value, const Layout& layout, const void* source) {

@@ -26,6 +26,13 @@ std::function<NodeChoice(const CudaChooseContext&)> choose_batch_norm(std::size_
   };
 }
 
+/// Needs no scratch where the convolution has summed.
+NodeChoice choose_batch_norm_forward(const CudaChooseContext& context) {
+  NodeChoice choice = choose_batch_norm(0, "batch_norm")(context);
+  if (context.has_input(4)) choice.scratch_bytes = 0;
+  return choice;
+}
+
 Step prepare_batch_norm_forward(const CudaBinding& b) {
   const Rows rows = rows_of(b.input_value(0));
   const kernels::cuda::BatchNorm args{.dtype = b.input_value(0).dtype,
@@ -35,6 +42,8 @@ Step prepare_batch_norm_forward(const CudaBinding& b) {
                                       .residual = b.input<void>(3),
                                       .gamma = b.input<float>(1),
                                       .beta = b.input<float>(2),
+                                      .sums = b.input<float>(4),
+                                      .squares = b.input<float>(5),
                                       .y = b.output<void>(0),
                                       .mean = b.output<float>(1),
                                       .inv_std = b.output<float>(2),
@@ -143,7 +152,7 @@ Step prepare_batch_norm_input_gradient(const CudaBinding& b) {
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
-const RegisterCudaOp kBatchNorm{"batch_norm", {choose_batch_norm(0, "batch_norm"), prepare_batch_norm_forward}};
+const RegisterCudaOp kBatchNorm{"batch_norm", {choose_batch_norm_forward, prepare_batch_norm_forward}};
 const RegisterCudaOp kBatchNormBackward{"batch_norm_backward",
                                         {choose_batch_norm(1, "batch_norm_backward"), prepare_batch_norm_backward}};
 const RegisterCudaOp kBatchNormInference{"batch_norm_inference",

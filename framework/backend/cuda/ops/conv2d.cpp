@@ -1,6 +1,9 @@
 // conv2d and its gradients on a GPU: cuDNN convolutions, channels last.
+#include "backend/cuda/ops/conv2d.h"
+
 #include <algorithm>
 
+#include "backend/cuda/ops/convolution_layouts.h"
 #include "backend/cuda/ops/product_op.h"
 #include "base/error.h"
 #include "graph/op.h"
@@ -12,29 +15,12 @@ namespace athanor::cuda {
 namespace {
 
 constexpr std::string_view kConv = "conv", kConvBias = "conv+bias", kConvRelu = "conv+relu",
-                           kConvBiasRelu = "conv+bias+relu";
+                           kConvBiasRelu = "conv+bias+relu", kConvStatistics = "conv+statistics";
 
-/// Images of up to 4 channels are read 4 at a time: cuDNN's engines for tensor cores want aligned pixels.
-constexpr std::int64_t kFewChannels = 4;
-const Layout kPaddedImages = "nhwc4";
+using ops::images_layout, ops::weights_for;
 
-bool is_padded_images(const Layout& layout) {
-  return layout.size() > kNhwc.size() && layout.starts_with(kNhwc);
-}
-
-/// "ohwi" for "nhwc", "ohwi4" for "nhwc4".
-Layout weights_for(const Layout& images) {
-  return kOhwi + images.substr(kNhwc.size());
-}
-
-/// What x is read in, where it now lies in `now`.
-Layout images_layout(const Value& x, const Layout& now, std::int64_t groups) {
-  if (groups != 1) return kNhwc;
-  if (is_padded_images(now)) return now;
-  return x.shape[1] <= kFewChannels && now != kNhwc ? kPaddedImages : kNhwc;
-}
-
-/// The window and extents of a node; `x`: the layout of images, which decides how many channels there are in memory.
+/// The window and extents of a node; `x`: the layout of images, which decides how many channels and pixels there are in
+/// memory, and which window runs over them.
 ConvolutionSpec convolution_spec(const Graph& graph, const Node& node, Precision precision, const Layout& x) {
   const bool is_forward = node.op->name == "conv2d", is_data = node.op->name == "conv2d_backward_data";
   const Value& images = graph.value(is_data ? node.outputs[0] : node.inputs[0]);
@@ -46,17 +32,23 @@ ConvolutionSpec convolution_spec(const Graph& graph, const Node& node, Precision
   spec.tf32 = precision.tf32 && images.dtype == DType::f32;
   spec.deterministic = precision.deterministic;
   spec.batch = images.shape[0];
-  spec.channels = padded_channels(x, images.shape[1]);
-  spec.height = images.shape[2];
-  spec.width = images.shape[3];
+  const kernels::cuda::ChannelOrder order = order_of(images.shape, x);
+  spec.channels = order.channels;
+  spec.height = order.height;
+  spec.width = order.width;
   spec.out_channels = y[1];
   spec.out_height = y[2];
   spec.out_width = y[3];
+  spec.groups = node.attributes.integer("groups");
+  if (is_folded(x)) {
+    const kernels::cuda::ChannelOrder folded = order_of(w, weights_for(x));
+    spec.kernel = {folded.height, folded.width};
+    return spec;
+  }
   spec.kernel = {w[2], w[3]};
   spec.stride = athanor::ops::pair_of(node.attributes, "stride");
   spec.dilation = athanor::ops::pair_of(node.attributes, "dilation");
   spec.pad_begin = spec.pad_end = athanor::ops::pair_of(node.attributes, "padding");
-  spec.groups = node.attributes.integer("groups");
   return spec;
 }
 
@@ -74,6 +66,18 @@ NodeChoice conv_choice(const CudaChooseContext& context, std::vector<Layout> inp
   return choice;
 }
 
+ConvolutionSpec with_statistics(ConvolutionSpec spec) {
+  spec.statistics = true;
+  return spec;
+}
+
+/// What a batch norm's own pass over its input would take: a launch, then a read at about the rate of an H100's memory.
+double sum_pass_seconds(DType type, const Rows& rows) {
+  constexpr double kLaunchSeconds = 2e-6, kBytesPerSecond = 3.5e12;
+  const double bytes = static_cast<double>(rows.rows() * rows.channels) * static_cast<double>(size_of(type));
+  return kLaunchSeconds + bytes / kBytesPerSecond;
+}
+
 std::string_view fused_conv_name(bool bias, bool relu) {
   return bias ? (relu ? kConvBiasRelu : kConvBias) : (relu ? kConvRelu : kConv);
 }
@@ -81,8 +85,13 @@ std::string_view fused_conv_name(bool bias, bool relu) {
 /// All in one product where cuDNN can and that is not slower; else the convolution alone, and a pass of our own.
 NodeChoice choose_conv_forward(const CudaChooseContext& context) {
   const Node& node = context.node;
-  const Layout x = images_layout(context.input(0), context.inputs[0], node.attributes.integer("groups"));
+  const Layout x = images_layout(context.graph, node, context.inputs[0]);
   const ConvolutionSpec alone = convolution_spec(context.graph, node, context.precision, x);
+  if (context.has_output(1)) {
+    const ConvolutionSpec summing = with_statistics(alone);
+    return conv_choice(context, {x, weights_for(x)}, kNhwc, summing, ops::required_engine(context, summing),
+                       kConvStatistics);
+  }
   ConvolutionSpec fused = alone;
   fused.bias = ops::wants_bias(node);
   fused.relu = ops::wants_relu(node);
@@ -100,6 +109,10 @@ NodeChoice choose_conv_forward(const CudaChooseContext& context) {
 
 Step prepare_conv_forward(const CudaBinding& b) {
   ConvolutionSpec spec = convolution_spec(b.graph, b.node, b.precision, b.input_layouts[0]);
+  if (b.algorithm == kConvStatistics) {
+    return ops::run_product(b, with_statistics(spec),
+                            {b.inputs[0], b.inputs[1], b.outputs[0], b.outputs[1], b.outputs[2]}, b.scratch);
+  }
   const bool bias = ops::wants_bias(b.node), relu = ops::wants_relu(b.node);
   const bool is_fused = b.algorithm != kConv;
   ATHANOR_CHECK(!is_fused || b.algorithm == fused_conv_name(bias, relu), "layer {}: conv2d is planned as {}",
@@ -128,13 +141,13 @@ Step prepare_conv_backward_data(const CudaBinding& b) {
 
 /// The gradient as cuDNN writes it, where that is not what the graph wants: float32 without padding. 0: it is.
 std::size_t staged_bytes(const ConvolutionSpec& spec, const Layout& x) {
-  return spec.type == DType::f32 && !is_padded_images(x) ? 0 : ops::align_scratch(tensor_bytes(spec)[2]);
+  return spec.type == DType::f32 && !is_padded(x) ? 0 : ops::align_scratch(tensor_bytes(spec)[2]);
 }
 
 /// The sums of the bias run after the product and reuse its workspace.
 NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
   const Node& node = context.node;
-  const Layout x = images_layout(context.input(0), context.inputs[0], node.attributes.integer("groups"));
+  const Layout x = images_layout(context.graph, node, context.inputs[0]);
   const ConvolutionSpec spec = convolution_spec(context.graph, node, context.precision, x);
   NodeChoice choice = conv_choice(context, {x, kNhwc}, kOhwi, spec, ops::required_engine(context, spec), kConv);
   if (context.has_output(1)) {
@@ -143,10 +156,11 @@ NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
         std::max(choice.scratch_bytes, kernels::cuda::column_sums_scratch_bytes(spec.type, rows.rows(), rows.channels));
   }
   choice.scratch_bytes += staged_bytes(spec, x);
+  choice.beside = true;
   return choice;
 }
 
-/// From cuDNN's [O, KH, KW, padded C] to [O, KH, KW, C] in float32.
+/// From cuDNN's gradient, in the layout of weights that goes with x's, to [O, KH, KW, C] in float32.
 Step take_gradient(const CudaBinding& b, const ConvolutionSpec& spec, const void* staged) {
   const Shape& w = b.output_value(0).shape;
   const kernels::cuda::Reorder arguments{.from = spec.gradient,
@@ -155,9 +169,10 @@ Step take_gradient(const CudaBinding& b, const ConvolutionSpec& spec, const void
                                          .y = b.outputs[0],
                                          .batch = w[0],
                                          .channels = w[1],
-                                         .pixels = w[2] * w[3],
-                                         .source = {true, spec.channels / spec.groups},
-                                         .target = {true, w[1]}};
+                                         .height = w[2],
+                                         .width = w[3],
+                                         .source = order_of(w, weights_for(b.input_layouts[0])),
+                                         .target = order_of(w, kOhwi)};
   return [arguments, &device = b.device](Stream stream) { launch(device, arguments, stream); };
 }
 
@@ -180,4 +195,21 @@ const RegisterCudaOp kConv2dBackwardWeights{"conv2d_backward_weights",
                                             {choose_conv_backward_weights, prepare_conv_backward_weights}};
 
 }  // namespace
+
+bool ops::can_sum_output(const Graph& graph, const Node& node, EngineChoice& engines, Precision precision) {
+  const Value& x = graph.value(node.inputs[0]);
+  if (x.dtype != DType::f16 || wants_bias(node) || wants_relu(node)) return false;
+  // Layouts are not chosen yet: those of a network's input and of what other nodes make are known all the same, but for
+  // few channels that some node makes.
+  const bool is_image = x.producer >= 0 && graph.node(x.producer).op->name == "prepare_input";
+  if (!is_image && x.shape[1] <= kFewChannels) return false;
+  const Layout layout = images_layout(x, is_image ? input_layout(x) : kNhwc, node.attributes.integer("groups"));
+  const ConvolutionSpec alone = convolution_spec(graph, node, precision, layout);
+  const ChosenEngine* summing = engines.choose(with_statistics(alone));
+  if (summing == nullptr) return false;
+  const ChosenEngine* plain = summing->seconds > 0 ? engines.choose(alone) : nullptr;
+  return plain == nullptr || plain->seconds == 0 ||
+         summing->seconds <= plain->seconds + sum_pass_seconds(alone.type, output_rows(alone));
+}
+
 }  // namespace athanor::cuda

@@ -1,9 +1,10 @@
-// prepare_input on GPUs: raw pixels to the network's input, channels last and padded, in one pass.
+// prepare_input on GPUs: raw pixels to the network's input, channels last, padded or folded, in one pass.
 #include "kernels/cuda/prepare_input.h"
 
 #include <algorithm>
 
 #include "backend/cuda/op.h"
+#include "backend/cuda/ops/convolution_layouts.h"
 #include "base/error.h"
 
 namespace athanor::cuda {
@@ -16,7 +17,7 @@ NodeChoice choose_prepare_input(const CudaChooseContext& context) {
                       channels, kernels::cuda::kMostInputChannels);
   }
   NodeChoice choice = choose_plain(context, own_implementation("prepare_input"));
-  choice.outputs[0] = input_layout(context.output(0));
+  choice.outputs[0] = ops::input_layout(context.graph, context.node.outputs[0]);
   return choice;
 }
 
@@ -25,9 +26,9 @@ Step prepare_prepare_input(const CudaBinding& b) {
   kernels::cuda::PrepareInput args{.dtype = b.output_value(0).dtype,
                                    .batch = images[0],
                                    .channels = static_cast<std::int32_t>(images[1]),
-                                   .stored = static_cast<std::int32_t>(padded_channels(b.output_layouts[0], images[1])),
                                    .height = static_cast<std::int32_t>(images[2]),
                                    .width = static_cast<std::int32_t>(images[3]),
+                                   .order = order_of(images, b.output_layouts[0]),
                                    .images = b.input<std::uint8_t>(0),
                                    .transforms = b.input<kernels::SampleTransform>(1),
                                    .y = b.output<void>(0)};
@@ -43,9 +44,4 @@ Step prepare_prepare_input(const CudaBinding& b) {
 const RegisterCudaOp kPrepareInput{"prepare_input", {choose_prepare_input, prepare_prepare_input}};
 
 }  // namespace
-
-Layout input_layout(const Value& image) {
-  return image.shape.rank() == 4 && image.shape[1] <= 4 ? "nhwc4" : kNhwc;
-}
-
 }  // namespace athanor::cuda

@@ -41,6 +41,8 @@ Step run_product(const CudaBinding& binding, const ProductSpec& spec, std::vecto
   ATHANOR_CHECK(planned.substr(0, colon) == library_of(spec), "layer {}: {} is planned as {}", binding.node.layer,
                 text_of(spec), planned);
   const std::shared_ptr<const Product> product = binding.engines.make(spec, planned.substr(colon + 1));
+  // cuBLASLt looks at the address of a workspace that it does not use.
+  if (product->workspace_bytes() == 0) workspace = nullptr;
   return [product, tensors = std::move(tensors), workspace, &device = binding.device](Stream stream) {
     device.run(*product, tensors, workspace, stream);
   };

@@ -8,12 +8,6 @@
 namespace athanor::cuda {
 namespace {
 
-kernels::cuda::ChannelOrder order_of(const Value& value, const Layout& layout) {
-  const bool channels_last = layout != kPlain;
-  return {.channels_last = channels_last,
-          .channels = channels_last ? padded_channels(layout, value.shape[1]) : value.shape[1]};
-}
-
 Step prepare_reorder(const CudaBinding& b) {
   const Value &x = b.input_value(0), &y = b.output_value(0);
   const Layout &from = b.input_layouts[0], &to = b.output_layouts[0];
@@ -31,9 +25,10 @@ Step prepare_reorder(const CudaBinding& b) {
                                     .y = b.output<void>(0),
                                     .batch = x.shape[0],
                                     .channels = x.shape[1],
-                                    .pixels = x.shape[2] * x.shape[3],
-                                    .source = order_of(x, from),
-                                    .target = order_of(y, to)};
+                                    .height = x.shape[2],
+                                    .width = x.shape[3],
+                                    .source = order_of(x.shape, from),
+                                    .target = order_of(y.shape, to)};
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 

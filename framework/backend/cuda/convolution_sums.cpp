@@ -1,0 +1,47 @@
+#include "backend/cuda/convolution_sums.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "backend/cuda/ops/conv2d.h"
+#include "graph/op.h"
+
+namespace athanor::cuda {
+namespace {
+
+// Positions in the inputs of batch_norm and the outputs of conv2d; see graph/ops.
+constexpr std::size_t kNormSums = 4, kConvSums = 1;
+
+void add_sums(Graph& graph, Node& conv) {
+  conv.attributes.set("statistics", true);
+  const Value y = graph.value(conv.outputs[0]);
+  for (const char* name : {"sum", "squares"}) {
+    conv.outputs.push_back(static_cast<ValueId>(graph.values.size()));
+    graph.values.push_back({.name = fmt::format("{}.{}", y.name, name),
+                            .shape = {y.shape[1]},
+                            .dtype = DType::f32,
+                            .role = Role::computed,
+                            .producer = y.producer});
+  }
+}
+
+}  // namespace
+
+Graph sum_in_convolutions(Graph graph, EngineChoice& engines, Precision precision) {
+  for (Node& norm : graph.nodes) {
+    if (norm.op->name != "batch_norm") continue;
+    const NodeId producer = graph.value(norm.inputs[0]).producer;
+    if (producer < 0 || graph.node(producer).op->name != "conv2d") continue;
+    Node& conv = graph.nodes[static_cast<std::size_t>(producer)];
+    if (!conv.attributes.flag("statistics")) {
+      if (!ops::can_sum_output(graph, conv, engines, precision)) continue;
+      add_sums(graph, conv);
+    }
+    norm.inputs.resize(kNormSums, kNoValue);
+    norm.inputs.insert(norm.inputs.end(), {conv.outputs[kConvSums], conv.outputs[kConvSums + 1]});
+  }
+  return graph;
+}
+
+}  // namespace athanor::cuda
