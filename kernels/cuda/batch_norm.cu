@@ -49,14 +49,13 @@ struct NormalizeRows {
   T* y;
   bool relu;
 
-  /// y = max(low, x · a + b (+ residual)) of a block's slice.
-  template <bool kHasResidual, int V>
-  ATHANOR_DEVICE void run(const ColumnGrid& grid, const ColumnPlace& place, const Floats<V>& a,
-                          const Floats<V>& b) const {
-    constexpr int kUnroll = kHasResidual ? 2 : 4;
+  /// y = max(low, x · a + b (+ residual)) of the thread's rows first, first + grid.down, … of kUnroll.
+  template <bool kHasResidual, bool kStreams, int kUnroll, int V>
+  ATHANOR_DEVICE auto writer(const ColumnGrid& grid, const ColumnPlace& place, const Floats<V>& a,
+                             const Floats<V>& b) const {
     const float low = relu ? 0.0f : -INFINITY;
     const std::int64_t stride = grid.down * grid.channels;
-    for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
+    return [=, *this](std::int64_t row, int present) {
       const std::int64_t at = row * grid.channels + place.channel;
       RowPack<T, V> xs[kUnroll], rs[kUnroll];
       load_rows<Reuse::none>(xs, x + at, stride, present);
@@ -72,20 +71,27 @@ struct NormalizeRows {
           result[v] = value < low ? low : value;
         }
         xs[u].set(result);
-        xs[u].store(y + at + u * stride);
+        if constexpr (kStreams) {
+          xs[u].store_last(y + at + u * stride);
+        } else {
+          xs[u].store(y + at + u * stride);
+        }
       }
-    });
+    };
   }
 };
 
 /// `scale`, `shift`: [channels].
-template <bool kHasResidual, typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
-    normalize_kernel(ColumnGrid grid, NormalizeRows<T> rows, const float* scale, const float* shift) {
+template <bool kHasResidual, typename T, int V, int kUnroll, bool kStreams>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 2 : 4)
+    normalize_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const float* scale, const float* shift) {
   const ColumnPlace place = column_place(grid);
+  wait_for_previous();
+  let_next_start();
   if (!place.works) return;
-  const auto a = load_floats<V>(scale + place.channel), b = load_floats<V>(shift + place.channel);
-  rows.template run<kHasResidual, V>(grid, place, a, b);
+  const auto a = load_factors<V>(scale + place.channel), b = load_factors<V>(shift + place.channel);
+  for_last_bands_first<kUnroll>(grid, place, bands,
+                                rows.template writer<kHasResidual, kStreams, kUnroll, V>(grid, place, a, b));
 }
 
 /// The same from sums that are there already: each block finishes its own channels, all with the same bits; the first
@@ -108,7 +114,8 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   const ColumnPlace place = column_place(grid);
   if (!place.works) return;
   const auto a = load_floats<V>(scale + place.across * V), b = load_floats<V>(shift + place.across * V);
-  rows.template run<kHasResidual, V>(grid, place, a, b);
+  constexpr int kUnroll = 4;
+  for_bands_reversed<kUnroll>(grid, place, rows.template writer<kHasResidual, false, kUnroll, V>(grid, place, a, b));
 }
 
 /// Statistics and factors of a channel from Σ x and Σ x².
@@ -158,16 +165,34 @@ void with_forward_kind(const Arguments& args, const ColumnGrid& grid, F&& f) {
 /// The writing pass where factors are in memory.
 template <typename Arguments>
 void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float* factors, LaunchStream stream) {
+  const Variant variant_now = variant();
   with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
-    launch_independent(normalize_kernel<kHasResidual, T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                       rows_of<T>(args), factors, factors + args.channels);
+    with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
+      const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
+      auto kernel = normalize_kernel<kHasResidual, T, V, kUnroll, false>;
+      if constexpr (std::is_same_v<T, Float16> && V == 8) {
+        if (variant_now.streams) kernel = normalize_kernel<kHasResidual, T, V, kUnroll, true>;
+      }
+      const auto go = [&](auto launcher) {
+        launcher(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, rows_of<T>(args), factors,
+                 factors + args.channels);
+      };
+      if (variant_now.early & 1) {
+        go([](auto... a) { launch_early_independent(a...); });
+      } else {
+        go([](auto... a) { launch_independent(a...); });
+      }
+    });
   });
 }
 
 }  // namespace
 
 void launch(const BatchNorm& args, LaunchStream stream) {
-  const ColumnGrid grid = column_grid(args.dtype, args.rows, args.channels, all_aligned(args.x, args.residual, args.y));
+  const Variant variant_now = variant();
+  const ColumnGrid grid =
+      column_grid(args.dtype, args.rows, args.channels, all_aligned(args.x, args.residual, args.y),
+                  variant_now.sum_blocks > 0 ? variant_now.sum_blocks : kColumnBlocks, variant_now.least_rows);
   const ForwardStatistics statistics{
       args.gamma, args.beta, args.mean, args.inv_std, args.batch_mean, args.batch_var, static_cast<double>(args.rows),
       args.eps};
@@ -181,9 +206,18 @@ void launch(const BatchNorm& args, LaunchStream stream) {
   float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
   with_type(args.dtype, [&]<typename T>() {
     with_vector<T>(grid, [&]<int V>() {
-      launch_kernel(sum_moments_kernel<T, V, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                    static_cast<const T*>(args.x), partials_of(args.scratch),
-                    FinishForward{statistics, factors, args.channels});
+      with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
+        const auto go = [&](auto launcher) {
+          launcher(sum_moments_kernel<T, V, kUnroll, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                   static_cast<const T*>(args.x), partials_of(args.scratch),
+                   FinishForward{statistics, factors, args.channels});
+        };
+        if (variant_now.early & 2) {
+          go([](auto... a) { launch_early(a...); });
+        } else {
+          go([](auto... a) { launch_kernel(a...); });
+        }
+      });
     });
   });
   launch_normalize(args, grid, factors, stream);

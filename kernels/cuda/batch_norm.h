@@ -14,7 +14,7 @@ namespace athanor::kernels::cuda {
 
 /// Bytes of `scratch` (16-byte aligned) of every kernel here.
 inline std::size_t batch_norm_scratch_bytes(DType dtype, std::int64_t rows, std::int64_t channels) {
-  constexpr std::size_t kFactors = 4;
+  constexpr std::size_t kFactors = 5;
   return column_scratch_bytes(dtype, rows, channels, 2) + kFactors * static_cast<std::size_t>(channels) * sizeof(float);
 }
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/column_sums.h"
@@ -18,6 +20,26 @@ inline float* factors_of(void* scratch, DType dtype, std::int64_t rows, std::int
   return reinterpret_cast<float*>(static_cast<char*>(scratch) + column_scratch_bytes(dtype, rows, channels, 2));
 }
 
+struct Variant {
+  int sum_unroll = 4, sum_blocks = 0, least_rows = 4, write_unroll = 4, write_bands = 1, early = 1, streams = 0;
+};
+inline Variant variant() {
+  Variant v;
+  if (const char* text = std::getenv("ATHANOR_VARIANT")) {
+    std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d", &v.sum_unroll, &v.sum_blocks, &v.least_rows, &v.write_unroll,
+                &v.write_bands, &v.early, &v.streams);
+  }
+  return v;
+}
+template <typename T, int V, typename F>
+void with_unroll(int unroll, F&& f) {
+  if constexpr (std::is_same_v<T, Float16> && V == 8) {
+    if (unroll == 2) return f.template operator()<2>();
+    if (unroll == 8) return f.template operator()<8>();
+  }
+  f.template operator()<4>();
+}
+
 template <int V>
 struct Floats {
   float values[V];
@@ -29,6 +51,19 @@ ATHANOR_DEVICE Floats<V> load_floats(const float* from) {
   Floats<V> result;
 #pragma unroll
   for (int v = 0; v < V; ++v) result.values[v] = from[v];
+  return result;
+}
+/// The same from factors, whose rows of channels are aligned where V > 1.
+template <int V>
+ATHANOR_DEVICE Floats<V> load_factors(const float* from) {
+  constexpr int kAtOnce = V < 4 ? V : 4;
+  Floats<V> result;
+#pragma unroll
+  for (int v = 0; v < V; v += kAtOnce) {
+    const auto pack = load_pack<kAtOnce>(from + v);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) result.values[v + i] = pack[i];
+  }
   return result;
 }
 
@@ -53,10 +88,11 @@ ATHANOR_DEVICE float shift_of(float beta, float mean, float scale) {
 }
 
 /// Σ x and Σ x² of each channel. A thread sums round its first row, so that a mean far from 0 costs no digits.
-template <typename T, int V, typename Finish>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
+template <typename T, int V, int kUnroll, typename Finish>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
     sum_moments_kernel(ColumnGrid grid, const T* x, double* partials, Finish finish) {
-  constexpr int kUnroll = 4;
+  wait_for_previous();
+  let_next_start();
   const ColumnPlace place = column_place(grid);
   float centre[V] = {}, sum[V] = {}, squares[V] = {};
   int count = 0;
@@ -88,7 +124,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
     sums[0][v] = s + n * k;
     sums[1][v] = static_cast<double>(squares[v]) + k * (2 * s + n * k);
   }
-  finish_columns<2, V>(grid, place, sums, partials, finish);
+  finish_columns<2, V>(grid, sums, partials, finish);
 }
 
 enum class Mask { none, recomputed, from_y };
@@ -144,12 +180,15 @@ struct GradientRows {
 };
 
 /// Σ dz and Σ dz · (x − mean) of each channel; writes dz where the residual's gradient is wanted.
-template <Mask kMask, typename T, int V, typename Finish>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
+template <Mask kMask, typename T, int V, int kUnroll, typename Finish>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
+                                                 : kUnroll == 8 ? 1
+                                                                : 2)
     sum_gradients_kernel(ColumnGrid grid, GradientInputs<T> inputs, const float* gamma, const float* beta,
                          const float* inv_std, T* dresidual, double* partials, Finish finish) {
-  constexpr int kUnroll = 4;
   const ColumnPlace place = column_place(grid);
+  wait_for_previous();
+  let_next_start();
   float sum[V] = {}, products[V] = {};
   if (place.works) {
     const auto mean = load_floats<V>(inputs.mean + place.channel);
@@ -190,26 +229,29 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     sums[0][v] = sum[v];
     sums[1][v] = products[v];
   }
-  finish_columns<2, V>(grid, place, sums, partials, finish);
+  finish_columns<2, V>(grid, sums, partials, finish);
 }
 
-/// dx = a · dz + b · (x − mean) + c, with a the forward pass's scale. `factors`: [4, channels], a, b, c and the shift
-/// that recomputes the mask.
-template <Mask kMask, typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
-    input_gradient_kernel(ColumnGrid grid, GradientInputs<T> inputs, const float* factors, T* dx) {
-  constexpr int kUnroll = 4;
+/// dx = a · dz + b · (x − mean) + c, with a the forward pass's scale. `factors`: [5, channels], a, b, c, the shift that
+/// recomputes the mask, and the mean.
+template <Mask kMask, typename T, int V, int kUnroll>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
+                                                 : kUnroll == 8 ? 1
+                                                                : 2)
+    input_gradient_kernel(ColumnGrid grid, int bands, GradientInputs<T> inputs, const float* factors, T* dx) {
   const ColumnPlace place = column_place(grid);
+  wait_for_previous();
+  let_next_start();
   if (!place.works) return;
   const std::int64_t channels = grid.channels, stride = grid.down * channels;
-  const auto mean = load_floats<V>(inputs.mean + place.channel);
-  const auto a = load_floats<V>(factors + place.channel);
-  const auto b = load_floats<V>(factors + channels + place.channel);
-  const auto c = load_floats<V>(factors + 2 * channels + place.channel);
+  const auto a = load_factors<V>(factors + place.channel);
+  const auto b = load_factors<V>(factors + channels + place.channel);
+  const auto c = load_factors<V>(factors + 2 * channels + place.channel);
+  const auto mean = load_factors<V>(factors + 4 * channels + place.channel);
   Floats<V> shift{};
-  if constexpr (kMask == Mask::recomputed) shift = load_floats<V>(factors + 3 * channels + place.channel);
+  if constexpr (kMask == Mask::recomputed) shift = load_factors<V>(factors + 3 * channels + place.channel);
   const bool has_dy2 = inputs.dy2 != nullptr;
-  for_bands_reversed<kUnroll>(grid, place, [&](std::int64_t row, int present) {
+  for_last_bands_first<kUnroll>(grid, place, bands, [&](std::int64_t row, int present) {
     const std::int64_t at = row * channels + place.channel;
     GradientRows<kMask, T, V, kUnroll> rows;
     rows.template load<Reuse::none>(inputs, at, stride, present);
@@ -245,6 +287,7 @@ struct GradientFactors {
     factors[channels + channel] = static_cast<float>(-a * inv * inv * products / n);
     factors[2 * channels + channel] = static_cast<float>(-a * sum / n);
     factors[3 * channels + channel] = shift_of(beta[channel], mean[channel], scale);
+    factors[4 * channels + channel] = mean[channel];
   }
 };
 
@@ -261,8 +304,23 @@ GradientInputs<T> inputs_of(const BatchNormBackward& args) {
 }
 
 inline ColumnGrid gradient_grid(const BatchNormBackward& args) {
+  const Variant v = variant();
   return column_grid(args.dtype, args.rows, args.channels,
-                     all_aligned(args.dy, args.dy2, args.x, args.y, args.dx, args.dresidual), kWideColumnBlocks);
+                     all_aligned(args.dy, args.dy2, args.x, args.y, args.dx, args.dresidual),
+                     v.sum_blocks > 0 ? v.sum_blocks / 2 : kWideColumnBlocks, v.least_rows);
+}
+
+/// Blocks of a writing pass, and how many bands each has.
+struct WriteBlocks {
+  Dim3 blocks;
+  int bands;
+};
+inline WriteBlocks write_blocks(const ColumnGrid& grid, int unroll, int bands) {
+  constexpr std::int64_t kMost = 65535;
+  const std::int64_t band = static_cast<std::int64_t>(grid.down) * unroll, all = (grid.rows + band - 1) / band;
+  const std::int64_t least = (all + kMost - 1) / kMost, each = bands > least ? bands : least;
+  return {Dim3(static_cast<unsigned>(grid.tiles), static_cast<unsigned>((all + each - 1) / each)),
+          static_cast<int>(each)};
 }
 
 /// Runs f.template operator()<T, kMask, V>().
@@ -284,19 +342,40 @@ void with_gradient_kind(const BatchNormBackward& args, const ColumnGrid& grid, F
 template <typename Finish>
 void launch_gradient_sums(const BatchNormBackward& args, const Finish& finish, LaunchStream stream) {
   const ColumnGrid grid = gradient_grid(args);
+  const Variant variant_now = variant();
   with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
-    launch_kernel(sum_gradients_kernel<kMask, T, V, Finish>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                  inputs_of<T>(args), args.gamma, args.beta, args.inv_std, static_cast<T*>(args.dresidual),
-                  partials_of(args.scratch), finish);
+    with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
+      const auto kernel = sum_gradients_kernel<kMask, T, V, kUnroll, Finish>;
+      const auto go = [&](auto launcher) {
+        launcher(kernel, blocks_of(grid), kColumnThreads, 0, stream, grid, inputs_of<T>(args), args.gamma, args.beta,
+                 args.inv_std, static_cast<T*>(args.dresidual), partials_of(args.scratch), finish);
+      };
+      if (variant_now.early & 2) {
+        go([](auto... a) { launch_early(a...); });
+      } else {
+        go([](auto... a) { launch_kernel(a...); });
+      }
+    });
   });
 }
 
 inline void launch_input_gradient(const BatchNormBackward& args, LaunchStream stream) {
   const ColumnGrid grid = gradient_grid(args);
+  const Variant variant_now = variant();
   const float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
   with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
-    launch_independent(input_gradient_kernel<kMask, T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                       inputs_of<T>(args), factors, static_cast<T*>(args.dx));
+    with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
+      const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
+      const auto go = [&](auto launcher) {
+        launcher(input_gradient_kernel<kMask, T, V, kUnroll>, write.blocks, kColumnThreads, 0, stream, grid,
+                 write.bands, inputs_of<T>(args), factors, static_cast<T*>(args.dx));
+      };
+      if (variant_now.early & 1) {
+        go([](auto... a) { launch_early_independent(a...); });
+      } else {
+        go([](auto... a) { launch_independent(a...); });
+      }
+    });
   });
 }
 

@@ -71,7 +71,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   double sums[1][V];
 #pragma unroll
   for (int v = 0; v < V; ++v) sums[0][v] = sum[v];
-  finish_columns<1, V>(grid, place, sums, partials, finish);
+  finish_columns<1, V>(grid, sums, partials, finish);
 }
 
 }  // namespace

@@ -31,12 +31,14 @@ struct ColumnGrid {
 /// threads need up to 128, 2 on each.
 inline constexpr std::int64_t kColumnBlocks = 528;
 inline constexpr std::int64_t kWideColumnBlocks = 264;
+/// Sums of all slices of a tile that one block adds up at once.
+inline constexpr std::int64_t kFewSums = 4096;
 /// Rows that a thread should have at least, so that adding up the slices stays cheap.
 inline constexpr std::int64_t kLeastRowsOfThread = 4;
 
 /// `can_vectorize`: all pointers are aligned to 16 bytes.
 inline ColumnGrid column_grid(DType dtype, std::int64_t rows, std::int64_t channels, bool can_vectorize,
-                              std::int64_t blocks = kColumnBlocks) {
+                              std::int64_t blocks = kColumnBlocks, std::int64_t least_rows = kLeastRowsOfThread) {
   ColumnGrid grid{.rows = rows, .channels = channels};
   const auto widest = static_cast<int>(16 / size_of(dtype));
   grid.vector = can_vectorize && channels % widest == 0 ? widest : 1;
@@ -44,10 +46,14 @@ inline ColumnGrid column_grid(DType dtype, std::int64_t rows, std::int64_t chann
   grid.tiles = static_cast<int>(tiles);
   grid.across = static_cast<int>((columns + tiles - 1) / tiles);
   grid.down = kColumnThreads / grid.across;
-  const std::int64_t wanted = rows / (grid.down * kLeastRowsOfThread), most = blocks / tiles;
+  const std::int64_t wanted = rows / (grid.down * least_rows), most = blocks / tiles;
   const std::int64_t slices = wanted < most ? wanted : most;
   grid.slices = static_cast<int>(slices < 1 ? 1 : slices);
-  while (grid.group * grid.group < grid.slices) ++grid.group;
+  if (grid.slices * static_cast<std::int64_t>(grid.across) * grid.vector <= kFewSums) {
+    grid.group = grid.slices;
+  } else {
+    while (grid.group * grid.group < grid.slices) ++grid.group;
+  }
   grid.groups = (grid.slices + grid.group - 1) / grid.group;
   return grid;
 }

@@ -54,6 +54,19 @@ ATHANOR_DEVICE void for_bands_reversed(const ColumnGrid& grid, const ColumnPlace
   }
 }
 
+/// For passes that only write: each block has `bands` neighbouring bands, and the first blocks have the last ones, for
+/// the same reason. Many short blocks keep all multiprocessors busy to the end.
+template <int kUnroll, typename Visit>
+ATHANOR_DEVICE void for_last_bands_first(const ColumnGrid& grid, const ColumnPlace& place, int bands, Visit visit) {
+  const std::int64_t band = static_cast<std::int64_t>(grid.down) * kUnroll;
+  const std::int64_t start = static_cast<std::int64_t>(gridDim.y - 1 - blockIdx.y) * bands * band;
+  for (std::int64_t base = start + (bands - 1) * band; base >= start; base -= band) {
+    const std::int64_t first = base + place.down, left = grid.rows - first;
+    const std::int64_t present = left <= 0 ? 0 : (left + grid.down - 1) / grid.down;
+    visit(first, present < kUnroll ? static_cast<int>(present) : kUnroll);
+  }
+}
+
 /// Runs f.template operator()<V>() for the channels that a thread of the grid has: elements of 16 bytes, or 1.
 template <typename T, typename F>
 void with_vector(const ColumnGrid& grid, F&& f) {
@@ -68,80 +81,106 @@ inline Dim3 blocks_of(const ColumnGrid& grid) {
   return Dim3(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.slices));
 }
 
-/// Adds `count` rows of [kQuantities, channels] for each channel of the block: emit(channel, sums).
-template <int kQuantities, typename Emit>
-ATHANOR_DEVICE void add_partials(const ColumnGrid& grid, const double* partials, int count, Emit emit) {
-  const std::int64_t width = static_cast<std::int64_t>(grid.across) * grid.vector, begin = blockIdx.x * width;
-  const std::int64_t end = begin + width < grid.channels ? begin + width : grid.channels;
-  for (std::int64_t channel = begin + threadIdx.x; channel < end; channel += kColumnThreads) {
-    double sums[kQuantities] = {};
-#pragma unroll 4
-    for (int i = 0; i < count; ++i) {
+/// The sums of a matrix of doubles over its rows, work[c] for column c. All threads of a block share the rows out, in
+/// an order that depends on the sizes alone: load(row, column) reads an element, from `work` too. `work`: room for
+/// 2 · kColumnThreads numbers; columns ≤ kMostColumns, a multiple of kColumnThreads.
+template <int kMostColumns, typename Load>
+ATHANOR_DEVICE void sum_down(int rows, int columns, double* work, Load load) {
+  constexpr int kTurns = kMostColumns / kColumnThreads, kMostParts = 16;
+  const int thread = static_cast<int>(threadIdx.x), fitting = kColumnThreads / columns;
+  const int parts = fitting < 1 ? 1 : fitting < kMostParts ? fitting : kMostParts;
+  const int part = parts == 1 ? 0 : thread / columns, column = parts == 1 ? thread : thread - part * columns;
+  double sums[kTurns] = {};
+  if (part < parts) {
 #pragma unroll
-      for (int q = 0; q < kQuantities; ++q) {
-        sums[q] +=
-            load_shared_result(partials + (static_cast<std::int64_t>(i) * kQuantities + q) * grid.channels + channel);
-      }
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const int c = column + turn * kColumnThreads;
+      if (c >= columns) continue;
+#pragma unroll 8
+      for (int row = part; row < rows; row += parts) sums[turn] += load(row, c);
     }
-    emit(channel, sums);
   }
+  __syncthreads();
+#pragma unroll
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const int c = column + turn * kColumnThreads;
+    if (part < parts && c < columns) work[part * columns + c] = sums[turn];
+  }
+  __syncthreads();
+  if (parts > 1 && part == 0) {
+    double sum = 0;
+    for (int i = 0; i < parts; ++i) sum += work[i * columns + column];
+    work[column] = sum;
+  }
+  __syncthreads();
 }
 
 /// The total of every channel over all threads and blocks: finish(channel, totals), once each. All threads of all
 /// blocks call it; `partials`: column_scratch_bytes.
 template <int kQuantities, int V, typename Finish>
-ATHANOR_DEVICE void finish_columns(const ColumnGrid& grid, const ColumnPlace& place,
-                                   const double (&thread_sums)[kQuantities][V], double* partials, Finish finish) {
-  ATHANOR_SHARED double block_sums[kQuantities][V][kColumnThreads];
-  const int thread = static_cast<int>(threadIdx.x);
+ATHANOR_DEVICE void finish_columns(const ColumnGrid& grid, const double (&thread_sums)[kQuantities][V],
+                                   double* partials, Finish finish) {
+  constexpr int kWidest = kMostAcross * V * kQuantities;
+  constexpr int kMostColumns = (kWidest + kColumnThreads - 1) / kColumnThreads * kColumnThreads;
+  // Each thread's sums, later of each channel in turn: at least what sum_down works in.
+  ATHANOR_SHARED double work[(kQuantities * V > 2 ? kQuantities * V : 2) * kColumnThreads];
+  const int thread = static_cast<int>(threadIdx.x), across = grid.across, width = across * V;
 #pragma unroll
   for (int q = 0; q < kQuantities; ++q) {
 #pragma unroll
-    for (int v = 0; v < V; ++v) block_sums[q][v][thread] = place.works ? thread_sums[q][v] : 0.0;
+    for (int v = 0; v < V; ++v) work[(q * V + v) * kColumnThreads + thread] = thread_sums[q][v];
   }
-  int half = 1;
-  while (half < grid.down) half *= 2;
-  for (half /= 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (place.down < half && place.down + half < grid.down) {
-#pragma unroll
-      for (int q = 0; q < kQuantities; ++q) {
-#pragma unroll
-        for (int v = 0; v < V; ++v) block_sums[q][v][thread] += block_sums[q][v][thread + half * grid.across];
-      }
-    }
-  }
-  double* own = partials + static_cast<std::int64_t>(blockIdx.y) * kQuantities * grid.channels;
-  if (place.down == 0 && place.works) {
-#pragma unroll
-    for (int v = 0; v < V; ++v) {
+  __syncthreads();
+  sum_down<kMostColumns>(grid.down, kQuantities * width, work, [&](int row, int column) {
+    const int sum = column / across;
+    return work[sum * kColumnThreads + row * across + (column - sum * across)];
+  });
+
+  const std::int64_t first_channel = static_cast<std::int64_t>(blockIdx.x) * width;
+  const std::int64_t left = grid.channels - first_channel;
+  const int channels = left < width ? static_cast<int>(left) : width;
+  // Of quantity q of the block's channel i: as the threads had them, and as rows of partial sums have them.
+  const auto of_thread = [&](int q, int i) { return work[(q * V + i % V) * across + i / V]; };
+  const auto of_row = [&](int q, int i) { return work[q * channels + i]; };
+  const auto for_channels = [&](auto visit) {
+    for (int i = thread; i < channels; i += kColumnThreads) visit(i);
+  };
+  const auto call_finish = [&](auto sum_of) {
+    for_channels([&](int i) {
       double sums[kQuantities];
 #pragma unroll
-      for (int q = 0; q < kQuantities; ++q) sums[q] = block_sums[q][v][thread];
-      if (grid.slices == 1) {
-        finish(place.channel + v, sums);
-      } else {
+      for (int q = 0; q < kQuantities; ++q) sums[q] = sum_of(q, i);
+      finish(first_channel + i, sums);
+    });
+  };
+  const auto store = [&](double* rows, std::int64_t row, auto sum_of) {
+    for_channels([&](int i) {
 #pragma unroll
-        for (int q = 0; q < kQuantities; ++q) own[q * grid.channels + place.channel + v] = sums[q];
+      for (int q = 0; q < kQuantities; ++q) {
+        rows[(row * kQuantities + q) * grid.channels + first_channel + i] = sum_of(q, i);
       }
-    }
-  }
-  if (grid.slices == 1) return;
+    });
+  };
+  const auto sum_rows = [&](const double* rows, std::int64_t first, int count) {
+    sum_down<kMostColumns>(count, kQuantities * channels, work, [&](int row, int column) {
+      const int q = column / channels, i = column - q * channels;
+      return load_shared_result(rows + ((first + row) * kQuantities + q) * grid.channels + first_channel + i);
+    });
+  };
 
-  const int groups = grid.groups, group = static_cast<int>(blockIdx.y) / grid.group;
-  const int meetings = static_cast<int>(blockIdx.x) * (groups + 1), first = group * grid.group;
+  if (grid.slices == 1) return call_finish(of_thread);
+  const int slice = static_cast<int>(blockIdx.y), group = slice / grid.group, first = group * grid.group;
   const int members = first + grid.group < grid.slices ? grid.group : grid.slices - first;
+  const int meetings = static_cast<int>(blockIdx.x) * (grid.groups + 1);
+  store(partials, slice, of_thread);
   if (!is_last_to_arrive(meetings + group, members)) return;
+  sum_rows(partials, first, members);
+  if (grid.groups == 1) return call_finish(of_row);
   double* group_sums = partials + static_cast<std::int64_t>(grid.slices) * kQuantities * grid.channels;
-  add_partials<kQuantities>(
-      grid, partials + static_cast<std::int64_t>(first) * kQuantities * grid.channels, members,
-      [&](std::int64_t channel, const double(&sums)[kQuantities]) {
-        for (int q = 0; q < kQuantities; ++q) {
-          group_sums[(static_cast<std::int64_t>(group) * kQuantities + q) * grid.channels + channel] = sums[q];
-        }
-      });
-  if (!is_last_to_arrive(meetings + groups, groups)) return;
-  add_partials<kQuantities>(grid, group_sums, groups, finish);
+  store(group_sums, group, of_row);
+  if (!is_last_to_arrive(meetings + grid.groups, grid.groups)) return;
+  sum_rows(group_sums, 0, grid.groups);
+  call_finish(of_row);
 }
 
 }  // namespace athanor::kernels::cuda

@@ -123,7 +123,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     sums[0][v] = sum[v];
     sums[1][v] = products[v];
   }
-  finish_columns<2, V>(grid, place, sums, partials, finish);
+  finish_columns<2, V>(grid, sums, partials, finish);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/cuda/row_pack.h"
+#include "kernels/host_device.h"
 
 namespace athanor::kernels::cuda {
 namespace {
@@ -39,10 +40,19 @@ ATHANOR_DEVICE void for_pixels(const PoolShape& shape, int height, int width, Vi
   const int at = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (at >= width * columns) return;
   const int x = at / columns, channel = (at - x * columns) * V;
-  for (std::int64_t row = blockIdx.y; row < shape.samples * height; row += gridDim.y) {
-    const std::int64_t sample = row / height;
-    visit(Pixel{sample, static_cast<int>(row - sample * height), x, channel});
+  const auto rows = static_cast<std::uint32_t>(shape.samples * height), each = static_cast<std::uint32_t>(height);
+  for (std::uint32_t row = blockIdx.y; row < rows; row += gridDim.y) {
+    const std::uint32_t sample = row / each;
+    visit(Pixel{sample, static_cast<int>(row - sample * each), x, channel});
   }
+}
+
+ATHANOR_HOST_DEVICE inline int min_of(int a, int b) {
+  return a < b ? a : b;
+}
+/// Pairs of pixels that cover `pixels`.
+ATHANOR_HOST_DEVICE inline int tiles_of(int pixels) {
+  return (pixels + 1) / 2;
 }
 
 /// Where channel `channel` of a pixel lies.
@@ -77,6 +87,7 @@ ATHANOR_DEVICE void load_indices(const std::int32_t* from, std::int32_t (&values
 template <typename T, int V>
 ATHANOR_KERNEL __launch_bounds__(kThreads)
     max_pool_kernel(PoolShape shape, const T* from, T* to, std::int32_t* indices) {
+  constexpr int kAtOnce = 3;  // a window's row, most often
   for_pixels<V>(shape, shape.out_height, shape.out_width, [&](const Pixel& out) {
     const Range rows = window_of(out.y, shape.stride_y, shape.pad_y, shape.kernel_y, shape.height);
     const Range columns = window_of(out.x, shape.stride_x, shape.pad_x, shape.kernel_x, shape.width);
@@ -89,16 +100,22 @@ ATHANOR_KERNEL __launch_bounds__(kThreads)
       index[v] = rows.begin * shape.kernel_x + columns.begin - origin;
     }
     for (int y = rows.begin; y < rows.end; ++y) {
-      for (int x = columns.begin; x < columns.end; ++x) {
-        RowPack<T, V> pack;
-        pack.load(from + offset_of(out.sample, y, x, shape.height, shape.width, shape.channels, out.channel));
-        const int place = y * shape.kernel_x + x - origin;
+      const T* row = from + offset_of(out.sample, y, 0, shape.height, shape.width, shape.channels, out.channel);
+      for (int first = columns.begin; first < columns.end; first += kAtOnce) {
+        RowPack<T, V> packs[kAtOnce];
+        load_rows<Reuse::soon>(packs, row + static_cast<std::int64_t>(first) * shape.channels, shape.channels,
+                               columns.end - first < kAtOnce ? columns.end - first : kAtOnce);
 #pragma unroll
-        for (int v = 0; v < V; ++v) {
-          const float value = pack[v];
-          const bool wins = value > best[v] || value != value;
-          best[v] = wins ? value : best[v];
-          index[v] = wins ? place : index[v];
+        for (int i = 0; i < kAtOnce; ++i) {
+          if (first + i >= columns.end) continue;
+          const int place = y * shape.kernel_x + first + i - origin;
+#pragma unroll
+          for (int v = 0; v < V; ++v) {
+            const float value = packs[i][v];
+            const bool wins = value > best[v] || value != value;
+            best[v] = wins ? value : best[v];
+            index[v] = wins ? place : index[v];
+          }
         }
       }
     }
@@ -164,18 +181,65 @@ ATHANOR_DEVICE void gather(const PoolShape& shape, T* dx, Add add) {
   });
 }
 
+/// A thread has 2 · 2 pixels, as most windows that hold one of them hold others too: each window is read once for all.
+/// The windows of a pixel are added in scan order.
 template <typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kThreads)
+ATHANOR_KERNEL __launch_bounds__(kThreads, 3)
     max_pool_backward_kernel(PoolShape shape, const T* dy, const std::int32_t* indices, T* dx) {
-  gather<T, V>(shape, dx, [&](std::int64_t at, int, int, int place, float(&sums)[V]) {
-    std::int32_t winners[V];
-    load_indices(indices + at, winners);
-    RowPack<T, V> gradients;
-    gradients.load(dy + at);
+  constexpr int kSide = 2, kAtOnce = 2;
+  for_pixels<V>(shape, tiles_of(shape.height), tiles_of(shape.width), [&](const Pixel& tile) {
+    const int y0 = tile.y * kSide, x0 = tile.x * kSide;
+    const int rows_here = min_of(kSide, shape.height - y0), columns_here = min_of(kSide, shape.width - x0);
+    const auto windows = [](int first, int count, int stride, int pad, int kernel, int outputs) {
+      return Range{outputs_of(first, stride, pad, kernel, outputs).begin,
+                   outputs_of(first + count - 1, stride, pad, kernel, outputs).end};
+    };
+    const Range rows = windows(y0, rows_here, shape.stride_y, shape.pad_y, shape.kernel_y, shape.out_height);
+    const Range columns = windows(x0, columns_here, shape.stride_x, shape.pad_x, shape.kernel_x, shape.out_width);
+    float sums[kSide][kSide][V] = {};
+    for (int oy = rows.begin; oy < rows.end; ++oy) {
+      for (int first = columns.begin; first < columns.end; first += kAtOnce) {
+        const std::int64_t at =
+            offset_of(tile.sample, oy, first, shape.out_height, shape.out_width, shape.channels, tile.channel);
+        const int present = min_of(kAtOnce, columns.end - first);
+        RowPack<T, V> gradients[kAtOnce];
+        std::int32_t winners[kAtOnce][V];
+        load_rows<Reuse::soon>(gradients, dy + at, shape.channels, present);
 #pragma unroll
-    for (int v = 0; v < V; ++v) {
-      const float value = gradients[v];
-      sums[v] += winners[v] == place ? value : 0.0f;
+        for (int i = 0; i < kAtOnce; ++i) {
+          if (i < present) load_indices(indices + at + i * shape.channels, winners[i]);
+        }
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i) {
+          if (i >= present) continue;
+#pragma unroll
+          for (int y = 0; y < kSide; ++y) {
+            const int ky = y0 + y + shape.pad_y - oy * shape.stride_y;
+#pragma unroll
+            for (int x = 0; x < kSide; ++x) {
+              const int kx = x0 + x + shape.pad_x - (first + i) * shape.stride_x;
+              const bool inside = ky >= 0 && ky < shape.kernel_y && kx >= 0 && kx < shape.kernel_x;
+              const int place = inside ? ky * shape.kernel_x + kx : -1;
+#pragma unroll
+              for (int v = 0; v < V; ++v) {
+                const float value = gradients[i][v];
+                sums[y][x][v] += winners[i][v] == place ? value : 0.0f;
+              }
+            }
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int y = 0; y < kSide; ++y) {
+#pragma unroll
+      for (int x = 0; x < kSide; ++x) {
+        if (y >= rows_here || x >= columns_here) continue;
+        RowPack<T, V> result;
+        result.set(sums[y][x]);
+        result.store(dx +
+                     offset_of(tile.sample, y0 + y, x0 + x, shape.height, shape.width, shape.channels, tile.channel));
+      }
     }
   });
 }
@@ -192,7 +256,7 @@ ATHANOR_KERNEL __launch_bounds__(kThreads)
   });
 }
 
-/// Calls run.operator()<T, V>(blocks) for a kernel that writes images of `height` · `width`.
+/// Calls run.operator()<T, V>(blocks) for a kernel whose threads write images of `height` · `width`.
 template <typename Run, typename... Pointers>
 void launch_pixels(const PoolShape& shape, int height, int width, Run run, const Pointers*... pointers) {
   constexpr std::int64_t kMostRows = 65535;
@@ -224,7 +288,7 @@ void launch(const MaxPool& args, LaunchStream stream) {
 
 void launch(const MaxPoolBackward& args, LaunchStream stream) {
   launch_pixels(
-      args.shape, args.shape.height, args.shape.width,
+      args.shape, tiles_of(args.shape.height), tiles_of(args.shape.width),
       [&]<typename T, int V>(Dim3 blocks) {
         launch_independent(max_pool_backward_kernel<T, V>, blocks, kThreads, 0, stream, args.shape,
                            static_cast<const T*>(args.dy), args.indices, static_cast<T*>(args.dx));

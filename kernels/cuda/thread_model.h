@@ -31,6 +31,17 @@ __device__ inline T* dynamic_shared() {
   return reinterpret_cast<T*>(athanor_dynamic_shared);
 }
 
+/// Compute capability 9.0 and newer.
+inline bool knows_early_launches() {
+  static const bool knows = [] {
+    int device = 0, major = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    return major >= 9;
+  }();
+  return knows;
+}
+
 /// Enqueues a kernel; an empty grid does nothing. Errors stay in cudaGetLastError.
 template <typename... Parameters, typename... Arguments>
 void launch_kernel(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes, LaunchStream stream,
@@ -47,6 +58,44 @@ template <typename... Parameters, typename... Arguments>
 void launch_independent(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes,
                         LaunchStream stream, Arguments... arguments) {
   launch_kernel(kernel, grid, block, shared_bytes, stream, arguments...);
+}
+
+/// The same for a kernel whose blocks may be placed while the kernel before it on the stream still ends: it calls
+/// wait_for_previous() before it touches memory.
+template <typename... Parameters, typename... Arguments>
+void launch_early(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes, LaunchStream stream,
+                  Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = knows_early_launches() ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+}
+
+template <typename... Parameters, typename... Arguments>
+void launch_early_independent(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes,
+                              LaunchStream stream, Arguments... arguments) {
+  launch_early(kernel, grid, block, shared_bytes, stream, arguments...);
+}
+
+/// For kernels that are launched early: what the kernels before have written is there now.
+__device__ inline void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// From here on the next kernel's blocks may be placed, where it is launched early.
+__device__ inline void let_next_start() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
 }
 
 /// Multiprocessors of the current device.

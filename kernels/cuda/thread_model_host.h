@@ -89,6 +89,19 @@ void launch_independent(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, st
   host::run_independent(host::call<decltype(body)>, &body, grid, block, shared_bytes);
 }
 
+template <typename... Parameters, typename... Arguments>
+void launch_early(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes, LaunchStream stream,
+                  Arguments... arguments) {
+  launch_kernel(kernel, grid, block, shared_bytes, stream, arguments...);
+}
+template <typename... Parameters, typename... Arguments>
+void launch_early_independent(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes,
+                              LaunchStream stream, Arguments... arguments) {
+  launch_independent(kernel, grid, block, shared_bytes, stream, arguments...);
+}
+inline void wait_for_previous() {}
+inline void let_next_start() {}
+
 /// Few, so that threads take several turns in a grid-stride loop.
 inline int multiprocessors() {
   return 1;
