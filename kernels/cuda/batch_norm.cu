@@ -41,12 +41,22 @@ struct ForwardStatistics {
   }
 };
 
+/// Bit v: whether element v is not ≤ 0.
+template <typename T>
+ATHANOR_DEVICE std::uint8_t positives_of(const RowPack<T, 8>& pack) {
+  unsigned bits = 0;
+#pragma unroll
+  for (int v = 0; v < 8; ++v) bits |= (pack[v] <= 0.0f ? 0u : 1u) << v;
+  return static_cast<std::uint8_t>(bits);
+}
+
 /// What the writing pass of the forward direction reads and writes, as one argument of a kernel.
 template <typename T>
 struct NormalizeRows {
   const T* x;
   const T* residual;
   T* y;
+  std::uint8_t* mask;
   bool relu;
 
   /// y = max(low, x · a + b (+ residual)) of the thread's rows first, first + grid.down, … of kUnroll.
@@ -71,6 +81,9 @@ struct NormalizeRows {
           result[v] = value < low ? low : value;
         }
         xs[u].set(result);
+        if constexpr (V == 8) {
+          if (mask != nullptr) mask[(at + u * stride) / 8] = positives_of(xs[u]);
+        }
         if constexpr (kStreams) {
           xs[u].store_last(y + at + u * stride);
         } else {
@@ -145,7 +158,10 @@ unsigned blocks_for(std::int64_t channels) {
 
 template <typename T, typename Arguments>
 NormalizeRows<T> rows_of(const Arguments& args) {
-  return {static_cast<const T*>(args.x), static_cast<const T*>(args.residual), static_cast<T*>(args.y), args.relu};
+  std::uint8_t* mask = nullptr;
+  if constexpr (std::is_same_v<Arguments, BatchNorm>) mask = args.mask;
+  return {static_cast<const T*>(args.x), static_cast<const T*>(args.residual), static_cast<T*>(args.y), mask,
+          args.relu};
 }
 
 /// Runs f.template operator()<T, V, kHasResidual>().

@@ -39,6 +39,9 @@ struct BatchNorm {
   float* inv_std = nullptr;
   float* batch_mean = nullptr;  ///< for the running statistics; or null
   float* batch_var = nullptr;   ///< unbiased (one row: 0); or null
+  /// [rows · channels / 8], or null: bit i % 8 of byte i / 8 says whether element i of y is not ≤ 0. Only for 16-bit
+  /// types, channels in eights and x, residual and y aligned to 16 bytes.
+  std::uint8_t* mask = nullptr;
   float eps = 1e-5f;
   bool relu = false;
   void* scratch = nullptr;
@@ -72,7 +75,10 @@ struct BatchNormBackward {
   const void* dy = nullptr;
   const void* dy2 = nullptr;  ///< or null
   const void* x = nullptr;
-  const void* y = nullptr;  ///< forward output, for relu's mask; null: recomputed from x (right only without residual)
+  /// For relu's mask: the forward output, or the mask that it gave (alignment as there); both null: recomputed from x,
+  /// which is right only without residual.
+  const void* y = nullptr;
+  const std::uint8_t* mask = nullptr;
   const float* gamma = nullptr;
   const float* beta = nullptr;  ///< read only to recompute the mask
   const float* mean = nullptr;

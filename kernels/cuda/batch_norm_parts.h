@@ -127,7 +127,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
   finish_columns<2, V>(grid, sums, partials, finish);
 }
 
-enum class Mask { none, recomputed, from_y };
+enum class Mask { none, recomputed, from_y, from_bits };
 
 /// The largest number that becomes 0 when it is rounded to T: the forward output was 0 there although the sum before
 /// the ReLU was positive.
@@ -145,6 +145,7 @@ struct GradientInputs {
   const T* dy2;
   const T* x;
   const T* y;
+  const std::uint8_t* mask;
   const float* mean;
 };
 
@@ -152,12 +153,17 @@ struct GradientInputs {
 template <Mask kMask, typename T, int V, int kUnroll>
 struct GradientRows {
   RowPack<T, V> dy[kUnroll], dy2[kUnroll], x[kUnroll], y[kUnroll];
+  unsigned bits[kUnroll];
 
   template <Reuse kReuse>
   ATHANOR_DEVICE void load(const GradientInputs<T>& from, std::int64_t at, std::int64_t stride, int present) {
     load_rows<kReuse>(dy, from.dy + at, stride, present);
     load_rows<kReuse>(x, from.x + at, stride, present);
     if constexpr (kMask == Mask::from_y) load_rows<kReuse>(y, from.y + at, stride, present);
+    if constexpr (kMask == Mask::from_bits) {
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) bits[u] = u < present ? from.mask[(at + u * stride) / 8] : 0;
+    }
     if (from.dy2 != nullptr) {
       load_rows<kReuse>(dy2, from.dy2 + at, stride, present);
     } else {
@@ -174,6 +180,8 @@ struct GradientRows {
       return fmaf(x[u][v], scale, shift) <= kRoundsToZero<T> ? 0.0f : value;
     } else if constexpr (kMask == Mask::from_y) {
       return y[u][v] <= 0.0f ? 0.0f : value;
+    } else if constexpr (kMask == Mask::from_bits) {
+      return (bits[u] >> v & 1) == 0 ? 0.0f : value;
     }
     return value;
   }
@@ -299,8 +307,12 @@ bool all_aligned(const Pointers*... pointers) {
 
 template <typename T>
 GradientInputs<T> inputs_of(const BatchNormBackward& args) {
-  return {static_cast<const T*>(args.dy), static_cast<const T*>(args.dy2), static_cast<const T*>(args.x),
-          static_cast<const T*>(args.y), args.mean};
+  return {static_cast<const T*>(args.dy),
+          static_cast<const T*>(args.dy2),
+          static_cast<const T*>(args.x),
+          static_cast<const T*>(args.y),
+          args.mask,
+          args.mean};
 }
 
 inline ColumnGrid gradient_grid(const BatchNormBackward& args) {
@@ -330,6 +342,8 @@ void with_gradient_kind(const BatchNormBackward& args, const ColumnGrid& grid, F
     with_vector<T>(grid, [&]<int V>() {
       if (!args.relu) {
         f.template operator()<T, Mask::none, V>();
+      } else if (args.mask != nullptr) {
+        if constexpr (V == 8) f.template operator()<T, Mask::from_bits, V>();
       } else if (args.y != nullptr) {
         f.template operator()<T, Mask::from_y, V>();
       } else {

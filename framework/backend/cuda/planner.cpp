@@ -1,13 +1,14 @@
 #include "backend/cuda/planner.h"
 
 #include "backend/cuda/convolution_sums.h"
+#include "backend/cuda/relu_masks.h"
 #include "base/error.h"
 #include "graph/op.h"
 
 namespace athanor::cuda {
 
 Graph CudaPlanner::rewrite(Graph graph) {
-  return sum_in_convolutions(std::move(graph), engines_, precision_);
+  return mask_relus(sum_in_convolutions(std::move(graph), engines_, precision_));
 }
 
 NodeChoice CudaPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {

@@ -24,7 +24,8 @@ void want_channels(const InferContext& context) {
 }
 
 /// x, gamma, beta, (residual), (Σ x, Σ x²) → y, mean, inv_std, batch_mean, batch_var: the last two are what the running
-/// statistics take. The sums are there where a back end has them from the convolution before.
+/// statistics take. The sums are there where a back end has them from the convolution before, and one may add the mask
+/// of the ReLU as a last output.
 std::vector<TensorType> infer_batch_norm_forward(const InferContext& context) {
   want_channels(context);
   const Shape per_channel{context.shape(0)[1]};
@@ -35,7 +36,8 @@ std::vector<TensorType> infer_batch_norm_forward(const InferContext& context) {
           {per_channel, DType::f32}};
 }
 
-/// dy, x, gamma, beta, mean, inv_std, (y), (dy2) → dx, dgamma, dbeta, (dresidual).
+/// dy, x, gamma, beta, mean, inv_std, (y), (dy2), (mask, where a back end has it, for y) → dx, dgamma, dbeta,
+/// (dresidual).
 std::vector<TensorType> infer_batch_norm_backward(const InferContext& context) {
   const Shape per_channel{context.shape(0)[1]};
   std::vector<TensorType> types{

@@ -123,8 +123,13 @@ NormSeconds time_batch_norm(KernelTimer& timer, const Options& options, Shape2 s
                              .relu = true,
                              .scratch = b.scratch.data()};
   seconds.backward = timer.time_kernel("batch_norm_backward + relu" + shape.text(), 5 * bytes, backward);
-  backward.y = b.y.data();
   backward.dresidual = b.residual.data();
+  if (options.dtype != DType::f32) {
+    backward.mask = b.indices.as<std::uint8_t>();
+    timer.time_kernel("batch_norm_backward + add + relu, mask" + shape.text(), 6 * bytes, backward);
+    backward.mask = nullptr;
+  }
+  backward.y = b.y.data();
   seconds.backward_add = timer.time_kernel("batch_norm_backward + add + relu" + shape.text(), 7 * bytes, backward);
   backward.dy2 = b.residual.data();
   timer.time_kernel("batch_norm_backward + 2 dy + relu" + shape.text(), 8 * bytes, backward);

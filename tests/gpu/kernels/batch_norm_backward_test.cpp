@@ -123,6 +123,32 @@ TEST(BatchNormBackwardKernel, TheRecomputedMaskIsThatOfTheRoundedOutput) {
   }
 }
 
+/// A bit an element instead of the output: the same bits of every result.
+TEST(BatchNormBackwardKernel, TheMaskTellsWhatTheOutputTells) {
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    for (const Size size : {Size{130, 64}, {600, 24}, {5000, 8}, {70, 520}}) {
+      Problem p(size, dtype);
+      p.x.set(3, std::nan(""));
+      Outputs saved(p), with_mask(p);
+      std::vector<std::uint8_t> mask(static_cast<std::size_t>(p.elements() / 8), 0x55);
+      launch(forward_of(p, saved, true, true), nullptr);
+      BatchNorm forward = forward_of(p, with_mask, true, true);
+      forward.mask = mask.data();
+      launch(forward, nullptr);
+      ASSERT_TRUE(with_mask.y.same_bits(saved.y));
+      Gradients from_y(p), from_mask(p);
+      launch(backward_of(p, saved, from_y, MaskFrom::y, true), nullptr);
+      BatchNormBackward backward = backward_of(p, saved, from_mask, MaskFrom::y, true);
+      backward.y = nullptr;
+      backward.mask = mask.data();
+      launch(backward, nullptr);
+      EXPECT_TRUE(from_mask.dx.same_bits(from_y.dx) && from_mask.dresidual.same_bits(from_y.dresidual) &&
+                  from_mask.dgamma.same_bits(from_y.dgamma) && from_mask.dbeta.same_bits(from_y.dbeta))
+          << describe(dtype, size);
+    }
+  }
+}
+
 TEST(BatchNormSynchronizedKernels, ShardsTogetherAreOneBatch) {
   for (const DType dtype : kFloatTypes) {
     constexpr std::int64_t kShards = 3, kChannels = 24;

@@ -49,6 +49,7 @@ Step prepare_batch_norm_forward(const CudaBinding& b) {
                                       .inv_std = b.output<float>(2),
                                       .batch_mean = b.output<float>(3),
                                       .batch_var = b.output<float>(4),
+                                      .mask = b.output<std::uint8_t>(5),
                                       .eps = norm_eps(b.node),
                                       .relu = norm_has_relu(b.node),
                                       .scratch = b.scratch};
@@ -75,6 +76,7 @@ kernels::cuda::BatchNormBackward batch_norm_gradient_of(const CudaBinding& b) {
 Step prepare_batch_norm_backward(const CudaBinding& b) {
   kernels::cuda::BatchNormBackward args = batch_norm_gradient_of(b);
   args.y = b.input<void>(6);
+  args.mask = b.input<std::uint8_t>(8);
   args.dx = b.output<void>(0);
   args.dgamma = b.output<float>(1);
   args.dbeta = b.output<float>(2);
