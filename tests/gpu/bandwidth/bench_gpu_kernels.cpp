@@ -168,10 +168,10 @@ void time_pools(KernelTimer& timer, const Options& options, const Buffers& b) {
                         .pad_y = 1,
                         .pad_x = 1};
   const double out = static_cast<double>(options.batch) * 56 * 56 * 64;
-  const double bytes = out * (5 * static_cast<double>(size_of(options.dtype)) + sizeof(std::int32_t));
-  auto* indices = b.indices.as<std::int32_t>();
-  timer.time_kernel("max_pool2d", bytes, MaxPool{shape, b.x.data(), b.y.data(), indices});
-  timer.time_kernel("max_pool2d_backward", bytes, MaxPoolBackward{shape, b.y.data(), indices, b.dx.data()});
+  const double bytes = out * (5 * static_cast<double>(size_of(options.dtype)) + sizeof(std::uint8_t));
+  void* indices = b.indices.data();
+  timer.time_kernel("max_pool2d", bytes, MaxPool{shape, b.x.data(), b.y.data(), indices, DType::u8});
+  timer.time_kernel("max_pool2d_backward", bytes, MaxPoolBackward{shape, b.y.data(), indices, DType::u8, b.dx.data()});
 }
 
 /// The passes over ResNet-50's parameters.
