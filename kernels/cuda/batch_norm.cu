@@ -224,9 +224,8 @@ void launch(const BatchNorm& args, LaunchStream stream) {
     with_vector<T>(grid, [&]<int V>() {
       with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
         const auto go = [&](auto launcher) {
-          launcher(sum_moments_kernel<T, V, kUnroll, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                   static_cast<const T*>(args.x), partials_of(args.scratch),
-                   FinishForward{statistics, factors, args.channels});
+          launcher(sum_moments_kernel<T, V, kUnroll>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                   static_cast<const T*>(args.x), partials_of(args.scratch));
         };
         if (variant_now.early & 2) {
           go([](auto... a) { launch_early(a...); });
@@ -236,6 +235,7 @@ void launch(const BatchNorm& args, LaunchStream stream) {
       });
     });
   });
+  finish_columns<2>(grid, partials_of(args.scratch), FinishForward{statistics, factors, args.channels}, stream);
   launch_normalize(args, grid, factors, stream);
 }
 

@@ -88,11 +88,10 @@ ATHANOR_DEVICE float shift_of(float beta, float mean, float scale) {
 }
 
 /// Σ x and Σ x² of each channel. A thread sums round its first row, so that a mean far from 0 costs no digits.
-template <typename T, int V, int kUnroll, typename Finish>
+template <typename T, int V, int kUnroll>
 ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
-    sum_moments_kernel(ColumnGrid grid, const T* x, double* partials, Finish finish) {
+    sum_moments_kernel(ColumnGrid grid, const T* x, double* partials) {
   wait_for_previous();
-  let_next_start();
   const ColumnPlace place = column_place(grid);
   float centre[V] = {}, sum[V] = {}, squares[V] = {};
   int count = 0;
@@ -124,7 +123,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
     sums[0][v] = s + n * k;
     sums[1][v] = static_cast<double>(squares[v]) + k * (2 * s + n * k);
   }
-  finish_columns<2, V>(grid, sums, partials, finish);
+  store_column_sums<2, V>(grid, sums, partials);
 }
 
 enum class Mask { none, recomputed, from_y, from_bits };
@@ -188,15 +187,14 @@ struct GradientRows {
 };
 
 /// Σ dz and Σ dz · (x − mean) of each channel; writes dz where the residual's gradient is wanted.
-template <Mask kMask, typename T, int V, int kUnroll, typename Finish>
+template <Mask kMask, typename T, int V, int kUnroll>
 ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
                                                  : kUnroll == 8 ? 1
                                                                 : 2)
     sum_gradients_kernel(ColumnGrid grid, GradientInputs<T> inputs, const float* gamma, const float* beta,
-                         const float* inv_std, T* dresidual, double* partials, Finish finish) {
+                         const float* inv_std, T* dresidual, double* partials) {
   const ColumnPlace place = column_place(grid);
   wait_for_previous();
-  let_next_start();
   float sum[V] = {}, products[V] = {};
   if (place.works) {
     const auto mean = load_floats<V>(inputs.mean + place.channel);
@@ -237,7 +235,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
     sums[0][v] = sum[v];
     sums[1][v] = products[v];
   }
-  finish_columns<2, V>(grid, sums, partials, finish);
+  store_column_sums<2, V>(grid, sums, partials);
 }
 
 /// dx = a · dz + b · (x − mean) + c, with a the forward pass's scale. `factors`: [5, channels], a, b, c, the shift that
@@ -359,10 +357,10 @@ void launch_gradient_sums(const BatchNormBackward& args, const Finish& finish, L
   const Variant variant_now = variant();
   with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
     with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
-      const auto kernel = sum_gradients_kernel<kMask, T, V, kUnroll, Finish>;
+      const auto kernel = sum_gradients_kernel<kMask, T, V, kUnroll>;
       const auto go = [&](auto launcher) {
         launcher(kernel, blocks_of(grid), kColumnThreads, 0, stream, grid, inputs_of<T>(args), args.gamma, args.beta,
-                 args.inv_std, static_cast<T*>(args.dresidual), partials_of(args.scratch), finish);
+                 args.inv_std, static_cast<T*>(args.dresidual), partials_of(args.scratch));
       };
       if (variant_now.early & 2) {
         go([](auto... a) { launch_early(a...); });
@@ -371,6 +369,7 @@ void launch_gradient_sums(const BatchNormBackward& args, const Finish& finish, L
       }
     });
   });
+  finish_columns<2>(grid, partials_of(args.scratch), finish, stream);
 }
 
 inline void launch_input_gradient(const BatchNormBackward& args, LaunchStream stream) {

@@ -23,16 +23,12 @@ struct ColumnGrid {
   int down = 1;    ///< rows that a block reads at a time; across · down ≤ kColumnThreads
   int tiles = 1;   ///< blocks along the channels
   int slices = 1;  ///< blocks along the rows: slice s has the row bands s, s + slices, …
-  int group = 1;   ///< slices whose sums are added up first
-  int groups = 1;  ///< groups of slices
 };
 
 /// Blocks of a pass whose threads need few registers, 4 on each of an H100's 132 multiprocessors, and of one whose
 /// threads need up to 128, 2 on each.
 inline constexpr std::int64_t kColumnBlocks = 528;
 inline constexpr std::int64_t kWideColumnBlocks = 264;
-/// Sums of all slices of a tile that one block adds up at once.
-inline constexpr std::int64_t kFewSums = 4096;
 /// Rows that a thread should have at least, so that adding up the slices stays cheap.
 inline constexpr std::int64_t kLeastRowsOfThread = 4;
 
@@ -49,12 +45,6 @@ inline ColumnGrid column_grid(DType dtype, std::int64_t rows, std::int64_t chann
   const std::int64_t wanted = rows / (grid.down * least_rows), most = blocks / tiles;
   const std::int64_t slices = wanted < most ? wanted : most;
   grid.slices = static_cast<int>(slices < 1 ? 1 : slices);
-  if (grid.slices * static_cast<std::int64_t>(grid.across) * grid.vector <= kFewSums) {
-    grid.group = grid.slices;
-  } else {
-    while (grid.group * grid.group < grid.slices) ++grid.group;
-  }
-  grid.groups = (grid.slices + grid.group - 1) / grid.group;
   return grid;
 }
 
@@ -63,8 +53,8 @@ inline std::size_t column_scratch_bytes(DType dtype, std::int64_t rows, std::int
   std::size_t largest = 0;
   for (const bool can_vectorize : {false, true}) {
     const ColumnGrid grid = column_grid(dtype, rows, channels, can_vectorize);
-    const auto partials = static_cast<std::size_t>(grid.slices + grid.group);
-    const std::size_t bytes = partials * static_cast<std::size_t>(quantities * channels) * sizeof(double);
+    const auto slices = static_cast<std::size_t>(grid.slices);
+    const std::size_t bytes = slices * static_cast<std::size_t>(quantities * channels) * sizeof(double);
     largest = bytes > largest ? bytes : largest;
   }
   return largest;
