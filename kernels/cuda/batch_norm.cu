@@ -96,23 +96,30 @@ struct NormalizeRows {
 
 /// `scale`, `shift`: [channels].
 template <bool kHasResidual, typename T, int V, int kUnroll, bool kStreams>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 2 : 4)
-    normalize_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const float* scale, const float* shift) {
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8   ? 2
+                                                 : kUnroll == 4 ? 4
+                                                 : kUnroll == 2 ? 5
+                                                                : 6)
+    normalize_kernel(ColumnGrid grid, int bands, bool ascending, NormalizeRows<T> rows, const float* scale,
+                     const float* shift) {
   const ColumnPlace place = column_place(grid);
   wait_for_previous();
   let_next_start();
   if (!place.works) return;
   const auto a = load_factors<V>(scale + place.channel), b = load_factors<V>(shift + place.channel);
   for_last_bands_first<kUnroll>(grid, place, bands,
-                                rows.template writer<kHasResidual, kStreams, kUnroll, V>(grid, place, a, b));
+                                rows.template writer<kHasResidual, kStreams, kUnroll, V>(grid, place, a, b), ascending);
 }
 
 /// The same from sums that are there already: each block finishes its own channels, all with the same bits; the first
 /// slice of a channel writes what is kept.
-template <bool kHasResidual, typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
-    normalize_given_sums_kernel(ColumnGrid grid, NormalizeRows<T> rows, const float* sums, const float* squares,
-                                ForwardStatistics statistics) {
+template <bool kHasResidual, typename T, int V, int kUnroll, bool kStreams>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8   ? 2
+                                                 : kUnroll == 4 ? 4
+                                                 : kUnroll == 2 ? 5
+                                                                : 6)
+    normalize_given_sums_kernel(ColumnGrid grid, int bands, bool ascending, NormalizeRows<T> rows, const float* sums,
+                                const float* squares, ForwardStatistics statistics) {
   ATHANOR_SHARED float scale[kMostAcross * V];
   ATHANOR_SHARED float shift[kMostAcross * V];
   static_assert(kMostAcross * V <= kColumnThreads, "a thread finishes at most one channel");
@@ -127,8 +134,8 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   const ColumnPlace place = column_place(grid);
   if (!place.works) return;
   const auto a = load_floats<V>(scale + place.across * V), b = load_floats<V>(shift + place.across * V);
-  constexpr int kUnroll = 4;
-  for_bands_reversed<kUnroll>(grid, place, rows.template writer<kHasResidual, false, kUnroll, V>(grid, place, a, b));
+  for_last_bands_first<kUnroll>(grid, place, bands,
+                                rows.template writer<kHasResidual, kStreams, kUnroll, V>(grid, place, a, b), ascending);
 }
 
 /// Statistics and factors of a channel from Σ x and Σ x².
@@ -183,15 +190,15 @@ template <typename Arguments>
 void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float* factors, LaunchStream stream) {
   const Variant variant_now = variant();
   with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
-    with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
+    with_unroll<T, V, true>(variant_now.write_unroll, [&]<int kUnroll>() {
       const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
       auto kernel = normalize_kernel<kHasResidual, T, V, kUnroll, false>;
       if constexpr (std::is_same_v<T, Float16> && V == 8) {
         if (variant_now.streams) kernel = normalize_kernel<kHasResidual, T, V, kUnroll, true>;
       }
       const auto go = [&](auto launcher) {
-        launcher(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, rows_of<T>(args), factors,
-                 factors + args.channels);
+        launcher(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, variant_now.ascending != 0,
+                 rows_of<T>(args), factors, factors + args.channels);
       };
       if (variant_now.early & 1) {
         go([](auto... a) { launch_early_independent(a...); });
@@ -214,8 +221,18 @@ void launch(const BatchNorm& args, LaunchStream stream) {
       args.eps};
   if (args.sums != nullptr) {
     with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
-      launch_kernel(normalize_given_sums_kernel<kHasResidual, T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                    rows_of<T>(args), args.sums, args.squares, statistics);
+      with_unroll<T, V, true>(variant_now.write_unroll, [&]<int kUnroll>() {
+        const std::int64_t band = static_cast<std::int64_t>(grid.down) * kUnroll, all = (args.rows + band - 1) / band;
+        const std::int64_t blocks =
+            variant_now.given_blocks / grid.tiles > 0 ? variant_now.given_blocks / grid.tiles : 1;
+        const WriteBlocks write = write_blocks(grid, kUnroll, static_cast<int>((all + blocks - 1) / blocks));
+        auto kernel = normalize_given_sums_kernel<kHasResidual, T, V, kUnroll, false>;
+        if constexpr (std::is_same_v<T, Float16> && V == 8) {
+          if (variant_now.streams) kernel = normalize_given_sums_kernel<kHasResidual, T, V, kUnroll, true>;
+        }
+        launch_kernel(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, variant_now.ascending != 0,
+                      rows_of<T>(args), args.sums, args.squares, statistics);
+      });
     });
     return;
   }

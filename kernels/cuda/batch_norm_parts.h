@@ -21,19 +21,23 @@ inline float* factors_of(void* scratch, DType dtype, std::int64_t rows, std::int
 }
 
 struct Variant {
-  int sum_unroll = 4, sum_blocks = 0, least_rows = 4, write_unroll = 4, write_bands = 1, early = 1, streams = 0;
+  int sum_unroll = 4, sum_blocks = 0, least_rows = 4, write_unroll = 4, write_bands = 1, early = 1, streams = 0,
+      given_blocks = 1056, ascending = 0;
 };
 inline Variant variant() {
   Variant v;
   if (const char* text = std::getenv("ATHANOR_VARIANT")) {
-    std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d", &v.sum_unroll, &v.sum_blocks, &v.least_rows, &v.write_unroll,
-                &v.write_bands, &v.early, &v.streams);
+    std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d,%d,%d", &v.sum_unroll, &v.sum_blocks, &v.least_rows, &v.write_unroll,
+                &v.write_bands, &v.early, &v.streams, &v.given_blocks, &v.ascending);
   }
   return v;
 }
-template <typename T, int V, typename F>
+template <typename T, int V, bool kOne = false, typename F>
 void with_unroll(int unroll, F&& f) {
   if constexpr (std::is_same_v<T, Float16> && V == 8) {
+    if constexpr (kOne) {
+      if (unroll == 1) return f.template operator()<1>();
+    }
     if (unroll == 2) return f.template operator()<2>();
     if (unroll == 8) return f.template operator()<8>();
   }

@@ -221,12 +221,11 @@ ATHANOR_KERNEL __launch_bounds__(kThreads, 3)
 #pragma unroll
             for (int x = 0; x < kSide; ++x) {
               const int kx = x0 + x + shape.pad_x - (first + i) * shape.stride_x;
-              const bool inside = ky >= 0 && ky < shape.kernel_y && kx >= 0 && kx < shape.kernel_x;
-              const int place = inside ? ky * shape.kernel_x + kx : -1;
+              if (ky < 0 || ky >= shape.kernel_y || kx < 0 || kx >= shape.kernel_x) continue;
+              const int place = ky * shape.kernel_x + kx;
 #pragma unroll
               for (int v = 0; v < V; ++v) {
-                const float value = gradients[i][v];
-                sums[y][x][v] += winners[i][v] == place ? value : 0.0f;
+                if (winners[i][v] == place) sums[y][x][v] += gradients[i][v];
               }
             }
           }
