@@ -30,6 +30,7 @@ struct StepResult {
   bool stop = false;            ///< whether any rank's report asks to stop: the same on all ranks
   double comm_exposed_s = 0;    ///< that the step waited for other ranks
   std::int64_t comm_bytes = 0;  ///< sent to other ranks for this step
+  double host_s = 0;            ///< that the host took to hand the step over to a device that runs behind
   int slowest_rank = 0;         ///< whose gradients were ready last
   double slowest_lag_s = 0;     ///< how much later than the median rank's
 };

@@ -14,6 +14,13 @@ std::string fingerprint_without_buckets(Plan plan) {
   return plan.fingerprint();
 }
 
+/// An attribute of HDF5 holds 64 kB; of a network with more distinct products the choices are measured again.
+std::string kept_choices(const Backend& backend) {
+  constexpr std::size_t kMostBytes = 60000;
+  const std::string choices = backend.choices().value_or("");
+  return choices.size() <= kMostBytes ? choices : "";
+}
+
 }  // namespace
 
 RunFacts facts_of(const Recipe& recipe, const Sizing& sizing, const Plans& plans, const RunData& data,
@@ -32,6 +39,7 @@ RunFacts facts_of(const Recipe& recipe, const Sizing& sizing, const Plans& plans
           .test_data = data.test->info().fingerprint,
           .isa = std::string(kernels::name_of(kernels::active_isa())),
           .backend = std::string(backend_for(recipe.device).name()),
+          .device_choices = kept_choices(backend_for(recipe.device)),
           .provenance = provenance};
 }
 
@@ -65,6 +73,7 @@ CheckpointMeta checkpoint_meta(const RunFacts& facts, const RunState& state) {
                      {"isa", facts.isa},
                      {"backend", facts.backend},
                      {"provenance", facts.provenance}};
+  if (!facts.device_choices.empty()) meta.attributes["device_choices"] = facts.device_choices;
   return meta;
 }
 

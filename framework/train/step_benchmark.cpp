@@ -63,14 +63,15 @@ class Bench {
 
   struct StepTime {
     double seconds = 0;
-    bool waited = false;  ///< for a step to end; else the host handed one over to a device that runs behind
+    bool waited = false;  ///< for a step to end; else the device runs behind and had room for one more
+    double host_s = 0;    ///< StepResult::host_s
   };
   /// A rate so small that random labels never make the numbers run away, with the work of any other.
   StepTime step() {
     const Clock::time_point start = Clock::now();
     const auto known =
         executable_->step(storage_.batch(), {.step = ++steps_, .lr = 1e-6, .momentum = 0.9, .grad_scale = 1});
-    return {seconds_since(start), known.has_value()};
+    return {seconds_since(start), known.has_value(), known ? known->host_s : 0};
   }
   /// Until nothing is under way.
   void settle() {
@@ -148,7 +149,7 @@ class Profile {
 
 /// What is timed, in the order in which it was.
 struct Times {
-  std::vector<double> steps, hand_overs, ceilings;
+  std::vector<double> steps, host, ceilings;
   Profile profile;
 };
 
@@ -166,7 +167,9 @@ Times measure(Bench& bench, Ceiling* ceiling, double seconds) {
   };
   const auto take_step = [&] {
     const Bench::StepTime time = bench.step();
-    (time.waited ? times.steps : times.hand_overs).push_back(time.seconds);
+    if (!time.waited) return;
+    times.steps.push_back(time.seconds);
+    times.host.push_back(time.host_s);
   };
   for (int round = 0; round < rounds; ++round) {
     repeat_for(0.3 * round_s, take_step);
@@ -217,7 +220,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   result.threads = sizing.lanes * static_cast<int>(sizing.shard_threads);
   result.steps = static_cast<std::int64_t>(times.steps.size());
   result.step_s = spread_of(times.steps);
-  if (!times.hand_overs.empty()) result.host_s = spread_of(times.hand_overs).median;
+  result.host_s = spread_of(times.host).median;
   const auto rate = [&](double step_s) { return static_cast<double>(result.batch) / step_s; };
   result.images_per_s = {rate(result.step_s.p90), rate(result.step_s.median), rate(result.step_s.p10)};
   for (const Node& node : bench.plan().graph.nodes) {

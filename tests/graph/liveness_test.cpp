@@ -69,12 +69,12 @@ TEST(Liveness, TheArenaIsNeverBelowNorFarAboveTheWorstMoment) {
 
 TEST(Liveness, AChainOfEqualValuesNeedsTwoPlaces) {
   std::vector<Lifetime> chain;
-  for (std::int32_t at = 0; at < 50; ++at) chain.push_back({at, at + 1, 640});
-  EXPECT_EQ(pack(chain).bytes, 2u * 640);
+  for (std::int32_t at = 0; at < 50; ++at) chain.push_back({at, at + 1, 1024});
+  EXPECT_EQ(pack(chain).bytes, 2u * 1024);
 }
 
 TEST(Liveness, FreedNeighboursServeALargerValue) {
-  EXPECT_EQ(pack(std::vector<Lifetime>{{0, 0, 64}, {0, 0, 64}, {1, 1, 128}}).bytes, 128u);
+  EXPECT_EQ(pack(std::vector<Lifetime>{{0, 0, 256}, {0, 0, 256}, {1, 1, 512}}).bytes, 512u);
 }
 
 TEST(Liveness, NothingNeedsNothing) {

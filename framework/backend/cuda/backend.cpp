@@ -46,6 +46,8 @@ class CudaBackend final : public Backend {
     return std::make_unique<cuda::CudaPlanner>(
         engines_, cuda::Precision{.tf32 = options.precision == "tf32", .deterministic = options.deterministic});
   }
+  std::optional<std::string> choices() const override { return engines_.text(); }
+  void take_choices(const std::string& text) const override { engines_.take(text); }
   MemoryPlan plan_memory(const ExecutableOptions& options) const override { return cuda::plan_memory(options); }
   std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const override {
     return cuda::make_executable(options, *device_, engines_);

@@ -73,7 +73,7 @@ class CudaExecutable final : public Executable {
   /// An update that is under way in a slot.
   struct InFlight {
     bool is_busy = false;
-    std::int64_t number = 0;  // in the order of submission, from 0
+    double host_s = 0;  // that handing it over took
   };
 
   Arenas arenas_of(const Pass& pass, int copy) const;

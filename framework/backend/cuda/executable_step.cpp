@@ -1,6 +1,7 @@
 // One update. Two are under way at a time, one in each slot: while the GPU runs one, the host hands over the next and
 // takes the result of the one before. After a few steps launch by launch, each slot's step is a graph that is replayed.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -119,6 +120,7 @@ std::optional<StepResult> CudaExecutable::step(const Batch& batch, const StepInp
   const auto slot = static_cast<int>(submitted_ % kSlots);
   std::optional<StepResult> known;
   if (in_flight_[static_cast<std::size_t>(slot)].is_busy) known = finish(slot);
+  const auto start = std::chrono::steady_clock::now();
   write_control(slot, inputs);
   training_.inputs->upload(batch, slot, options_.resident_batch && submitted_ >= kSlots);
   refresh_casts();
@@ -131,7 +133,8 @@ std::optional<StepResult> CudaExecutable::step(const Batch& batch, const StepInp
     enqueue_step(slot);
   }
   device_.record(done_[static_cast<std::size_t>(slot)].get(), Stream::compute);
-  in_flight_[static_cast<std::size_t>(slot)] = {true, submitted_};
+  const double host_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  in_flight_[static_cast<std::size_t>(slot)] = {true, host_s};
   ++submitted_;
   if (submitted_ == kWarmUpSteps && options_.cuda_graph && reduction_->capturable()) capture_steps();
   return known;
@@ -165,7 +168,8 @@ StepResult CudaExecutable::finish(int slot) {
                     .grad_norm = outcome.grad_norm,
                     .finite = outcome.finite != 0,
                     .comm_exposed_s = reduction_->exposed_s(slot),
-                    .comm_bytes = reduction_->step_bytes()};
+                    .comm_bytes = reduction_->step_bytes(),
+                    .host_s = in_flight_[index].host_s};
   result.expected = !result.finite && scales_loss_ && std::isfinite(result.loss);
   const RankVerdict verdict = judge_ranks(reduction_->reports(slot), compute_times_);
   result.stop = verdict.stop;

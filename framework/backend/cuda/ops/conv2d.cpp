@@ -149,14 +149,15 @@ NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
   const Node& node = context.node;
   const Layout x = images_layout(context.graph, node, context.inputs[0]);
   const ConvolutionSpec spec = convolution_spec(context.graph, node, context.precision, x);
-  NodeChoice choice = conv_choice(context, {x, kNhwc}, kOhwi, spec, ops::required_engine(context, spec), kConv);
+  const ChosenEngine& chosen = ops::required_engine(context, spec);
+  NodeChoice choice = conv_choice(context, {x, kNhwc}, kOhwi, spec, chosen, kConv);
   if (context.has_output(1)) {
     const Rows rows = output_rows(spec);
     choice.scratch_bytes =
         std::max(choice.scratch_bytes, kernels::cuda::column_sums_scratch_bytes(spec.type, rows.rows(), rows.channels));
   }
   choice.scratch_bytes += staged_bytes(spec, x);
-  choice.beside = true;
+  choice.beside = ops::leaves_room(chosen);
   return choice;
 }
 

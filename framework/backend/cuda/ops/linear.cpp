@@ -99,8 +99,9 @@ Rows gradient_rows(const MatmulSpec& spec) {
 
 NodeChoice choose_linear_backward_weights(const CudaChooseContext& context) {
   const MatmulSpec spec = linear_backward_weights_spec(context.graph, context.node, context.precision);
-  NodeChoice choice = linear_choice(context, spec, ops::required_engine(context, spec), kMatmul);
-  choice.beside = true;
+  const ChosenEngine& chosen = ops::required_engine(context, spec);
+  NodeChoice choice = linear_choice(context, spec, chosen, kMatmul);
+  choice.beside = ops::leaves_room(chosen);
   if (context.has_output(1)) {
     choice.scratch_bytes =
         std::max(choice.scratch_bytes, kernels::cuda::column_sums_scratch_bytes(spec.type, spec.k, spec.m));

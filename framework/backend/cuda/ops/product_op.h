@@ -23,6 +23,13 @@ bool wants_relu(const Node& node);
 /// "cudnn:" or "cublaslt:" and the engine.
 std::string product_implementation(const ProductSpec& spec, const ChosenEngine& chosen);
 
+/// Whether a product is too short to fill a GPU, so that others may run beside it. A longer one is slowed down by them
+/// more than they gain.
+inline bool leaves_room(const ChosenEngine& chosen) {
+  constexpr double kFillsGpuSeconds = 40e-6;
+  return chosen.seconds < kFillsGpuSeconds;
+}
+
 /// The engine of a product that has no second form. Throws DeviceError, with the layer's name, where there is none.
 const ChosenEngine& required_engine(const CudaChooseContext& context, const ProductSpec& spec);
 
