@@ -4,8 +4,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/column_sums.h"
@@ -20,29 +18,11 @@ inline float* factors_of(void* scratch, DType dtype, std::int64_t rows, std::int
   return reinterpret_cast<float*>(static_cast<char*>(scratch) + column_scratch_bytes(dtype, rows, channels, 2));
 }
 
-struct Variant {
-  int sum_unroll = 4, sum_blocks = 0, least_rows = 4, write_unroll = 4, write_bands = 1, early = 1, streams = 0,
-      given_blocks = 1056, ascending = 0;
-};
-inline Variant variant() {
-  Variant v;
-  if (const char* text = std::getenv("ATHANOR_VARIANT")) {
-    std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d,%d,%d", &v.sum_unroll, &v.sum_blocks, &v.least_rows, &v.write_unroll,
-                &v.write_bands, &v.early, &v.streams, &v.given_blocks, &v.ascending);
-  }
-  return v;
-}
-template <typename T, int V, bool kOne = false, typename F>
-void with_unroll(int unroll, F&& f) {
-  if constexpr (std::is_same_v<T, Float16> && V == 8) {
-    if constexpr (kOne) {
-      if (unroll == 1) return f.template operator()<1>();
-    }
-    if (unroll == 2) return f.template operator()<2>();
-    if (unroll == 8) return f.template operator()<8>();
-  }
-  f.template operator()<4>();
-}
+/// Rows of a thread whose loads are in flight together: in passes that sum and that write.
+inline constexpr int kSumUnroll = 4;
+inline constexpr int kWriteUnroll = 4;
+/// Bands of a block of a writing pass.
+inline constexpr int kWriteBands = 1;
 
 template <int V>
 struct Floats {
@@ -92,10 +72,9 @@ ATHANOR_DEVICE float shift_of(float beta, float mean, float scale) {
 }
 
 /// Σ x and Σ x² of each channel. A thread sums round its first row, so that a mean far from 0 costs no digits.
-template <typename T, int V, int kUnroll>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
-    sum_moments_kernel(ColumnGrid grid, const T* x, double* partials) {
-  wait_for_previous();
+template <typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4) sum_moments_kernel(ColumnGrid grid, const T* x, double* partials) {
+  constexpr int kUnroll = kSumUnroll;
   const ColumnPlace place = column_place(grid);
   float centre[V] = {}, sum[V] = {}, squares[V] = {};
   int count = 0;
@@ -191,14 +170,12 @@ struct GradientRows {
 };
 
 /// Σ dz and Σ dz · (x − mean) of each channel; writes dz where the residual's gradient is wanted.
-template <Mask kMask, typename T, int V, int kUnroll>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
-                                                 : kUnroll == 8 ? 1
-                                                                : 2)
+template <Mask kMask, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     sum_gradients_kernel(ColumnGrid grid, GradientInputs<T> inputs, const float* gamma, const float* beta,
                          const float* inv_std, T* dresidual, double* partials) {
+  constexpr int kUnroll = kSumUnroll;
   const ColumnPlace place = column_place(grid);
-  wait_for_previous();
   float sum[V] = {}, products[V] = {};
   if (place.works) {
     const auto mean = load_floats<V>(inputs.mean + place.channel);
@@ -244,11 +221,10 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
 
 /// dx = a · dz + b · (x − mean) + c, with a the forward pass's scale. `factors`: [5, channels], a, b, c, the shift that
 /// recomputes the mask, and the mean.
-template <Mask kMask, typename T, int V, int kUnroll>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
-                                                 : kUnroll == 8 ? 1
-                                                                : 2)
+template <Mask kMask, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     input_gradient_kernel(ColumnGrid grid, int bands, GradientInputs<T> inputs, const float* factors, T* dx) {
+  constexpr int kUnroll = kWriteUnroll;
   const ColumnPlace place = column_place(grid);
   wait_for_previous();
   let_next_start();
@@ -318,10 +294,14 @@ GradientInputs<T> inputs_of(const BatchNormBackward& args) {
 }
 
 inline ColumnGrid gradient_grid(const BatchNormBackward& args) {
-  const Variant v = variant();
   return column_grid(args.dtype, args.rows, args.channels,
-                     all_aligned(args.dy, args.dy2, args.x, args.y, args.dx, args.dresidual),
-                     v.sum_blocks > 0 ? v.sum_blocks / 2 : kWideColumnBlocks, v.least_rows);
+                     all_aligned(args.dy, args.dy2, args.x, args.y, args.dx, args.dresidual), kWideColumnBlocks);
+}
+
+/// Bands that a writing pass has in each tile.
+inline std::int64_t bands_of(const ColumnGrid& grid) {
+  const std::int64_t band = static_cast<std::int64_t>(grid.down) * kWriteUnroll;
+  return (grid.rows + band - 1) / band;
 }
 
 /// Blocks of a writing pass, and how many bands each has.
@@ -329,10 +309,9 @@ struct WriteBlocks {
   Dim3 blocks;
   int bands;
 };
-inline WriteBlocks write_blocks(const ColumnGrid& grid, int unroll, int bands) {
+inline WriteBlocks write_blocks(const ColumnGrid& grid, std::int64_t bands = kWriteBands) {
   constexpr std::int64_t kMost = 65535;
-  const std::int64_t band = static_cast<std::int64_t>(grid.down) * unroll, all = (grid.rows + band - 1) / band;
-  const std::int64_t least = (all + kMost - 1) / kMost, each = bands > least ? bands : least;
+  const std::int64_t all = bands_of(grid), least = (all + kMost - 1) / kMost, each = bands > least ? bands : least;
   return {Dim3(static_cast<unsigned>(grid.tiles), static_cast<unsigned>((all + each - 1) / each)),
           static_cast<int>(each)};
 }
@@ -358,41 +337,21 @@ void with_gradient_kind(const BatchNormBackward& args, const ColumnGrid& grid, F
 template <typename Finish>
 void launch_gradient_sums(const BatchNormBackward& args, const Finish& finish, LaunchStream stream) {
   const ColumnGrid grid = gradient_grid(args);
-  const Variant variant_now = variant();
   with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
-    with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
-      const auto kernel = sum_gradients_kernel<kMask, T, V, kUnroll>;
-      const auto go = [&](auto launcher) {
-        launcher(kernel, blocks_of(grid), kColumnThreads, 0, stream, grid, inputs_of<T>(args), args.gamma, args.beta,
-                 args.inv_std, static_cast<T*>(args.dresidual), partials_of(args.scratch));
-      };
-      if (variant_now.early & 2) {
-        go([](auto... a) { launch_early(a...); });
-      } else {
-        go([](auto... a) { launch_kernel(a...); });
-      }
-    });
+    launch_kernel(sum_gradients_kernel<kMask, T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                  inputs_of<T>(args), args.gamma, args.beta, args.inv_std, static_cast<T*>(args.dresidual),
+                  partials_of(args.scratch));
   });
   finish_columns<2>(grid, partials_of(args.scratch), finish, stream);
 }
 
 inline void launch_input_gradient(const BatchNormBackward& args, LaunchStream stream) {
   const ColumnGrid grid = gradient_grid(args);
-  const Variant variant_now = variant();
+  const WriteBlocks write = write_blocks(grid);
   const float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
   with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
-    with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
-      const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
-      const auto go = [&](auto launcher) {
-        launcher(input_gradient_kernel<kMask, T, V, kUnroll>, write.blocks, kColumnThreads, 0, stream, grid,
-                 write.bands, inputs_of<T>(args), factors, static_cast<T*>(args.dx));
-      };
-      if (variant_now.early & 1) {
-        go([](auto... a) { launch_early_independent(a...); });
-      } else {
-        go([](auto... a) { launch_independent(a...); });
-      }
-    });
+    launch_early_independent(input_gradient_kernel<kMask, T, V>, write.blocks, kColumnThreads, 0, stream, grid,
+                             write.bands, inputs_of<T>(args), factors, static_cast<T*>(args.dx));
   });
 }
 

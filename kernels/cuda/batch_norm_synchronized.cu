@@ -96,7 +96,7 @@ void launch(const BatchNormMoments& args, LaunchStream stream) {
   const FinishMoments finish{args.moments, args.channels, static_cast<double>(args.rows)};
   with_type(args.dtype, [&]<typename T>() {
     with_vector<T>(grid, [&]<int V>() {
-      launch_kernel(sum_moments_kernel<T, V, 4>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+      launch_kernel(sum_moments_kernel<T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
                     static_cast<const T*>(args.x), partials_of(args.scratch));
     });
   });

@@ -34,7 +34,7 @@ inline constexpr std::int64_t kLeastRowsOfThread = 4;
 
 /// `can_vectorize`: all pointers are aligned to 16 bytes.
 inline ColumnGrid column_grid(DType dtype, std::int64_t rows, std::int64_t channels, bool can_vectorize,
-                              std::int64_t blocks = kColumnBlocks, std::int64_t least_rows = kLeastRowsOfThread) {
+                              std::int64_t blocks = kColumnBlocks) {
   ColumnGrid grid{.rows = rows, .channels = channels};
   const auto widest = static_cast<int>(16 / size_of(dtype));
   grid.vector = can_vectorize && channels % widest == 0 ? widest : 1;
@@ -42,7 +42,7 @@ inline ColumnGrid column_grid(DType dtype, std::int64_t rows, std::int64_t chann
   grid.tiles = static_cast<int>(tiles);
   grid.across = static_cast<int>((columns + tiles - 1) / tiles);
   grid.down = kColumnThreads / grid.across;
-  const std::int64_t wanted = rows / (grid.down * least_rows), most = blocks / tiles;
+  const std::int64_t wanted = rows / (grid.down * kLeastRowsOfThread), most = blocks / tiles;
   const std::int64_t slices = wanted < most ? wanted : most;
   grid.slices = static_cast<int>(slices < 1 ? 1 : slices);
   return grid;

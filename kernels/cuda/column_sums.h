@@ -56,11 +56,9 @@ ATHANOR_DEVICE void for_bands_reversed(const ColumnGrid& grid, const ColumnPlace
 /// For passes that only write: each block has `bands` neighbouring bands, and the first blocks have the last ones, for
 /// the same reason. Many short blocks keep all multiprocessors busy to the end.
 template <int kUnroll, typename Visit>
-ATHANOR_DEVICE void for_last_bands_first(const ColumnGrid& grid, const ColumnPlace& place, int bands, Visit visit,
-                                         bool ascending = false) {
+ATHANOR_DEVICE void for_last_bands_first(const ColumnGrid& grid, const ColumnPlace& place, int bands, Visit visit) {
   const std::int64_t band = static_cast<std::int64_t>(grid.down) * kUnroll;
-  const std::int64_t start =
-      static_cast<std::int64_t>(ascending ? blockIdx.y : gridDim.y - 1 - blockIdx.y) * bands * band;
+  const std::int64_t start = static_cast<std::int64_t>(gridDim.y - 1 - blockIdx.y) * bands * band;
   for (std::int64_t base = start + (bands - 1) * band; base >= start; base -= band) {
     const std::int64_t first = base + place.down, left = grid.rows - first;
     const std::int64_t present = left <= 0 ? 0 : (left + grid.down - 1) / grid.down;

@@ -1,7 +1,7 @@
 // How near the kernels that only move memory come to the speed of a copy, at the shapes of ResNet-50 (batch 256) and
 // ResNet-20 (batch 128). One line a kernel and shape: microseconds, GB/s of the bytes that the algorithm must move, and
 // the share of a copy's speed.
-//   bench_gpu_kernels [--dtype float16] [--filter PART_OF_A_NAME] [--batch 256] [--variants 1]
+//   bench_gpu_kernels [--dtype float16] [--filter PART_OF_A_NAME] [--batch 256]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,6 @@ struct Options {
   DType dtype = DType::f16;
   std::string filter;
   std::int64_t batch = 256;
-  bool variants = false;
 };
 
 /// Everything that the cases read and write; images [batch, 112, 112, 64] are the largest.
@@ -242,23 +241,6 @@ std::vector<NormPlaces> resnet50(std::int64_t batch) {
 constexpr std::array<NormPlaces, 3> kResNet20{
     {{{128 * 32 * 32, 16}, 4, 3}, {{128 * 16 * 16, 32}, 3, 3}, {{128 * 8 * 8, 64}, 3, 3}}};
 
-/// Candidates of batch norm's passes: unroll and blocks of sums, least rows, unroll and bands of writes, early launches
-/// (1: of writes, 3: of sums too), streaming stores, blocks with given sums, ascending.
-void time_variants(KernelTimer& timer, const Options& options, const Buffers& b) {
-  for (const char* variant :
-       {"4,0,4,4,1,1,0,1056,0", "4,0,4,4,1,1,0,1056,1", "4,0,4,4,4,1,0,2112,0", "4,0,4,4,4,1,1,2112,0",
-        "4,0,4,4,16,1,0,528,0", "4,0,4,2,1,1,0,1320,0", "4,0,4,2,4,1,0,2640,0", "4,0,4,1,4,1,0,1584,0",
-        "4,0,4,1,16,1,0,3168,0", "4,0,4,8,1,1,0,1056,0", "4,0,4,8,4,1,0,528,0", "4,0,4,8,1,1,1,2112,1",
-        "8,396,8,4,2,3,0,4224,0", "4,1056,4,4,2,3,0,1056,0", "4,264,4,4,2,3,0,1056,0", "4,264,8,4,2,1,0,1056,0",
-        "2,792,4,2,2,1,0,1056,0"}) {
-    fmt::print("variant {}\n", variant);
-    setenv("ATHANOR_VARIANT", variant, 1);
-    time_network_norms(timer, options, "ResNet-50", resnet50(options.batch), b);
-    time_network_norms(timer, options, "ResNet-20", kResNet20, b);
-  }
-  unsetenv("ATHANOR_VARIANT");
-}
-
 int run(const Options& options) {
   const std::unique_ptr<cuda::Device> device = cuda::open_device(0);
   const std::int64_t largest = std::max<std::int64_t>(options.batch * 112 * 112 * 64, std::int64_t{1} << 25);
@@ -274,7 +256,6 @@ int run(const Options& options) {
   fmt::print("{}, {}\n", device->info().name, name_of(options.dtype));
   KernelTimer timer(*device, buffers.x, buffers.y);
   timer.set_filter(options.filter);
-  if (options.variants) time_variants(timer, options, buffers);
   time_network_norms(timer, options, "ResNet-50", resnet50(options.batch), buffers);
   time_network_norms(timer, options, "ResNet-20", kResNet20, buffers);
   time_pools(timer, options, buffers);
@@ -288,7 +269,6 @@ Options parse(int count, char** arguments) {
   for (int i = 1; i + 1 < count; i += 2) {
     const std::string_view name = arguments[i], value = arguments[i + 1];
     if (name == "--filter") options.filter = value;
-    if (name == "--variants") options.variants = true;
     if (name == "--batch") options.batch = std::atoll(arguments[i + 1]);
     if (name == "--dtype")
       options.dtype = value == "float32" ? DType::f32 : value == "bfloat16" ? DType::bf16 : DType::f16;
