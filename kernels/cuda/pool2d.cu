@@ -1,4 +1,4 @@
-// Pooling: a thread has 16 bytes of channels of one pixel that it writes.
+// Pooling: a thread has 16 bytes of channels of the pixel that it writes, in max pooling's gradient of 2 · 2 pixels.
 #include "kernels/cuda/pool2d.h"
 
 #include <cmath>
