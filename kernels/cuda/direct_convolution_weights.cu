@@ -136,22 +136,33 @@ ATHANOR_KERNEL __launch_bounds__(kDirectThreads, 2)
   if (group == 0) store_partial<C, I>(partials + static_cast<std::int64_t>(blockIdx.x) * (C * 9 * I), sums, product);
 }
 
-/// dw [elements] = Σ partials [count, elements], each part of the threads every eighth of them.
+constexpr int kAddThreads = 512, kAddWarps = kAddThreads / 32;
+
+/// dw [elements] = Σ partials [count, elements]: warp w of a block adds every 16th of them from w on.
 template <typename G>
-ATHANOR_KERNEL __launch_bounds__(kDirectThreads)
+ATHANOR_KERNEL __launch_bounds__(kAddThreads)
     add_partials_kernel(int count, int elements, const float* partials, G* dw) {
-  ATHANOR_SHARED float parts[kDirectWarps][32];
+  constexpr int kUnroll = 8;
+  ATHANOR_SHARED float parts[kAddWarps][32];
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int element = static_cast<int>(blockIdx.x) * 32 + lane;
   wait_for_previous();
   float sum = 0;
-#pragma unroll 8
-  for (int i = warp; i < count; i += kDirectWarps) sum += partials[static_cast<std::int64_t>(i) * elements + element];
+  for (int first = warp; first < count; first += kUnroll * kAddWarps) {
+    float values[kUnroll];
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      const int i = first + u * kAddWarps;
+      values[u] = i < count ? partials[static_cast<std::int64_t>(i) * elements + element] : 0.0f;
+    }
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) sum += values[u];
+  }
   parts[warp][lane] = sum;
   __syncthreads();
   if (warp != 0) return;
 #pragma unroll
-  for (int i = 1; i < kDirectWarps; ++i) sum += parts[i][lane];
+  for (int i = 1; i < kAddWarps; ++i) sum += parts[i][lane];
   dw[element] = store_as<G>(sum);
 }
 
@@ -169,7 +180,7 @@ void start(const DirectConvolutionWeights& args, LaunchStream stream) {
                stream, tiles, direct_weights_stage_elements(tiles, C, I), static_cast<const T*>(args.x),
                static_cast<const T*>(args.dy), partials);
   with_type(args.gradient, [&]<typename G>() {
-    launch_early(add_partials_kernel<G>, kElements / 32, kDirectThreads, 0, stream, count, kElements, partials,
+    launch_early(add_partials_kernel<G>, kElements / 32, kAddThreads, 0, stream, count, kElements, partials,
                  static_cast<G*>(args.dw));
   });
 }
