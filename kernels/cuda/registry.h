@@ -10,6 +10,7 @@
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/channel_ops.h"
 #include "kernels/cuda/copy_window.h"
+#include "kernels/cuda/direct_convolution.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/group_norm.h"
 #include "kernels/cuda/guard.h"
@@ -39,6 +40,7 @@ using AllKernels = KernelList<
     Dropout,
     GlobalAvgPool, GlobalAvgPoolBackward, ChannelScale, ChannelScaleBackward,
     BiasActivation, ColumnSums,
+    DirectConvolution, DirectConvolutionWeights,
     OptimizerPass, UpdateStatistics, Guard, TreeAdd, SumOfSquares, IsFinite, HashBlocks, Swap,
     StoreSequence, StampTime,
     BatchNorm, BatchNormInference, BatchNormBackward,

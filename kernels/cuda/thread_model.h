@@ -42,14 +42,19 @@ inline bool knows_early_launches() {
   return knows;
 }
 
+/// Lets a kernel have more dynamic shared memory than the 48 KiB that any may.
+template <typename... Parameters>
+void allow_shared_memory(void (*kernel)(Parameters...), std::size_t bytes) {
+  if (bytes <= 48 * 1024) return;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+}
+
 /// Enqueues a kernel; an empty grid does nothing. Errors stay in cudaGetLastError.
 template <typename... Parameters, typename... Arguments>
 void launch_kernel(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes, LaunchStream stream,
                    Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  if (shared_bytes > 48 * 1024) {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
-  }
+  allow_shared_memory(kernel, shared_bytes);
   kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
 }
 
@@ -66,6 +71,7 @@ template <typename... Parameters, typename... Arguments>
 void launch_early(void (*kernel)(Parameters...), Dim3 grid, Dim3 block, std::size_t shared_bytes, LaunchStream stream,
                   Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  allow_shared_memory(kernel, shared_bytes);
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;

@@ -17,7 +17,7 @@ namespace athanor::cuda {
 namespace {
 
 /// The first line of a cache: another format is another line, and then the file counts as empty.
-constexpr std::string_view kFormat = "athanor engines 1";
+constexpr std::string_view kFormat = "athanor engines 2";
 
 using Choices = std::map<std::string, ChosenEngine>;
 

@@ -241,6 +241,26 @@ std::vector<NormPlaces> resnet50(std::int64_t batch) {
 constexpr std::array<NormPlaces, 3> kResNet20{
     {{{128 * 32 * 32, 16}, 4, 3}, {{128 * 16 * 16, 32}, 3, 3}, {{128 * 8 * 8, 64}, 3, 3}}};
 
+/// The convolutions of ResNet-20 that our own engine has; bytes are those of the images, weights being small.
+void time_direct_convolutions(KernelTimer& timer, const Options& options, const Buffers& b) {
+  if (options.dtype == DType::f32) return;
+  for (const int channels : {16, 32, 64}) {
+    const int side = 512 / channels;
+    const std::string text = fmt::format(" [128, {}, {}, {}]", side, side, channels);
+    const double bytes = 2.0 * 128 * side * side * channels * 2;
+    DirectConvolution product{options.dtype, false, 128, side, side, channels, b.x.data(), b.dy.data(), b.y.data()};
+    timer.time_kernel("direct_convolution" + text, bytes, product);
+    product.backward_data = true;
+    timer.time_kernel("direct_convolution, backward data" + text, bytes, product);
+    timer.time_kernel("direct_convolution_weights" + text, bytes,
+                      DirectConvolutionWeights{options.dtype, DType::f32, 128, side, side, channels, channels,
+                                               b.x.data(), b.dy.data(), b.dx.data(), b.scratch.data()});
+  }
+  timer.time_kernel("direct_convolution_weights [128, 32, 32, 4]", 128.0 * 32 * 32 * 20 * 2,
+                    DirectConvolutionWeights{options.dtype, DType::f32, 128, 32, 32, 16, 4, b.x.data(), b.dy.data(),
+                                             b.dx.data(), b.scratch.data()});
+}
+
 int run(const Options& options) {
   const std::unique_ptr<cuda::Device> device = cuda::open_device(0);
   const std::int64_t largest = std::max<std::int64_t>(options.batch * 112 * 112 * 64, std::int64_t{1} << 25);
@@ -258,6 +278,7 @@ int run(const Options& options) {
   timer.set_filter(options.filter);
   time_network_norms(timer, options, "ResNet-50", resnet50(options.batch), buffers);
   time_network_norms(timer, options, "ResNet-20", kResNet20, buffers);
+  time_direct_convolutions(timer, options, buffers);
   time_pools(timer, options, buffers);
   time_prepare_input(timer, options, buffers);
   time_update(timer, *device, options, buffers);

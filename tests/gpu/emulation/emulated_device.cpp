@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "backend/cuda/direct_convolutions.h"
 #include "base/error.h"
 #include "gpu/emulation/products.h"
 
@@ -190,12 +191,18 @@ std::vector<std::string> EmulatedDevice::engines(const cuda::ProductSpec&) {
 }
 
 std::unique_ptr<cuda::Product> EmulatedDevice::make_product(const cuda::ProductSpec& spec, const std::string& engine) {
+  if (engine == cuda::kDirectEngine && cuda::fits_direct_engine(spec)) {
+    return std::make_unique<cuda::DirectProduct>(std::get<cuda::ConvolutionSpec>(spec));
+  }
   if (engine != kEngine) return nullptr;
   return std::make_unique<ReferenceProduct>(spec);
 }
 
 void EmulatedDevice::run(const cuda::Product& product, std::span<void* const> tensors, void* workspace,
                          cuda::Stream stream) {
+  if (const auto* direct = dynamic_cast<const cuda::DirectProduct*>(&product)) {
+    return direct->run(*this, tensors, workspace, stream);
+  }
   const auto& known = dynamic_cast<const ReferenceProduct&>(product);
   const std::vector<std::size_t> bytes = cuda::tensor_bytes(known.spec());
   const std::string name = cuda::text_of(known.spec());

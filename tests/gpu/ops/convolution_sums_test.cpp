@@ -184,7 +184,7 @@ TEST(ConvolutionSums, OnlyWhereTheyCostLessThanTheNormsOwnPass) {
   summing.statistics = true;
   const auto summing_with = [&](double plain_s, double summing_s) {
     cuda::EngineChoice engines(device, "");
-    engines.take(fmt::format("athanor engines 1\n{}\treference\t0\t{:.9f}\n{}\treference\t0\t{:.9f}\n",
+    engines.take(fmt::format("athanor engines 2\n{}\treference\t0\t{:.9f}\n{}\treference\t0\t{:.9f}\n",
                              cuda::text_of(plain), plain_s, cuda::text_of(summing), summing_s));
     return summing_convolutions(cuda::sum_in_convolutions(n.graph, engines, {}));
   };

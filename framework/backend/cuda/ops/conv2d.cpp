@@ -1,8 +1,9 @@
-// conv2d and its gradients on a GPU: cuDNN convolutions, channels last.
+// conv2d and its gradients on a GPU: convolutions of cuDNN or our own engine, channels last.
 #include "backend/cuda/ops/conv2d.h"
 
 #include <algorithm>
 
+#include "backend/cuda/direct_convolutions.h"
 #include "backend/cuda/ops/convolution_layouts.h"
 #include "backend/cuda/ops/product_op.h"
 #include "base/error.h"
@@ -139,17 +140,24 @@ Step prepare_conv_backward_data(const CudaBinding& b) {
   return ops::run_product(b, spec, {b.inputs[0], b.inputs[1], b.outputs[0]}, b.scratch);
 }
 
-/// The gradient as cuDNN writes it, where that is not what the graph wants: float32 without padding. 0: it is.
+/// What an engine writes: our own knows float32, as the graph wants it, and then it need not round.
+ConvolutionSpec with_gradient_of(ConvolutionSpec spec, std::string_view engine) {
+  if (is_own_engine(engine)) spec.gradient = DType::f32;
+  return spec;
+}
+
+/// The gradient as the engine writes it, where that is not what the graph wants: float32 without padding. 0: it is.
 std::size_t staged_bytes(const ConvolutionSpec& spec, const Layout& x) {
-  return spec.type == DType::f32 && !is_padded(x) ? 0 : ops::align_scratch(tensor_bytes(spec)[2]);
+  return spec.gradient == DType::f32 && !is_padded(x) ? 0 : ops::align_scratch(tensor_bytes(spec)[2]);
 }
 
 /// The sums of the bias run after the product and reuse its workspace.
 NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
   const Node& node = context.node;
   const Layout x = images_layout(context.graph, node, context.inputs[0]);
-  const ConvolutionSpec spec = convolution_spec(context.graph, node, context.precision, x);
-  const ChosenEngine& chosen = ops::required_engine(context, spec);
+  const ConvolutionSpec plain = convolution_spec(context.graph, node, context.precision, x);
+  const ChosenEngine& chosen = ops::required_engine(context, plain);
+  const ConvolutionSpec spec = with_gradient_of(plain, chosen.engine);
   NodeChoice choice = conv_choice(context, {x, kNhwc}, kOhwi, spec, chosen, kConv);
   if (context.has_output(1)) {
     const Rows rows = output_rows(spec);
@@ -161,7 +169,7 @@ NodeChoice choose_conv_backward_weights(const CudaChooseContext& context) {
   return choice;
 }
 
-/// From cuDNN's gradient, in the layout of weights that goes with x's, to [O, KH, KW, C] in float32.
+/// From the engine's gradient, in the layout of weights that goes with x's, to [O, KH, KW, C] in float32.
 Step take_gradient(const CudaBinding& b, const ConvolutionSpec& spec, const void* staged) {
   const Shape& w = b.output_value(0).shape;
   const kernels::cuda::Reorder arguments{.from = spec.gradient,
@@ -178,7 +186,8 @@ Step take_gradient(const CudaBinding& b, const ConvolutionSpec& spec, const void
 }
 
 Step prepare_conv_backward_weights(const CudaBinding& b) {
-  const ConvolutionSpec spec = convolution_spec(b.graph, b.node, b.precision, b.input_layouts[0]);
+  const ConvolutionSpec spec =
+      with_gradient_of(convolution_spec(b.graph, b.node, b.precision, b.input_layouts[0]), b.implementation);
   const std::size_t staged = staged_bytes(spec, b.input_layouts[0]);
   void* workspace = static_cast<std::byte*>(b.scratch) + staged;
   void* dw = staged == 0 ? b.outputs[0] : b.scratch;

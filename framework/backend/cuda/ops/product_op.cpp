@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "backend/cuda/direct_convolutions.h"
 #include "base/error.h"
 #include "kernels/cuda/bias.h"
 
@@ -23,7 +24,7 @@ bool wants_relu(const Node& node) {
 }
 
 std::string product_implementation(const ProductSpec& spec, const ChosenEngine& chosen) {
-  return fmt::format("{}:{}", library_of(spec), chosen.engine);
+  return is_own_engine(chosen.engine) ? chosen.engine : fmt::format("{}:{}", library_of(spec), chosen.engine);
 }
 
 const ChosenEngine& required_engine(const CudaChooseContext& context, const ProductSpec& spec) {
@@ -38,9 +39,11 @@ const ChosenEngine& required_engine(const CudaChooseContext& context, const Prod
 Step run_product(const CudaBinding& binding, const ProductSpec& spec, std::vector<void*> tensors, void* workspace) {
   const std::string_view planned = binding.implementation;
   const std::size_t colon = planned.find(':');
-  ATHANOR_CHECK(planned.substr(0, colon) == library_of(spec), "layer {}: {} is planned as {}", binding.node.layer,
-                text_of(spec), planned);
-  const std::shared_ptr<const Product> product = binding.engines.make(spec, planned.substr(colon + 1));
+  const bool is_own = is_own_engine(planned);
+  ATHANOR_CHECK(is_own || planned.substr(0, colon) == library_of(spec), "layer {}: {} is planned as {}",
+                binding.node.layer, text_of(spec), planned);
+  const std::shared_ptr<const Product> product =
+      binding.engines.make(spec, is_own ? planned : planned.substr(colon + 1));
   // cuBLASLt looks at the address of a workspace that it does not use.
   if (product->workspace_bytes() == 0) workspace = nullptr;
   return [product, tensors = std::move(tensors), workspace, &device = binding.device](Stream stream) {

@@ -20,7 +20,7 @@ constexpr std::size_t align_scratch(std::size_t bytes) {
 bool wants_bias(const Node& node);
 bool wants_relu(const Node& node);
 
-/// "cudnn:" or "cublaslt:" and the engine.
+/// "cudnn:" or "cublaslt:" and the engine, or an engine of our own: "athanor:direct".
 std::string product_implementation(const ProductSpec& spec, const ChosenEngine& chosen);
 
 /// Whether a product is too short to fill a GPU, so that others may run beside it. A longer one is slowed down by them

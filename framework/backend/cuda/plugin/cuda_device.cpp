@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/cuda/direct_convolutions.h"
 #include "backend/cuda/plugin/checked.h"
 #include "backend/cuda/plugin/library_products.h"
 #include "backend/cuda/plugin/nccl_group.h"
@@ -158,15 +159,27 @@ void CudaDevice::launch(kernels::cuda::KernelId kernel, const void* arguments, S
     check_cuda(status, kernels::cuda::name_of(kernel));
 }
 
+bool CudaDevice::has_direct_engine(const ProductSpec& spec) const {
+  return info_.capability >= 80 && fits_direct_engine(spec);
+}
+
 std::vector<std::string> CudaDevice::engines(const ProductSpec& spec) {
-  return products_->engines(spec);
+  std::vector<std::string> names = products_->engines(spec);
+  // First, so that no bound on what is timed leaves it out.
+  if (has_direct_engine(spec)) names.insert(names.begin(), std::string(kDirectEngine));
+  return names;
 }
 
 std::unique_ptr<Product> CudaDevice::make_product(const ProductSpec& spec, const std::string& engine) {
-  return products_->make(spec, engine);
+  if (!is_own_engine(engine)) return products_->make(spec, engine);
+  if (engine != kDirectEngine || !has_direct_engine(spec)) return nullptr;
+  return std::make_unique<DirectProduct>(std::get<ConvolutionSpec>(spec));
 }
 
 void CudaDevice::run(const Product& product, std::span<void* const> tensors, void* workspace, Stream stream) {
+  if (const auto* direct = dynamic_cast<const DirectProduct*>(&product)) {
+    return direct->run(*this, tensors, workspace, stream);
+  }
   products_->run(product, tensors, workspace, stream_of(stream));
 }
 

@@ -65,6 +65,8 @@ class CudaDevice final : public Device {
   cudaStream_t stream_of(Stream stream) const { return streams_[static_cast<std::size_t>(stream)]; }
 
  private:
+  bool has_direct_engine(const ProductSpec& spec) const;
+
   /// A block for messages between GPUs; `registered`: NCCL's own, which its networks and links can reach.
   struct CommunicationBlock {
     void* memory = nullptr;

@@ -1,0 +1,118 @@
+// y and the gradient of x: the same product of 16 pixels × 16 channels a warp, by taps; the gradient takes them
+// mirrored and their weights transposed.
+#include "kernels/cuda/direct_tiles.h"
+
+namespace athanor::kernels::cuda {
+namespace {
+
+constexpr int kTaps = 9, kTilesOfWarp = 2;
+
+template <typename T>
+ATHANOR_DEVICE unsigned two_as(float low, float high) {
+  return store_as<T>(low).bits | static_cast<unsigned>(store_as<T>(high).bits) << 16;
+}
+
+template <int C, typename T>
+ATHANOR_DEVICE void copy_weights(T* to, const T* w) {
+  constexpr unsigned kChunks = kTaps * C / 8;
+  for (unsigned i = threadIdx.x; i < C * kChunks; i += kDirectThreads) {
+    copy_async<16>(to + i / kChunks * direct_weight_stride(C) + i % kChunks * 8, w + i * 8, true);
+  }
+}
+
+/// Stores 16 pixels × 16 channels: lanes trade halves first, so that each writes 8 bytes and four of them 32 in a row.
+template <int C, typename T>
+ATHANOR_DEVICE void store_product(T* y, const float (&sums)[2][4], int first, int pixels) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, t = lane % 4;
+  const bool is_odd = t % 2 != 0;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const unsigned left = two_as<T>(sums[0][half * 2], sums[0][half * 2 + 1]);
+    const unsigned right = two_as<T>(sums[1][half * 2], sums[1][half * 2 + 1]);
+    const unsigned got = __shfl_xor_sync(0xffffffffu, is_odd ? left : right, 1);
+    const int pixel = first + lane / 4 + half * 8;
+    if (pixel >= pixels) continue;
+    Pack<unsigned, 2> pair;
+    pair[0] = is_odd ? got : left;
+    pair[1] = is_odd ? right : got;
+    *reinterpret_cast<Pack<unsigned, 2>*>(y + pixel * C + (is_odd ? 8 + (t - 1) * 2 : t * 2)) = pair;
+  }
+}
+
+template <typename T, int C, bool kBackward>
+ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
+    direct_convolution_kernel(ImageTiles tiles, const T* x, const T* w, T* y) {
+  constexpr int kStride = direct_pixel_stride(C), kWeightStride = direct_weight_stride(C), kGroups = C / 16;
+  T* weights = dynamic_shared<T>();
+  T* image = weights + C * kWeightStride;
+  wait_for_previous();
+  const ImageTile tile = tile_at(tiles, static_cast<int>(blockIdx.x));
+  copy_with_margin<C>(image, x, tiles, tile);
+  copy_weights<C>(weights, w);
+  end_copies();
+  wait_for_copies<0>();
+  __syncthreads();
+  let_next_start();
+
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int group = warp % kGroups, first = warp / kGroups * kTilesOfWarp * 16, width = tiles.width + 2;
+  if (first >= tile.pixels) return;
+  // Where this lane reads: a pixel of each product's rows, and a row of each 8 × 8 piece of the weights.
+  const T* pixels[kTilesOfWarp];
+#pragma unroll
+  for (int m = 0; m < kTilesOfWarp; ++m) {
+    const int wanted = first + m * 16 + lane % 16, pixel = wanted < tile.pixels ? wanted : tile.pixels - 1;
+    pixels[m] = image + (pixel / tiles.width * width + pixel % tiles.width) * kStride + lane / 16 * 8;
+  }
+  const int piece_row = lane % 8, piece = lane / 8;
+  const T* taps = kBackward ? weights + (piece % 2 * 8 + piece_row) * kWeightStride + 8 * C + group * 16 + piece / 2 * 8
+                            : weights + (group * 16 + piece / 2 * 8 + piece_row) * kWeightStride + piece % 2 * 8;
+
+  float sums[kTilesOfWarp][2][4] = {};
+#pragma unroll
+  for (int tap = 0; tap < kTaps; ++tap) {
+    const int offset = (tap / 3 * width + tap % 3) * kStride;
+#pragma unroll
+    for (int k = 0; k < C; k += 16) {
+      unsigned b[4];
+      if constexpr (kBackward) {
+        load_matrices_transposed(b, taps + k * kWeightStride - tap * C);
+      } else {
+        load_matrices(b, taps + tap * C + k);
+      }
+#pragma unroll
+      for (int m = 0; m < kTilesOfWarp; ++m) {
+        unsigned a[4];
+        load_matrices(a, pixels[m] + offset + k);
+        multiply_add<T>(sums[m][0], a, b[0], b[1]);
+        multiply_add<T>(sums[m][1], a, b[2], b[3]);
+      }
+    }
+  }
+  T* to = y + (tile.first_pixel + tile.row * tiles.width) * C + group * 16;
+#pragma unroll
+  for (int m = 0; m < kTilesOfWarp; ++m) store_product<C>(to, sums[m], first + m * 16, tile.pixels);
+}
+
+template <typename T, int C>
+void start(const DirectConvolution& args, LaunchStream stream) {
+  const ImageTiles tiles = image_tiles(args.batch, args.height, args.width, C);
+  const auto go = [&](auto kernel) {
+    const std::size_t bytes = direct_shared_bytes(tiles, C);
+    launch_early(kernel, static_cast<unsigned>(tiles.count), kDirectThreads, bytes, stream, tiles,
+                 static_cast<const T*>(args.x), static_cast<const T*>(args.w), static_cast<T*>(args.y));
+  };
+  args.backward_data ? go(direct_convolution_kernel<T, C, true>) : go(direct_convolution_kernel<T, C, false>);
+}
+
+}  // namespace
+
+void launch(const DirectConvolution& args, LaunchStream stream) {
+  with_short_type(args.dtype, [&]<typename T>() {
+    if (args.channels == 16) start<T, 16>(args, stream);
+    if (args.channels == 32) start<T, 32>(args, stream);
+    if (args.channels == 64) start<T, 64>(args, stream);
+  });
+}
+
+}  // namespace athanor::kernels::cuda
