@@ -126,6 +126,28 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   for_last_bands_first<kWriteUnroll>(grid, place, bands, rows.template writer<kHasResidual, V>(grid, place, a, b));
 }
 
+/// The same for a small matrix, from the slices of the pass before.
+template <bool kHasResidual, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
+    normalize_small_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const double* partials,
+                           ForwardStatistics statistics) {
+  ATHANOR_SHARED float scale[kSmallTileChannels];
+  ATHANOR_SHARED float shift[kSmallTileChannels];
+  wait_for_previous();
+  let_next_start();
+  const TileSums sums = sum_tile(grid, partials);
+  if (sums.has_thread()) {
+    const Affine affine = statistics.finish(sums.channel(), sums.first(), sums.second(), blockIdx.y == 0);
+    scale[threadIdx.x] = affine.scale;
+    shift[threadIdx.x] = affine.shift;
+  }
+  __syncthreads();
+  const ColumnPlace place = column_place(grid);
+  if (!place.works) return;
+  const auto a = load_floats<V>(scale + place.across * V), b = load_floats<V>(shift + place.across * V);
+  for_last_bands_first<kWriteUnroll>(grid, place, bands, rows.template writer<kHasResidual, V>(grid, place, a, b));
+}
+
 /// Statistics and factors of a channel from Σ x and Σ x².
 struct FinishForward {
   ForwardStatistics statistics;
@@ -193,7 +215,10 @@ WriteBlocks write_blocks_with_given_sums(const ColumnGrid& grid) {
 }  // namespace
 
 void launch(const BatchNorm& args, LaunchStream stream) {
-  const ColumnGrid grid = column_grid(args.dtype, args.rows, args.channels, all_aligned(args.x, args.residual, args.y));
+  const bool aligned = all_aligned(args.x, args.residual, args.y);
+  const bool small = args.sums == nullptr && is_small_matrix(args.dtype, args.rows, args.channels);
+  const ColumnGrid grid = small ? small_column_grid(args.dtype, args.rows, args.channels, aligned)
+                                : column_grid(args.dtype, args.rows, args.channels, aligned);
   const ForwardStatistics statistics{
       args.gamma, args.beta, args.mean, args.inv_std, args.batch_mean, args.batch_var, static_cast<double>(args.rows),
       args.eps};
@@ -205,13 +230,21 @@ void launch(const BatchNorm& args, LaunchStream stream) {
     });
     return;
   }
-  float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
   with_type(args.dtype, [&]<typename T>() {
     with_vector<T>(grid, [&]<int V>() {
       launch_kernel(sum_moments_kernel<T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
                     static_cast<const T*>(args.x), partials_of(args.scratch));
     });
   });
+  if (small) {
+    const WriteBlocks write = small_write_blocks(grid);
+    with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
+      launch_early(normalize_small_kernel<kHasResidual, T, V>, write.blocks, kColumnThreads, 0, stream, grid,
+                   write.bands, rows_of<T>(args), partials_of(args.scratch), statistics);
+    });
+    return;
+  }
+  float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
   finish_columns<2>(grid, partials_of(args.scratch), FinishForward{statistics, factors, args.channels}, stream);
   launch_normalize(args, grid, factors, stream);
 }

@@ -1,7 +1,7 @@
 // Batch norm whose statistics are those of all shards of the batch: the sums of one shard, and what follows when those
 // of all have come together.
 #include "kernels/cuda/batch_norm.h"
-#include "kernels/cuda/batch_norm_parts.h"
+#include "kernels/cuda/batch_norm_gradients.h"
 
 namespace athanor::kernels::cuda {
 namespace {

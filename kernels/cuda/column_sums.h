@@ -122,18 +122,21 @@ ATHANOR_DEVICE void sum_down(int rows, int columns, double* work, Load load) {
 template <int kQuantities, int V>
 ATHANOR_DEVICE void store_column_sums(const ColumnGrid& grid, const double (&thread_sums)[kQuantities][V],
                                       double* partials) {
-  ATHANOR_SHARED double work[(kQuantities * V > 2 ? kQuantities * V : 2) * kColumnThreads];
+  constexpr int kBanks = 16;  // of doubles in shared memory
+  ATHANOR_SHARED double work[(kQuantities * V > 2 ? kQuantities * V : 2) * (kColumnThreads + kBanks)];
   let_next_start();
   const int thread = static_cast<int>(threadIdx.x), across = grid.across, width = across * V;
+  // So far apart that the neighbouring sums of a few threads across stand in banks of their own.
+  const int apart = kColumnThreads + across % kBanks;
 #pragma unroll
   for (int q = 0; q < kQuantities; ++q) {
 #pragma unroll
-    for (int v = 0; v < V; ++v) work[(q * V + v) * kColumnThreads + thread] = thread_sums[q][v];
+    for (int v = 0; v < V; ++v) work[(q * V + v) * apart + thread] = thread_sums[q][v];
   }
   __syncthreads();
   sum_down<kMostAcross * V * kQuantities, 8>(grid.down, kQuantities * width, work, [&](int row, int column) {
     const int sum = column / across;
-    return work[sum * kColumnThreads + row * across + (column - sum * across)];
+    return work[sum * apart + row * across + (column - sum * across)];
   });
   const std::int64_t first_channel = static_cast<std::int64_t>(blockIdx.x) * width;
   const std::int64_t left = grid.channels - first_channel;
@@ -143,6 +146,18 @@ ATHANOR_DEVICE void store_column_sums(const ColumnGrid& grid, const double (&thr
 #pragma unroll
     for (int q = 0; q < kQuantities; ++q) row[q * grid.channels + i] = work[(q * V + i % V) * across + i / V];
   }
+}
+
+/// The sums over all slices of the channels first_channel, first_channel + 1, … of `channels` ≤ kMostChannels, as
+/// work[quantity · channels + i]. All threads of a block call it. `work`: as for sum_down with kMostChannels ·
+/// kQuantities columns.
+template <int kQuantities, int kMostChannels>
+ATHANOR_DEVICE void sum_slices(int slices, std::int64_t all_channels, const double* partials,
+                               std::int64_t first_channel, int channels, double* work) {
+  sum_down<kQuantities * kMostChannels, 16>(slices, kQuantities * channels, work, [&](int row, int column) {
+    const int q = column / channels, i = column - q * channels;
+    return partials[(static_cast<std::int64_t>(row) * kQuantities + q) * all_channels + first_channel + i];
+  });
 }
 
 /// Channels of a block that adds up the slices: few, so that its threads read all slices at once.
@@ -158,10 +173,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads)
   const std::int64_t left = all_channels - first_channel;
   const int channels = left < kFinishedChannels ? static_cast<int>(left) : kFinishedChannels;
   wait_for_previous();
-  sum_down<kColumns, 16>(slices, kQuantities * channels, work, [&](int row, int column) {
-    const int q = column / channels, i = column - q * channels;
-    return partials[(static_cast<std::int64_t>(row) * kQuantities + q) * all_channels + first_channel + i];
-  });
+  sum_slices<kQuantities, kFinishedChannels>(slices, all_channels, partials, first_channel, channels, work);
   const int thread = static_cast<int>(threadIdx.x);
   if (thread >= channels) return;
   double sums[kQuantities];
