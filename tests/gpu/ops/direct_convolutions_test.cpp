@@ -5,32 +5,12 @@
 
 #include "backend/cuda/engine_choice.h"
 #include "gpu/support/cuda_runner.h"
-#include "gpu/support/forwarding_device.h"
+#include "gpu/support/direct_device.h"
 #include "gpu/support/test_device.h"
 #include "support/op_checks.h"
 
 namespace athanor::testing {
 namespace {
-
-/// Has no other engine where ours fits, and counts what it runs.
-class DirectDevice : public ForwardingDevice {
- public:
-  DirectDevice() : ForwardingDevice(test_device()) {}
-
-  std::vector<std::string> engines(const cuda::ProductSpec& spec) override {
-    if (cuda::fits_direct_engine(spec)) return {std::string(cuda::kDirectEngine)};
-    return ForwardingDevice::engines(spec);
-  }
-  void run(const cuda::Product& product, std::span<void* const> tensors, void* workspace,
-           cuda::Stream stream) override {
-    runs_ += product.engine() == cuda::kDirectEngine;
-    ForwardingDevice::run(product, tensors, workspace, stream);
-  }
-  int runs() const { return runs_; }
-
- private:
-  int runs_ = 0;
-};
 
 reference::Case convolution(std::int64_t batch, std::int64_t in, std::int64_t height, std::int64_t width,
                             std::int64_t out, RandomStream& stream) {
@@ -48,7 +28,8 @@ struct Shape4 {
 
 TEST(DirectConvolutions, EqualTheReferenceThroughAPlan) {
   ATHANOR_SKIP_WITHOUT_DEVICE();
-  DirectDevice device;
+  std::atomic<int> runs = 0;
+  DirectDevice device(test_device(), runs);
   cuda::EngineChoice engines(device, "");
   RandomStream stream{31, Purpose::test, 0, 0};
   for (const DType dtype : {DType::bf16, DType::f16}) {
@@ -59,11 +40,11 @@ TEST(DirectConvolutions, EqualTheReferenceThroughAPlan) {
     for (const Shape4& s : {Shape4{3, 16, 9, 7, 16, 1, 2}, Shape4{2, 32, 5, 11, 32, 1, 2},
                             Shape4{1, 64, 8, 8, 64, 1, 2}, Shape4{4, 3, 6, 10, 16, 0, 1}}) {
       const reference::Case drawn = convolution(s.batch, s.in, s.height, s.width, s.out, stream);
-      const int before = device.runs();
+      const int before = runs;
       check_forward("conv2d", drawn, options);
-      EXPECT_EQ(device.runs() - before, s.forward) << s.in;
+      EXPECT_EQ(runs - before, s.forward) << s.in;
       check_gradient("conv2d", drawn, stream, options);
-      EXPECT_EQ(device.runs() - before, s.forward + s.gradient) << s.in;
+      EXPECT_EQ(runs - before, s.forward + s.gradient) << s.in;
     }
   }
   check_test_device();
