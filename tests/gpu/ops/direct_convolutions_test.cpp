@@ -13,8 +13,9 @@ namespace athanor::testing {
 namespace {
 
 reference::Case convolution(std::int64_t batch, std::int64_t in, std::int64_t height, std::int64_t width,
-                            std::int64_t out, RandomStream& stream) {
+                            std::int64_t out, std::int64_t stride, RandomStream& stream) {
   reference::Case drawn;
+  drawn.attributes.set("stride", std::vector<std::int64_t>{stride, stride});
   drawn.attributes.set("padding", std::vector<std::int64_t>{1, 1});
   drawn.inputs = {reference::uniform_tensor({batch, in, height, width}, stream),
                   reference::uniform_tensor({out, in, 3, 3}, stream)};
@@ -22,7 +23,7 @@ reference::Case convolution(std::int64_t batch, std::int64_t in, std::int64_t he
 }
 
 struct Shape4 {
-  std::int64_t batch, in, height, width, out;
+  std::int64_t batch, in, height, width, out, stride;
   int forward, gradient;  ///< products that our engine runs
 };
 
@@ -37,9 +38,10 @@ TEST(DirectConvolutions, EqualTheReferenceThroughAPlan) {
                              .runner = [&](const Graph& graph, const Feeds& feeds, const RunOptions& run) {
                                return run_graph_on(device, engines, graph, feeds, run);
                              }};
-    for (const Shape4& s : {Shape4{3, 16, 9, 7, 16, 1, 2}, Shape4{2, 32, 5, 11, 32, 1, 2},
-                            Shape4{1, 64, 8, 8, 64, 1, 2}, Shape4{4, 3, 6, 10, 16, 0, 1}}) {
-      const reference::Case drawn = convolution(s.batch, s.in, s.height, s.width, s.out, stream);
+    for (const Shape4& s :
+         {Shape4{3, 16, 9, 7, 16, 1, 1, 2}, Shape4{2, 32, 5, 11, 32, 1, 1, 2}, Shape4{1, 64, 8, 8, 64, 1, 1, 2},
+          Shape4{4, 3, 6, 10, 16, 1, 0, 1}, Shape4{3, 16, 9, 8, 32, 2, 1, 1}, Shape4{2, 32, 6, 7, 64, 2, 1, 1}}) {
+      const reference::Case drawn = convolution(s.batch, s.in, s.height, s.width, s.out, s.stride, stream);
       const int before = runs;
       check_forward("conv2d", drawn, options);
       EXPECT_EQ(runs - before, s.forward) << s.in;
@@ -80,6 +82,7 @@ TEST(DirectConvolutions, FitWhatTheirKernelsKnow) {
   EXPECT_FALSE(fits([](Spec& s) { s.groups = 2; }));
   EXPECT_FALSE(fits([](Spec& s) { s.channels = 4; }));
   EXPECT_FALSE(fits([](Spec& s) { s.channels = s.out_channels = 128; }));
+  EXPECT_FALSE(fits([](Spec& s) { s.stride = {2, 2}; }));
   EXPECT_TRUE(fits([](Spec& s) {
     s.channels = 4;
     s.direction = cuda::Direction::backward_weights;
