@@ -12,11 +12,11 @@ ATHANOR_DEVICE unsigned two_as(float low, float high) {
   return store_as<T>(low).bits | static_cast<unsigned>(store_as<T>(high).bits) << 16;
 }
 
-template <int C, typename T>
+template <int I, int C, typename T>
 ATHANOR_DEVICE void copy_weights(T* to, const T* w) {
-  constexpr unsigned kChunks = kTaps * C / 8;
+  constexpr unsigned kChunks = kTaps * I / 8;
   for (unsigned i = threadIdx.x; i < C * kChunks; i += kDirectThreads) {
-    copy_async<16>(to + i / kChunks * direct_weight_stride(C) + i % kChunks * 8, w + i * 8, true);
+    copy_async<16>(to + i / kChunks * direct_weight_stride(I) + i % kChunks * 8, w + i * 8, true);
   }
 }
 
@@ -39,30 +39,31 @@ ATHANOR_DEVICE void store_product(T* y, const float (&sums)[2][4], int first, in
   }
 }
 
-template <typename T, int C, bool kBackward>
+template <typename T, int I, int C, int S, bool kBackward>
 ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
     direct_convolution_kernel(ImageTiles tiles, const T* x, const T* w, T* y) {
-  constexpr int kStride = direct_pixel_stride(C), kWeightStride = direct_weight_stride(C), kGroups = C / 16;
+  constexpr int kStride = direct_pixel_stride(I), kWeightStride = direct_weight_stride(I), kGroups = C / 16;
+  static_assert(!kBackward || (S == 1 && I == C));
   T* weights = dynamic_shared<T>();
   T* image = weights + C * kWeightStride;
   wait_for_previous();
   const ImageTile tile = tile_at(tiles, static_cast<int>(blockIdx.x));
-  copy_with_margin<C>(image, x, tiles, tile);
-  copy_weights<C>(weights, w);
+  copy_with_margin<I>(image, x, tiles, tile);
+  copy_weights<I, C>(weights, w);
   end_copies();
   wait_for_copies<0>();
   __syncthreads();
   let_next_start();
 
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int group = warp % kGroups, first = warp / kGroups * kTilesOfWarp * 16, width = tiles.width + 2;
+  const int group = warp % kGroups, first = warp / kGroups * kTilesOfWarp * 16, width = tiles.in_columns();
   if (first >= tile.pixels) return;
   // Where this lane reads: a pixel of each product's rows, and a row of each 8 × 8 piece of the weights.
   const T* pixels[kTilesOfWarp];
 #pragma unroll
   for (int m = 0; m < kTilesOfWarp; ++m) {
     const int wanted = first + m * 16 + lane % 16, pixel = wanted < tile.pixels ? wanted : tile.pixels - 1;
-    pixels[m] = image + (pixel / tiles.width * width + pixel % tiles.width) * kStride + lane / 16 * 8;
+    pixels[m] = image + (pixel / tiles.width * width + pixel % tiles.width) * S * kStride + lane / 16 * 8;
   }
   const int piece_row = lane % 8, piece = lane / 8;
   const T* taps = kBackward ? weights + (piece % 2 * 8 + piece_row) * kWeightStride + 8 * C + group * 16 + piece / 2 * 8
@@ -73,12 +74,12 @@ ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
   for (int tap = 0; tap < kTaps; ++tap) {
     const int offset = (tap / 3 * width + tap % 3) * kStride;
 #pragma unroll
-    for (int k = 0; k < C; k += 16) {
+    for (int k = 0; k < I; k += 16) {
       unsigned b[4];
       if constexpr (kBackward) {
         load_matrices_transposed(b, taps + k * kWeightStride - tap * C);
       } else {
-        load_matrices(b, taps + tap * C + k);
+        load_matrices(b, taps + tap * I + k);
       }
 #pragma unroll
       for (int m = 0; m < kTilesOfWarp; ++m) {
@@ -89,29 +90,33 @@ ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
       }
     }
   }
-  T* to = y + (tile.first_pixel + tile.row * tiles.width) * C + group * 16;
+  T* to = y + tile.out_pixel(tiles) * C + group * 16;
 #pragma unroll
   for (int m = 0; m < kTilesOfWarp; ++m) store_product<C>(to, sums[m], first + m * 16, tile.pixels);
 }
 
-template <typename T, int C>
+template <typename T, int I, int C, int S, bool kBackward = false>
 void start(const DirectConvolution& args, LaunchStream stream) {
-  const ImageTiles tiles = image_tiles(args.batch, args.height, args.width, C);
-  const auto go = [&](auto kernel) {
-    const std::size_t bytes = direct_shared_bytes(tiles, C);
-    launch_early(kernel, static_cast<unsigned>(tiles.count), kDirectThreads, bytes, stream, tiles,
-                 static_cast<const T*>(args.x), static_cast<const T*>(args.w), static_cast<T*>(args.y));
-  };
-  args.backward_data ? go(direct_convolution_kernel<T, C, true>) : go(direct_convolution_kernel<T, C, false>);
+  const ImageTiles tiles = image_tiles(args.batch, args.height, args.width, C, S);
+  launch_early(direct_convolution_kernel<T, I, C, S, kBackward>, static_cast<unsigned>(tiles.count), kDirectThreads,
+               direct_shared_bytes(tiles, I, C), stream, tiles, static_cast<const T*>(args.x),
+               static_cast<const T*>(args.w), static_cast<T*>(args.y));
+}
+
+template <typename T, int C>
+void start_square(const DirectConvolution& args, LaunchStream stream) {
+  args.backward_data ? start<T, C, C, 1, true>(args, stream) : start<T, C, C, 1>(args, stream);
 }
 
 }  // namespace
 
 void launch(const DirectConvolution& args, LaunchStream stream) {
   with_short_type(args.dtype, [&]<typename T>() {
-    if (args.channels == 16) start<T, 16>(args, stream);
-    if (args.channels == 32) start<T, 32>(args, stream);
-    if (args.channels == 64) start<T, 64>(args, stream);
+    if (args.stride == 2)
+      return args.channels == 32 ? start<T, 16, 32, 2>(args, stream) : start<T, 32, 64, 2>(args, stream);
+    if (args.channels == 16) start_square<T, 16>(args, stream);
+    if (args.channels == 32) start_square<T, 32>(args, stream);
+    if (args.channels == 64) start_square<T, 64>(args, stream);
   });
 }
 

@@ -32,8 +32,8 @@ class DirectProduct final : public Product {
   std::size_t workspace_bytes_ = 0;
 };
 
-/// Whether kDirectEngine can run a product: 3 × 3, stride and padding 1, bf16 or f16, 16, 32 or 64 channels on both
-/// sides (for the gradient of weights also 4 to 16), nothing fused, rows that fit a block's shared memory.
+/// Whether kDirectEngine can run a product: 3 × 3, padding 1, bf16 or f16, the channels and strides of
+/// kernels/cuda/direct_convolution.h, nothing fused, rows that fit a block's shared memory.
 bool fits_direct_engine(const ProductSpec& spec);
 
 }  // namespace athanor::cuda

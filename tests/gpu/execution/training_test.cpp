@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "gpu/support/direct_device.h"
 #include "gpu/support/emulated_training.h"
 #include "gpu/support/forwarding_device.h"
 
@@ -143,6 +144,24 @@ TEST(EmulatedTraining, Float16HasTheSameBitsOnRanksAndAsAGraph) {
   run.cuda_graph = true;
   for (run.ranks = 1; run.ranks <= 4; run.ranks *= 2) {
     run.seed = static_cast<std::uint64_t>(run.ranks) + 5;
+    for (const RunOutcome& outcome : train_emulated(run)) {
+      expect_same_bits(outcome, want, fmt::format("{} ranks", run.ranks));
+    }
+  }
+}
+
+TEST(EmulatedTraining, OurOwnConvolutionsHaveTheSameBitsOnRanksAndAsAGraph) {
+  std::atomic<int> runs = 0;
+  EmulatedRun run{.steps = 2, .depth = 8, .side = 8, .cuda_graph = false, .precision = "fp16"};
+  const RunOutcome reference = train_emulated(run)[0];
+  run.wrap = [&](cuda::Device& device) { return std::make_unique<DirectDevice>(device, runs); };
+  const RunOutcome want = train_emulated(run)[0];
+  EXPECT_GT(runs, 0);
+  EXPECT_NEAR(want.results[0].loss, reference.results[0].loss, 1e-3 * reference.results[0].loss);
+  EXPECT_NEAR(want.results[0].grad_norm, reference.results[0].grad_norm, 1e-2 * reference.results[0].grad_norm);
+  run.cuda_graph = true;
+  for (run.ranks = 1; run.ranks <= 2; ++run.ranks) {
+    run.seed = static_cast<std::uint64_t>(run.ranks) + 8;
     for (const RunOutcome& outcome : train_emulated(run)) {
       expect_same_bits(outcome, want, fmt::format("{} ranks", run.ranks));
     }

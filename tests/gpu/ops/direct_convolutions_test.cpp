@@ -5,36 +5,17 @@
 
 #include "backend/cuda/engine_choice.h"
 #include "gpu/support/cuda_runner.h"
-#include "gpu/support/forwarding_device.h"
+#include "gpu/support/direct_device.h"
 #include "gpu/support/test_device.h"
 #include "support/op_checks.h"
 
 namespace athanor::testing {
 namespace {
 
-/// Has no other engine where ours fits, and counts what it runs.
-class DirectDevice : public ForwardingDevice {
- public:
-  DirectDevice() : ForwardingDevice(test_device()) {}
-
-  std::vector<std::string> engines(const cuda::ProductSpec& spec) override {
-    if (cuda::fits_direct_engine(spec)) return {std::string(cuda::kDirectEngine)};
-    return ForwardingDevice::engines(spec);
-  }
-  void run(const cuda::Product& product, std::span<void* const> tensors, void* workspace,
-           cuda::Stream stream) override {
-    runs_ += product.engine() == cuda::kDirectEngine;
-    ForwardingDevice::run(product, tensors, workspace, stream);
-  }
-  int runs() const { return runs_; }
-
- private:
-  int runs_ = 0;
-};
-
 reference::Case convolution(std::int64_t batch, std::int64_t in, std::int64_t height, std::int64_t width,
-                            std::int64_t out, RandomStream& stream) {
+                            std::int64_t out, std::int64_t stride, RandomStream& stream) {
   reference::Case drawn;
+  drawn.attributes.set("stride", std::vector<std::int64_t>{stride, stride});
   drawn.attributes.set("padding", std::vector<std::int64_t>{1, 1});
   drawn.inputs = {reference::uniform_tensor({batch, in, height, width}, stream),
                   reference::uniform_tensor({out, in, 3, 3}, stream)};
@@ -42,13 +23,14 @@ reference::Case convolution(std::int64_t batch, std::int64_t in, std::int64_t he
 }
 
 struct Shape4 {
-  std::int64_t batch, in, height, width, out;
+  std::int64_t batch, in, height, width, out, stride;
   int forward, gradient;  ///< products that our engine runs
 };
 
 TEST(DirectConvolutions, EqualTheReferenceThroughAPlan) {
   ATHANOR_SKIP_WITHOUT_DEVICE();
-  DirectDevice device;
+  std::atomic<int> runs = 0;
+  DirectDevice device(test_device(), runs);
   cuda::EngineChoice engines(device, "");
   RandomStream stream{31, Purpose::test, 0, 0};
   for (const DType dtype : {DType::bf16, DType::f16}) {
@@ -56,14 +38,15 @@ TEST(DirectConvolutions, EqualTheReferenceThroughAPlan) {
                              .runner = [&](const Graph& graph, const Feeds& feeds, const RunOptions& run) {
                                return run_graph_on(device, engines, graph, feeds, run);
                              }};
-    for (const Shape4& s : {Shape4{3, 16, 9, 7, 16, 1, 2}, Shape4{2, 32, 5, 11, 32, 1, 2},
-                            Shape4{1, 64, 8, 8, 64, 1, 2}, Shape4{4, 3, 6, 10, 16, 0, 1}}) {
-      const reference::Case drawn = convolution(s.batch, s.in, s.height, s.width, s.out, stream);
-      const int before = device.runs();
+    for (const Shape4& s :
+         {Shape4{3, 16, 9, 7, 16, 1, 1, 2}, Shape4{2, 32, 5, 11, 32, 1, 1, 2}, Shape4{1, 64, 8, 8, 64, 1, 1, 2},
+          Shape4{4, 3, 6, 10, 16, 1, 0, 1}, Shape4{3, 16, 9, 8, 32, 2, 1, 1}, Shape4{2, 32, 6, 7, 64, 2, 1, 1}}) {
+      const reference::Case drawn = convolution(s.batch, s.in, s.height, s.width, s.out, s.stride, stream);
+      const int before = runs;
       check_forward("conv2d", drawn, options);
-      EXPECT_EQ(device.runs() - before, s.forward) << s.in;
+      EXPECT_EQ(runs - before, s.forward) << s.in;
       check_gradient("conv2d", drawn, stream, options);
-      EXPECT_EQ(device.runs() - before, s.forward + s.gradient) << s.in;
+      EXPECT_EQ(runs - before, s.forward + s.gradient) << s.in;
     }
   }
   check_test_device();
@@ -99,6 +82,7 @@ TEST(DirectConvolutions, FitWhatTheirKernelsKnow) {
   EXPECT_FALSE(fits([](Spec& s) { s.groups = 2; }));
   EXPECT_FALSE(fits([](Spec& s) { s.channels = 4; }));
   EXPECT_FALSE(fits([](Spec& s) { s.channels = s.out_channels = 128; }));
+  EXPECT_FALSE(fits([](Spec& s) { s.stride = {2, 2}; }));
   EXPECT_TRUE(fits([](Spec& s) {
     s.channels = 4;
     s.direction = cuda::Direction::backward_weights;
