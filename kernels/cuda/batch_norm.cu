@@ -128,7 +128,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
 
 /// The same for a small matrix, from the slices of the pass before.
 template <bool kHasResidual, typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     normalize_small_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const double* partials,
                            ForwardStatistics statistics) {
   ATHANOR_SHARED float scale[kSmallTileChannels];
@@ -237,7 +237,7 @@ void launch(const BatchNorm& args, LaunchStream stream) {
     });
   });
   if (small) {
-    const WriteBlocks write = small_write_blocks(grid);
+    const WriteBlocks write = small_write_blocks(grid, args.dtype);
     with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
       launch_early(normalize_small_kernel<kHasResidual, T, V>, write.blocks, kColumnThreads, 0, stream, grid,
                    write.bands, rows_of<T>(args), partials_of(args.scratch), statistics);

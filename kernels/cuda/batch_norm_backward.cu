@@ -46,7 +46,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
 
 void launch_small_input_gradient(const BatchNormBackward& args, const ColumnGrid& grid, const FinishBackward& finish,
                                  LaunchStream stream) {
-  const WriteBlocks write = small_write_blocks(grid);
+  const WriteBlocks write = small_write_blocks(grid, args.dtype);
   with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
     launch_early(small_input_gradient_kernel<kMask, T, V>, write.blocks, kColumnThreads, 0, stream, grid, write.bands,
                  inputs_of<T>(args), partials_of(args.scratch), finish, static_cast<T*>(args.dx));

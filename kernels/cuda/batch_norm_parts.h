@@ -155,11 +155,11 @@ inline WriteBlocks write_blocks(const ColumnGrid& grid, std::int64_t bands = kWr
           static_cast<int>(each)};
 }
 
-/// Those of a small matrix: an H100 has 132 multiprocessors, and each block adds up the slices anew.
-inline WriteBlocks small_write_blocks(const ColumnGrid& grid) {
-  constexpr std::int64_t kBlocks = 128;
-  const std::int64_t bands = bands_of(grid) * grid.tiles / kBlocks;
-  return write_blocks(grid, bands > kWriteBands ? bands : kWriteBands);
+/// Those of a small matrix: a block has no fewer bytes of x than of the slices' sums.
+inline WriteBlocks small_write_blocks(const ColumnGrid& grid, DType dtype) {
+  const std::int64_t sums = grid.slices * static_cast<std::int64_t>(2 * sizeof(double));
+  const std::int64_t band = grid.down * kWriteUnroll * static_cast<std::int64_t>(size_of(dtype));
+  return write_blocks(grid, (sums + band - 1) / band);
 }
 
 }  // namespace athanor::kernels::cuda::batch_norm
