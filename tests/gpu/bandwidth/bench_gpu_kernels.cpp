@@ -266,6 +266,9 @@ void time_direct_convolutions(KernelTimer& timer, const Options& options, const 
                       DirectConvolutionWeights{options.dtype, DType::f32, 128, side, side, channels / 2, channels, 2,
                                                b.x.data(), b.dy.data(), b.dx.data(), b.scratch.data()});
   }
+  timer.time_kernel(
+      "direct_convolution [128, 32, 32, 4]", 128.0 * 32 * 32 * 20 * 2,
+      DirectConvolution{options.dtype, false, 128, 32, 32, 4, 16, 1, b.x.data(), b.dy.data(), b.y.data()});
   timer.time_kernel("direct_convolution_weights [128, 32, 32, 4]", 128.0 * 32 * 32 * 20 * 2,
                     DirectConvolutionWeights{options.dtype, DType::f32, 128, 32, 32, 4, 16, 1, b.x.data(), b.dy.data(),
                                              b.dx.data(), b.scratch.data()});
