@@ -15,11 +15,6 @@ inline constexpr int kTaps = kIsFew<I> ? 3 : 9;
 template <int I>
 inline constexpr int kIn = kIsFew<I> ? 16 : I;
 
-template <typename T>
-ATHANOR_DEVICE unsigned two_as(float low, float high) {
-  return store_as<T>(low).bits | static_cast<unsigned>(store_as<T>(high).bits) << 16;
-}
-
 template <int I, int C, typename T>
 ATHANOR_DEVICE void copy_weights(T* to, const T* w) {
   if constexpr (kIsFew<I>) {
@@ -30,29 +25,7 @@ ATHANOR_DEVICE void copy_weights(T* to, const T* w) {
                     exists ? w + (row * 3 + part) * 4 : w, exists);
     }
   } else {
-    constexpr unsigned kChunks = 9 * I / 8;
-    for (unsigned i = threadIdx.x; i < C * kChunks; i += kDirectThreads) {
-      copy_async<16>(to + i / kChunks * direct_weight_stride(I) + i % kChunks * 8, w + i * 8, true);
-    }
-  }
-}
-
-/// Stores 16 pixels × 16 channels: lanes trade halves first, so that each writes 8 bytes and four of them 32 in a row.
-template <int C, typename T>
-ATHANOR_DEVICE void store_product(T* y, const float (&sums)[2][4], int first, int pixels) {
-  const int lane = static_cast<int>(threadIdx.x) % 32, t = lane % 4;
-  const bool is_odd = t % 2 != 0;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const unsigned left = two_as<T>(sums[0][half * 2], sums[0][half * 2 + 1]);
-    const unsigned right = two_as<T>(sums[1][half * 2], sums[1][half * 2 + 1]);
-    const unsigned got = __shfl_xor_sync(0xffffffffu, is_odd ? left : right, 1);
-    const int pixel = first + lane / 4 + half * 8;
-    if (pixel >= pixels) continue;
-    Pack<unsigned, 2> pair;
-    pair[0] = is_odd ? got : left;
-    pair[1] = is_odd ? right : got;
-    *reinterpret_cast<Pack<unsigned, 2>*>(y + pixel * C + (is_odd ? 8 + (t - 1) * 2 : t * 2)) = pair;
+    copy_all_weights<I, C>(to, w);
   }
 }
 
@@ -114,7 +87,12 @@ ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
   }
   T* to = y + tile.out_pixel(tiles) * C + group * 16;
 #pragma unroll
-  for (int m = 0; m < kTilesOfWarp; ++m) store_product<C>(to, sums[m], first + m * 16, tile.pixels);
+  for (int m = 0; m < kTilesOfWarp; ++m) {
+    store_product<T>(sums[m], [&](int row) {
+      const int pixel = first + m * 16 + row;
+      return pixel < tile.pixels ? to + pixel * C : nullptr;
+    });
+  }
 }
 
 template <typename T, int I, int C, int S, bool kBackward = false>
@@ -133,6 +111,7 @@ void start_square(const DirectConvolution& args, LaunchStream stream) {
 }  // namespace
 
 void launch(const DirectConvolution& args, LaunchStream stream) {
+  if (args.backward_data && args.stride == 2) return launch_strided_gradient(args, stream);
   with_short_type(args.dtype, [&]<typename T>() {
     if (args.in_channels == 4) return start<T, 4, 16, 1>(args, stream);
     if (args.stride == 2)

@@ -10,14 +10,14 @@
 
 namespace athanor::kernels::cuda {
 
-/// y [N, OH, OW, C] = x [N, H, W, I] ∗ w [C, 3, 3, I]; or, with `backward_data`, its gradient by x at stride 1: x is
-/// that of y then, and y that of x. I → C: 16 → 16, 32 → 32, 64 → 64 at stride 1; 16 → 32, 32 → 64 at stride 2; without
+/// y [N, OH, OW, C] = x [N, H, W, I] ∗ w [C, 3, 3, I]; or, with `backward_data`, its gradient by x: x is that
+/// of y then, and y that of x. I → C: 16 → 16, 32 → 32, 64 → 64 at stride 1; 16 → 32, 32 → 64 at stride 2; without
 /// that gradient, 4 → 16 at stride 1.
 struct DirectConvolution {
   DType dtype = DType::f16;  ///< bf16 or f16
   bool backward_data = false;
   std::int64_t batch = 0;
-  int height = 0, width = 0;  ///< of x
+  int height = 0, width = 0;  ///< of the convolution's input
   int in_channels = 0, channels = 0, stride = 1;
   const void* x = nullptr;
   const void* w = nullptr;

@@ -40,7 +40,7 @@ TEST(DirectConvolutions, EqualTheReferenceThroughAPlan) {
                              }};
     for (const Shape4& s :
          {Shape4{3, 16, 9, 7, 16, 1, 1, 2}, Shape4{2, 32, 5, 11, 32, 1, 1, 2}, Shape4{1, 64, 8, 8, 64, 1, 1, 2},
-          Shape4{4, 3, 6, 10, 16, 1, 1, 1}, Shape4{3, 16, 9, 8, 32, 2, 1, 1}, Shape4{2, 32, 6, 7, 64, 2, 1, 1}}) {
+          Shape4{4, 3, 6, 10, 16, 1, 1, 1}, Shape4{3, 16, 9, 8, 32, 2, 1, 2}, Shape4{2, 32, 6, 7, 64, 2, 1, 2}}) {
       const reference::Case drawn = convolution(s.batch, s.in, s.height, s.width, s.out, s.stride, stream);
       const int before = runs;
       check_forward("conv2d", drawn, options);
