@@ -1,5 +1,5 @@
 // A kind of device: what answers the planning passes, and what turns their plan into an Executable. The trainer names
-// none of them. One that is not built in has a twin of the same interface (no_cuda.cpp) that says what to install.
+// none of them. What a device's libraries lack is said when it is first asked for, with what to install.
 #pragma once
 
 #include <cstddef>

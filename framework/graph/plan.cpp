@@ -13,7 +13,7 @@ namespace athanor {
 namespace {
 
 /// Each tensor of the flat float32 arenas starts on a cache line.
-constexpr std::size_t kSlotElements = kArenaAlignment / sizeof(float);
+constexpr std::size_t kSlotElements = 16;
 
 class Planning {
  public:

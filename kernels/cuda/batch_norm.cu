@@ -60,9 +60,10 @@ struct NormalizeRows {
   bool relu;
 
   /// y = max(low, x · a + b (+ residual)) of the thread's rows first, first + grid.down, … of kUnroll.
-  template <bool kHasResidual, bool kStreams, int kUnroll, int V>
+  template <bool kHasResidual, int V>
   ATHANOR_DEVICE auto writer(const ColumnGrid& grid, const ColumnPlace& place, const Floats<V>& a,
                              const Floats<V>& b) const {
+    constexpr int kUnroll = kWriteUnroll;
     const float low = relu ? 0.0f : -INFINITY;
     const std::int64_t stride = grid.down * grid.channels;
     return [=, *this](std::int64_t row, int present) {
@@ -84,35 +85,30 @@ struct NormalizeRows {
         if constexpr (V == 8) {
           if (mask != nullptr) mask[(at + u * stride) / 8] = positives_of(xs[u]);
         }
-        if constexpr (kStreams) {
-          xs[u].store_last(y + at + u * stride);
-        } else {
-          xs[u].store(y + at + u * stride);
-        }
+        xs[u].store(y + at + u * stride);
       }
     };
   }
 };
 
 /// `scale`, `shift`: [channels].
-template <bool kHasResidual, typename T, int V, int kUnroll, bool kStreams>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 2 : 4)
+template <bool kHasResidual, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
     normalize_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const float* scale, const float* shift) {
   const ColumnPlace place = column_place(grid);
   wait_for_previous();
   let_next_start();
   if (!place.works) return;
   const auto a = load_factors<V>(scale + place.channel), b = load_factors<V>(shift + place.channel);
-  for_last_bands_first<kUnroll>(grid, place, bands,
-                                rows.template writer<kHasResidual, kStreams, kUnroll, V>(grid, place, a, b));
+  for_last_bands_first<kWriteUnroll>(grid, place, bands, rows.template writer<kHasResidual, V>(grid, place, a, b));
 }
 
 /// The same from sums that are there already: each block finishes its own channels, all with the same bits; the first
 /// slice of a channel writes what is kept.
 template <bool kHasResidual, typename T, int V>
 ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
-    normalize_given_sums_kernel(ColumnGrid grid, NormalizeRows<T> rows, const float* sums, const float* squares,
-                                ForwardStatistics statistics) {
+    normalize_given_sums_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const float* sums,
+                                const float* squares, ForwardStatistics statistics) {
   ATHANOR_SHARED float scale[kMostAcross * V];
   ATHANOR_SHARED float shift[kMostAcross * V];
   static_assert(kMostAcross * V <= kColumnThreads, "a thread finishes at most one channel");
@@ -127,8 +123,29 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   const ColumnPlace place = column_place(grid);
   if (!place.works) return;
   const auto a = load_floats<V>(scale + place.across * V), b = load_floats<V>(shift + place.across * V);
-  constexpr int kUnroll = 4;
-  for_bands_reversed<kUnroll>(grid, place, rows.template writer<kHasResidual, false, kUnroll, V>(grid, place, a, b));
+  for_last_bands_first<kWriteUnroll>(grid, place, bands, rows.template writer<kHasResidual, V>(grid, place, a, b));
+}
+
+/// The same for a small matrix, from the slices of the pass before.
+template <bool kHasResidual, typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
+    normalize_small_kernel(ColumnGrid grid, int bands, NormalizeRows<T> rows, const double* partials,
+                           ForwardStatistics statistics) {
+  ATHANOR_SHARED float scale[kSmallTileChannels];
+  ATHANOR_SHARED float shift[kSmallTileChannels];
+  wait_for_previous();
+  let_next_start();
+  const TileSums sums = sum_tile(grid, partials);
+  if (sums.has_thread()) {
+    const Affine affine = statistics.finish(sums.channel(), sums.first(), sums.second(), blockIdx.y == 0);
+    scale[threadIdx.x] = affine.scale;
+    shift[threadIdx.x] = affine.shift;
+  }
+  __syncthreads();
+  const ColumnPlace place = column_place(grid);
+  if (!place.works) return;
+  const auto a = load_floats<V>(scale + place.across * V), b = load_floats<V>(shift + place.across * V);
+  for_last_bands_first<kWriteUnroll>(grid, place, bands, rows.template writer<kHasResidual, V>(grid, place, a, b));
 }
 
 /// Statistics and factors of a channel from Σ x and Σ x².
@@ -181,61 +198,54 @@ void with_forward_kind(const Arguments& args, const ColumnGrid& grid, F&& f) {
 /// The writing pass where factors are in memory.
 template <typename Arguments>
 void launch_normalize(const Arguments& args, const ColumnGrid& grid, const float* factors, LaunchStream stream) {
-  const Variant variant_now = variant();
+  const WriteBlocks write = write_blocks(grid);
   with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
-    with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
-      const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
-      auto kernel = normalize_kernel<kHasResidual, T, V, kUnroll, false>;
-      if constexpr (std::is_same_v<T, Float16> && V == 8) {
-        if (variant_now.streams) kernel = normalize_kernel<kHasResidual, T, V, kUnroll, true>;
-      }
-      const auto go = [&](auto launcher) {
-        launcher(kernel, write.blocks, kColumnThreads, 0, stream, grid, write.bands, rows_of<T>(args), factors,
-                 factors + args.channels);
-      };
-      if (variant_now.early & 1) {
-        go([](auto... a) { launch_early_independent(a...); });
-      } else {
-        go([](auto... a) { launch_independent(a...); });
-      }
-    });
+    launch_early_independent(normalize_kernel<kHasResidual, T, V>, write.blocks, kColumnThreads, 0, stream, grid,
+                             write.bands, rows_of<T>(args), factors, factors + args.channels);
   });
+}
+
+/// With sums that are given each block makes the factors of its channels, so it should not be too short.
+WriteBlocks write_blocks_with_given_sums(const ColumnGrid& grid) {
+  constexpr std::int64_t kBlocks = 2 * kColumnBlocks;
+  const std::int64_t bands = bands_of(grid) * grid.tiles / kBlocks;
+  return write_blocks(grid, bands > 2 ? bands : 2);
 }
 
 }  // namespace
 
 void launch(const BatchNorm& args, LaunchStream stream) {
-  const Variant variant_now = variant();
-  const ColumnGrid grid =
-      column_grid(args.dtype, args.rows, args.channels, all_aligned(args.x, args.residual, args.y),
-                  variant_now.sum_blocks > 0 ? variant_now.sum_blocks : kColumnBlocks, variant_now.least_rows);
+  const bool aligned = all_aligned(args.x, args.residual, args.y);
+  const bool small = args.sums == nullptr && is_small_matrix(args.dtype, args.rows, args.channels);
+  const ColumnGrid grid = small ? small_column_grid(args.dtype, args.rows, args.channels, aligned)
+                                : column_grid(args.dtype, args.rows, args.channels, aligned);
   const ForwardStatistics statistics{
       args.gamma, args.beta, args.mean, args.inv_std, args.batch_mean, args.batch_var, static_cast<double>(args.rows),
       args.eps};
   if (args.sums != nullptr) {
+    const WriteBlocks write = write_blocks_with_given_sums(grid);
     with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
-      launch_kernel(normalize_given_sums_kernel<kHasResidual, T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                    rows_of<T>(args), args.sums, args.squares, statistics);
+      launch_kernel(normalize_given_sums_kernel<kHasResidual, T, V>, write.blocks, kColumnThreads, 0, stream, grid,
+                    write.bands, rows_of<T>(args), args.sums, args.squares, statistics);
+    });
+    return;
+  }
+  with_type(args.dtype, [&]<typename T>() {
+    with_vector<T>(grid, [&]<int V>() {
+      launch_kernel(sum_moments_kernel<T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                    static_cast<const T*>(args.x), partials_of(args.scratch));
+    });
+  });
+  if (small) {
+    const WriteBlocks write = small_write_blocks(grid);
+    with_forward_kind(args, grid, [&]<typename T, int V, bool kHasResidual>() {
+      launch_early(normalize_small_kernel<kHasResidual, T, V>, write.blocks, kColumnThreads, 0, stream, grid,
+                   write.bands, rows_of<T>(args), partials_of(args.scratch), statistics);
     });
     return;
   }
   float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
-  with_type(args.dtype, [&]<typename T>() {
-    with_vector<T>(grid, [&]<int V>() {
-      with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
-        const auto go = [&](auto launcher) {
-          launcher(sum_moments_kernel<T, V, kUnroll, FinishForward>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                   static_cast<const T*>(args.x), partials_of(args.scratch),
-                   FinishForward{statistics, factors, args.channels});
-        };
-        if (variant_now.early & 2) {
-          go([](auto... a) { launch_early(a...); });
-        } else {
-          go([](auto... a) { launch_kernel(a...); });
-        }
-      });
-    });
-  });
+  finish_columns<2>(grid, partials_of(args.scratch), FinishForward{statistics, factors, args.channels}, stream);
   launch_normalize(args, grid, factors, stream);
 }
 

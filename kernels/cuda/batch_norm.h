@@ -1,7 +1,8 @@
 // Batch normalisation (Ioffe and Szegedy 2015) over the rows of [rows, channels], channels innermost, fused with a
-// residual addition and ReLU. Two launches a direction: one pass that sums, one that writes; the latter alone where the
-// sums are given. Formulas and the order of roundings are those of kernels/batch_norm.h. x, y and their gradients: f32,
-// bf16 or f16; all else f32 [channels].
+// residual addition and ReLU. Three launches a direction: a pass that sums, a small one that adds up the blocks' sums
+// and one that writes; of small tensors the one that writes adds up too; it is alone where the sums are given. Formulas
+// and the order of roundings are those of kernels/batch_norm.h. x, y and their gradients: f32, bf16 or f16; all else
+// f32 [channels].
 #pragma once
 
 #include <cstddef>

@@ -1,11 +1,9 @@
-// What the batch-norm kernels share: the passes that sum and that write, and the few numbers of each channel between
-// them. Code of kernels: include it in .cu files only.
+// What the batch-norm kernels share: the pass that sums x, how a pass that writes is cut, and the few numbers of each
+// channel between them. Code of kernels: include it in .cu files only.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/column_sums.h"
@@ -20,25 +18,11 @@ inline float* factors_of(void* scratch, DType dtype, std::int64_t rows, std::int
   return reinterpret_cast<float*>(static_cast<char*>(scratch) + column_scratch_bytes(dtype, rows, channels, 2));
 }
 
-struct Variant {
-  int sum_unroll = 4, sum_blocks = 0, least_rows = 4, write_unroll = 4, write_bands = 1, early = 1, streams = 0;
-};
-inline Variant variant() {
-  Variant v;
-  if (const char* text = std::getenv("ATHANOR_VARIANT")) {
-    std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d", &v.sum_unroll, &v.sum_blocks, &v.least_rows, &v.write_unroll,
-                &v.write_bands, &v.early, &v.streams);
-  }
-  return v;
-}
-template <typename T, int V, typename F>
-void with_unroll(int unroll, F&& f) {
-  if constexpr (std::is_same_v<T, Float16> && V == 8) {
-    if (unroll == 2) return f.template operator()<2>();
-    if (unroll == 8) return f.template operator()<8>();
-  }
-  f.template operator()<4>();
-}
+/// Rows of a thread whose loads are in flight together: in passes that sum and that write.
+inline constexpr int kSumUnroll = 4;
+inline constexpr int kWriteUnroll = 4;
+/// Bands of a block of a writing pass.
+inline constexpr int kWriteBands = 1;
 
 template <int V>
 struct Floats {
@@ -88,11 +72,9 @@ ATHANOR_DEVICE float shift_of(float beta, float mean, float scale) {
 }
 
 /// Σ x and Σ x² of each channel. A thread sums round its first row, so that a mean far from 0 costs no digits.
-template <typename T, int V, int kUnroll, typename Finish>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
-    sum_moments_kernel(ColumnGrid grid, const T* x, double* partials, Finish finish) {
-  wait_for_previous();
-  let_next_start();
+template <typename T, int V>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4) sum_moments_kernel(ColumnGrid grid, const T* x, double* partials) {
+  constexpr int kUnroll = kSumUnroll;
   const ColumnPlace place = column_place(grid);
   float centre[V] = {}, sum[V] = {}, squares[V] = {};
   int count = 0;
@@ -124,180 +106,30 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 8 ? 3 : 4)
     sums[0][v] = s + n * k;
     sums[1][v] = static_cast<double>(squares[v]) + k * (2 * s + n * k);
   }
-  finish_columns<2, V>(grid, sums, partials, finish);
+  store_column_sums<2, V>(grid, sums, partials);
 }
 
-enum class Mask { none, recomputed, from_y, from_bits };
+/// Of a small matrix, in the writing pass: the two sums of each channel of the block's tile, over all slices.
+struct TileSums {
+  std::int64_t first_channel;
+  int channels;
+  const double* work;  ///< [2, channels], shared
 
-/// The largest number that becomes 0 when it is rounded to T: the forward output was 0 there although the sum before
-/// the ReLU was positive.
-template <typename T>
-inline constexpr float kRoundsToZero = 0.0f;
-template <>
-inline constexpr float kRoundsToZero<Float16> = 0x1p-25f;
-template <>
-inline constexpr float kRoundsToZero<BFloat16> = 0x1p-134f;
-
-/// What the gradient passes read, as one argument of a kernel.
-template <typename T>
-struct GradientInputs {
-  const T* dy;
-  const T* dy2;
-  const T* x;
-  const T* y;
-  const std::uint8_t* mask;
-  const float* mean;
+  /// Whether the thread has one of the channels: that of its number.
+  ATHANOR_DEVICE bool has_thread() const { return static_cast<int>(threadIdx.x) < channels; }
+  ATHANOR_DEVICE std::int64_t channel() const { return first_channel + threadIdx.x; }
+  ATHANOR_DEVICE double first() const { return work[threadIdx.x]; }
+  ATHANOR_DEVICE double second() const { return work[channels + threadIdx.x]; }
 };
-
-/// dz and x of a thread's rows in a band.
-template <Mask kMask, typename T, int V, int kUnroll>
-struct GradientRows {
-  RowPack<T, V> dy[kUnroll], dy2[kUnroll], x[kUnroll], y[kUnroll];
-  unsigned bits[kUnroll];
-
-  template <Reuse kReuse>
-  ATHANOR_DEVICE void load(const GradientInputs<T>& from, std::int64_t at, std::int64_t stride, int present) {
-    load_rows<kReuse>(dy, from.dy + at, stride, present);
-    load_rows<kReuse>(x, from.x + at, stride, present);
-    if constexpr (kMask == Mask::from_y) load_rows<kReuse>(y, from.y + at, stride, present);
-    if constexpr (kMask == Mask::from_bits) {
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) bits[u] = u < present ? from.mask[(at + u * stride) / 8] : 0;
-    }
-    if (from.dy2 != nullptr) {
-      load_rows<kReuse>(dy2, from.dy2 + at, stride, present);
-    } else {
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) dy2[u] = {};
-    }
-  }
-
-  /// `scale` and `shift` are read only to recompute the mask.
-  ATHANOR_DEVICE float dz(int u, int v, bool has_dy2, float scale, float shift) const {
-    float value = dy[u][v];
-    if (has_dy2) value += dy2[u][v];
-    if constexpr (kMask == Mask::recomputed) {
-      return fmaf(x[u][v], scale, shift) <= kRoundsToZero<T> ? 0.0f : value;
-    } else if constexpr (kMask == Mask::from_y) {
-      return y[u][v] <= 0.0f ? 0.0f : value;
-    } else if constexpr (kMask == Mask::from_bits) {
-      return (bits[u] >> v & 1) == 0 ? 0.0f : value;
-    }
-    return value;
-  }
-};
-
-/// Σ dz and Σ dz · (x − mean) of each channel; writes dz where the residual's gradient is wanted.
-template <Mask kMask, typename T, int V, int kUnroll, typename Finish>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
-                                                 : kUnroll == 8 ? 1
-                                                                : 2)
-    sum_gradients_kernel(ColumnGrid grid, GradientInputs<T> inputs, const float* gamma, const float* beta,
-                         const float* inv_std, T* dresidual, double* partials, Finish finish) {
-  const ColumnPlace place = column_place(grid);
-  wait_for_previous();
-  let_next_start();
-  float sum[V] = {}, products[V] = {};
-  if (place.works) {
-    const auto mean = load_floats<V>(inputs.mean + place.channel);
-    Floats<V> scale{}, shift{};
-    if constexpr (kMask == Mask::recomputed) {
-#pragma unroll
-      for (int v = 0; v < V; ++v) {
-        scale.values[v] = scale_of(gamma[place.channel + v], inv_std[place.channel + v]);
-        shift.values[v] = shift_of(beta[place.channel + v], mean[v], scale[v]);
-      }
-    }
-    const bool has_dy2 = inputs.dy2 != nullptr;
-    const std::int64_t stride = grid.down * grid.channels;
-    for_bands<kUnroll>(grid, place, [&](std::int64_t row, int present) {
-      const std::int64_t at = row * grid.channels + place.channel;
-      GradientRows<kMask, T, V, kUnroll> rows;
-      rows.template load<Reuse::soon>(inputs, at, stride, present);
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) {
-        if (u >= present) continue;
-        float written[V];
-#pragma unroll
-        for (int v = 0; v < V; ++v) {
-          const float dz = rows.dz(u, v, has_dy2, scale[v], shift[v]);
-          sum[v] += dz;
-          products[v] = fmaf(dz, rows.x[u][v] - mean[v], products[v]);
-          written[v] = dz;
-        }
-        if (dresidual == nullptr) continue;
-        rows.dy[u].set(written);
-        rows.dy[u].store(dresidual + at + u * stride);
-      }
-    });
-  }
-  double sums[2][V];
-#pragma unroll
-  for (int v = 0; v < V; ++v) {
-    sums[0][v] = sum[v];
-    sums[1][v] = products[v];
-  }
-  finish_columns<2, V>(grid, sums, partials, finish);
+ATHANOR_DEVICE TileSums sum_tile(const ColumnGrid& grid, const double* partials) {
+  ATHANOR_SHARED double work[2 * kSmallTileChannels + kColumnThreads];
+  const int width = grid.across * grid.vector;
+  const std::int64_t first_channel = static_cast<std::int64_t>(blockIdx.x) * width;
+  const std::int64_t left = grid.channels - first_channel;
+  const int channels = left < width ? static_cast<int>(left) : width;
+  sum_slices<2, kSmallTileChannels>(grid.slices, grid.channels, partials, first_channel, channels, work);
+  return {first_channel, channels, work};
 }
-
-/// dx = a · dz + b · (x − mean) + c, with a the forward pass's scale. `factors`: [5, channels], a, b, c, the shift that
-/// recomputes the mask, and the mean.
-template <Mask kMask, typename T, int V, int kUnroll>
-ATHANOR_KERNEL __launch_bounds__(kColumnThreads, kUnroll == 2   ? 3
-                                                 : kUnroll == 8 ? 1
-                                                                : 2)
-    input_gradient_kernel(ColumnGrid grid, int bands, GradientInputs<T> inputs, const float* factors, T* dx) {
-  const ColumnPlace place = column_place(grid);
-  wait_for_previous();
-  let_next_start();
-  if (!place.works) return;
-  const std::int64_t channels = grid.channels, stride = grid.down * channels;
-  const auto a = load_factors<V>(factors + place.channel);
-  const auto b = load_factors<V>(factors + channels + place.channel);
-  const auto c = load_factors<V>(factors + 2 * channels + place.channel);
-  const auto mean = load_factors<V>(factors + 4 * channels + place.channel);
-  Floats<V> shift{};
-  if constexpr (kMask == Mask::recomputed) shift = load_factors<V>(factors + 3 * channels + place.channel);
-  const bool has_dy2 = inputs.dy2 != nullptr;
-  for_last_bands_first<kUnroll>(grid, place, bands, [&](std::int64_t row, int present) {
-    const std::int64_t at = row * channels + place.channel;
-    GradientRows<kMask, T, V, kUnroll> rows;
-    rows.template load<Reuse::none>(inputs, at, stride, present);
-#pragma unroll
-    for (int u = 0; u < kUnroll; ++u) {
-      if (u >= present) continue;
-      float result[V];
-#pragma unroll
-      for (int v = 0; v < V; ++v) {
-        const float dz = rows.dz(u, v, has_dy2, a[v], shift[v]);
-        const float centred = rows.x[u][v] - mean[v];
-        result[v] = fmaf(b[v], centred, fmaf(a[v], dz, c[v]));
-      }
-      rows.dy[u].set(result);
-      rows.dy[u].store(dx + at + u * stride);
-    }
-  });
-}
-
-/// The factors of the pass above from Σ dz and Σ dz · (x − mean) over n elements.
-struct GradientFactors {
-  const float* gamma;
-  const float* beta;
-  const float* mean;
-  const float* inv_std;
-  float* factors;
-  std::int64_t channels;
-
-  ATHANOR_DEVICE void set(std::int64_t channel, double sum, double products, double n) const {
-    const double inv = inv_std[channel], a = static_cast<double>(gamma[channel]) * inv;
-    const float scale = scale_of(gamma[channel], inv_std[channel]);
-    factors[channel] = scale;
-    factors[channels + channel] = static_cast<float>(-a * inv * inv * products / n);
-    factors[2 * channels + channel] = static_cast<float>(-a * sum / n);
-    factors[3 * channels + channel] = shift_of(beta[channel], mean[channel], scale);
-    factors[4 * channels + channel] = mean[channel];
-  }
-};
 
 /// Whether 16-byte accesses to all of these, null ones aside, are possible.
 template <typename... Pointers>
@@ -305,21 +137,10 @@ bool all_aligned(const Pointers*... pointers) {
   return (is_aligned(pointers, 16) && ...);
 }
 
-template <typename T>
-GradientInputs<T> inputs_of(const BatchNormBackward& args) {
-  return {static_cast<const T*>(args.dy),
-          static_cast<const T*>(args.dy2),
-          static_cast<const T*>(args.x),
-          static_cast<const T*>(args.y),
-          args.mask,
-          args.mean};
-}
-
-inline ColumnGrid gradient_grid(const BatchNormBackward& args) {
-  const Variant v = variant();
-  return column_grid(args.dtype, args.rows, args.channels,
-                     all_aligned(args.dy, args.dy2, args.x, args.y, args.dx, args.dresidual),
-                     v.sum_blocks > 0 ? v.sum_blocks / 2 : kWideColumnBlocks, v.least_rows);
+/// Bands that a writing pass has in each tile.
+inline std::int64_t bands_of(const ColumnGrid& grid) {
+  const std::int64_t band = static_cast<std::int64_t>(grid.down) * kWriteUnroll;
+  return (grid.rows + band - 1) / band;
 }
 
 /// Blocks of a writing pass, and how many bands each has.
@@ -327,70 +148,18 @@ struct WriteBlocks {
   Dim3 blocks;
   int bands;
 };
-inline WriteBlocks write_blocks(const ColumnGrid& grid, int unroll, int bands) {
+inline WriteBlocks write_blocks(const ColumnGrid& grid, std::int64_t bands = kWriteBands) {
   constexpr std::int64_t kMost = 65535;
-  const std::int64_t band = static_cast<std::int64_t>(grid.down) * unroll, all = (grid.rows + band - 1) / band;
-  const std::int64_t least = (all + kMost - 1) / kMost, each = bands > least ? bands : least;
+  const std::int64_t all = bands_of(grid), least = (all + kMost - 1) / kMost, each = bands > least ? bands : least;
   return {Dim3(static_cast<unsigned>(grid.tiles), static_cast<unsigned>((all + each - 1) / each)),
           static_cast<int>(each)};
 }
 
-/// Runs f.template operator()<T, kMask, V>().
-template <typename F>
-void with_gradient_kind(const BatchNormBackward& args, const ColumnGrid& grid, F&& f) {
-  with_type(args.dtype, [&]<typename T>() {
-    with_vector<T>(grid, [&]<int V>() {
-      if (!args.relu) {
-        f.template operator()<T, Mask::none, V>();
-      } else if (args.mask != nullptr) {
-        if constexpr (V == 8) f.template operator()<T, Mask::from_bits, V>();
-      } else if (args.y != nullptr) {
-        f.template operator()<T, Mask::from_y, V>();
-      } else {
-        f.template operator()<T, Mask::recomputed, V>();
-      }
-    });
-  });
-}
-
-template <typename Finish>
-void launch_gradient_sums(const BatchNormBackward& args, const Finish& finish, LaunchStream stream) {
-  const ColumnGrid grid = gradient_grid(args);
-  const Variant variant_now = variant();
-  with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
-    with_unroll<T, V>(variant_now.sum_unroll, [&]<int kUnroll>() {
-      const auto kernel = sum_gradients_kernel<kMask, T, V, kUnroll, Finish>;
-      const auto go = [&](auto launcher) {
-        launcher(kernel, blocks_of(grid), kColumnThreads, 0, stream, grid, inputs_of<T>(args), args.gamma, args.beta,
-                 args.inv_std, static_cast<T*>(args.dresidual), partials_of(args.scratch), finish);
-      };
-      if (variant_now.early & 2) {
-        go([](auto... a) { launch_early(a...); });
-      } else {
-        go([](auto... a) { launch_kernel(a...); });
-      }
-    });
-  });
-}
-
-inline void launch_input_gradient(const BatchNormBackward& args, LaunchStream stream) {
-  const ColumnGrid grid = gradient_grid(args);
-  const Variant variant_now = variant();
-  const float* factors = factors_of(args.scratch, args.dtype, args.rows, args.channels);
-  with_gradient_kind(args, grid, [&]<typename T, Mask kMask, int V>() {
-    with_unroll<T, V>(variant_now.write_unroll, [&]<int kUnroll>() {
-      const WriteBlocks write = write_blocks(grid, kUnroll, variant_now.write_bands);
-      const auto go = [&](auto launcher) {
-        launcher(input_gradient_kernel<kMask, T, V, kUnroll>, write.blocks, kColumnThreads, 0, stream, grid,
-                 write.bands, inputs_of<T>(args), factors, static_cast<T*>(args.dx));
-      };
-      if (variant_now.early & 1) {
-        go([](auto... a) { launch_early_independent(a...); });
-      } else {
-        go([](auto... a) { launch_independent(a...); });
-      }
-    });
-  });
+/// Those of a small matrix: an H100 has 132 multiprocessors, and each block adds up the slices anew.
+inline WriteBlocks small_write_blocks(const ColumnGrid& grid) {
+  constexpr std::int64_t kBlocks = 128;
+  const std::int64_t bands = bands_of(grid) * grid.tiles / kBlocks;
+  return write_blocks(grid, bands > kWriteBands ? bands : kWriteBands);
 }
 
 }  // namespace athanor::kernels::cuda::batch_norm

@@ -1,7 +1,7 @@
 // Batch norm whose statistics are those of all shards of the batch: the sums of one shard, and what follows when those
 // of all have come together.
 #include "kernels/cuda/batch_norm.h"
-#include "kernels/cuda/batch_norm_parts.h"
+#include "kernels/cuda/batch_norm_gradients.h"
 
 namespace athanor::kernels::cuda {
 namespace {
@@ -96,10 +96,11 @@ void launch(const BatchNormMoments& args, LaunchStream stream) {
   const FinishMoments finish{args.moments, args.channels, static_cast<double>(args.rows)};
   with_type(args.dtype, [&]<typename T>() {
     with_vector<T>(grid, [&]<int V>() {
-      launch_kernel(sum_moments_kernel<T, V, 4, FinishMoments>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                    static_cast<const T*>(args.x), partials_of(args.scratch), finish);
+      launch_kernel(sum_moments_kernel<T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
+                    static_cast<const T*>(args.x), partials_of(args.scratch));
     });
   });
+  finish_columns<2>(grid, partials_of(args.scratch), finish, stream);
 }
 
 void launch(const BatchNormCombine& args, LaunchStream stream) {

@@ -46,7 +46,7 @@ struct FinishSums {
 
 template <typename T, int V>
 ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
-    column_sums_kernel(ColumnGrid grid, const T* dy, const T* y, double* partials, FinishSums finish) {
+    column_sums_kernel(ColumnGrid grid, const T* dy, const T* y, double* partials) {
   constexpr int kUnroll = 4;
   const ColumnPlace place = column_place(grid);
   float sum[V] = {};
@@ -71,7 +71,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 4)
   double sums[1][V];
 #pragma unroll
   for (int v = 0; v < V; ++v) sums[0][v] = sum[v];
-  finish_columns<1, V>(grid, sums, partials, finish);
+  store_column_sums<1, V>(grid, sums, partials);
 }
 
 }  // namespace
@@ -89,13 +89,14 @@ void launch(const BiasActivation& args, LaunchStream stream) {
 void launch(const ColumnSums& args, LaunchStream stream) {
   const ColumnGrid grid =
       column_grid(args.dtype, args.rows, args.channels, is_aligned(args.dy, 16) && is_aligned(args.y, 16));
+  auto* partials = static_cast<double*>(args.scratch);
   with_type(args.dtype, [&]<typename T>() {
     with_vector<T>(grid, [&]<int V>() {
       launch_kernel(column_sums_kernel<T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid,
-                    static_cast<const T*>(args.dy), static_cast<const T*>(args.y), static_cast<double*>(args.scratch),
-                    FinishSums{args.sums});
+                    static_cast<const T*>(args.dy), static_cast<const T*>(args.y), partials);
     });
   });
+  finish_columns<1>(grid, partials, FinishSums{args.sums}, stream);
 }
 
 }  // namespace athanor::kernels::cuda

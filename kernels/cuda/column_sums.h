@@ -1,10 +1,9 @@
-// Sums over the rows of a matrix, for kernels: each thread brings the sums of its own rows; the block adds them up
-// along a tree in double, and the last block of a group, then of all groups, adds up the blocks'. Which block is last
-// depends on the run, the order of the additions does not. Code of kernels: include it in .cu files only.
+// Sums over the rows of a matrix, for kernels: each thread brings the sums of its own rows, and the block adds them up
+// in double; a small kernel behind adds up the blocks'. The order of the additions depends on the shape alone. Code of
+// kernels: include it in .cu files only.
 #pragma once
 
 #include "kernels/cuda/column_grid.h"
-#include "kernels/cuda/last_block.h"
 #include "kernels/cuda/row_pack.h"
 #include "kernels/cuda/thread_model.h"
 
@@ -81,23 +80,26 @@ inline Dim3 blocks_of(const ColumnGrid& grid) {
   return Dim3(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.slices));
 }
 
-/// The sums of a matrix of doubles over its rows, work[c] for column c. All threads of a block share the rows out, in
-/// an order that depends on the sizes alone: load(row, column) reads an element, from `work` too. `work`: room for
-/// 2 · kColumnThreads numbers; columns ≤ kMostColumns, a multiple of kColumnThreads.
-template <int kMostColumns, typename Load>
+/// The sum of each column of a matrix of doubles over its rows, as work[column]. All threads of a block share the rows
+/// out, in an order that depends on the sizes alone: load(row, column) reads an element, from `work` too. `work`: room
+/// for kMostColumns and kColumnThreads numbers. kAtOnce: loads of a thread in flight.
+template <int kMostColumns, int kAtOnce, typename Load>
 ATHANOR_DEVICE void sum_down(int rows, int columns, double* work, Load load) {
-  constexpr int kTurns = kMostColumns / kColumnThreads, kMostParts = 16;
+  constexpr int kTurns = (kMostColumns + kColumnThreads - 1) / kColumnThreads, kMostParts = 16;
   const int thread = static_cast<int>(threadIdx.x), fitting = kColumnThreads / columns;
   const int parts = fitting < 1 ? 1 : fitting < kMostParts ? fitting : kMostParts;
   const int part = parts == 1 ? 0 : thread / columns, column = parts == 1 ? thread : thread - part * columns;
   double sums[kTurns] = {};
-  if (part < parts) {
 #pragma unroll
-    for (int turn = 0; turn < kTurns; ++turn) {
-      const int c = column + turn * kColumnThreads;
-      if (c >= columns) continue;
-#pragma unroll 8
-      for (int row = part; row < rows; row += parts) sums[turn] += load(row, c);
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const int c = column + turn * kColumnThreads;
+    if (part >= parts || c >= columns) continue;
+    for (int first = part; first < rows; first += kAtOnce * parts) {
+      double values[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) values[i] = first + i * parts < rows ? load(first + i * parts, c) : 0.0;
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) sums[turn] += values[i];
     }
   }
   __syncthreads();
@@ -115,72 +117,77 @@ ATHANOR_DEVICE void sum_down(int rows, int columns, double* work, Load load) {
   __syncthreads();
 }
 
-/// The total of every channel over all threads and blocks: finish(channel, totals), once each. All threads of all
-/// blocks call it; `partials`: column_scratch_bytes.
-template <int kQuantities, int V, typename Finish>
-ATHANOR_DEVICE void finish_columns(const ColumnGrid& grid, const double (&thread_sums)[kQuantities][V],
-                                   double* partials, Finish finish) {
-  constexpr int kWidest = kMostAcross * V * kQuantities;
-  constexpr int kMostColumns = (kWidest + kColumnThreads - 1) / kColumnThreads * kColumnThreads;
-  // Each thread's sums, later of each channel in turn: at least what sum_down works in.
-  ATHANOR_SHARED double work[(kQuantities * V > 2 ? kQuantities * V : 2) * kColumnThreads];
+/// Writes the block's sums as row blockIdx.y of `partials` [slices, kQuantities, channels]. All threads call it, at the
+/// end of a kernel that finish_columns follows.
+template <int kQuantities, int V>
+ATHANOR_DEVICE void store_column_sums(const ColumnGrid& grid, const double (&thread_sums)[kQuantities][V],
+                                      double* partials) {
+  constexpr int kBanks = 16;  // of doubles in shared memory
+  ATHANOR_SHARED double work[(kQuantities * V > 2 ? kQuantities * V : 2) * (kColumnThreads + kBanks)];
+  let_next_start();
   const int thread = static_cast<int>(threadIdx.x), across = grid.across, width = across * V;
+  // So far apart that the neighbouring sums of a few threads across stand in banks of their own.
+  const int apart = kColumnThreads + across % kBanks;
 #pragma unroll
   for (int q = 0; q < kQuantities; ++q) {
 #pragma unroll
-    for (int v = 0; v < V; ++v) work[(q * V + v) * kColumnThreads + thread] = thread_sums[q][v];
+    for (int v = 0; v < V; ++v) work[(q * V + v) * apart + thread] = thread_sums[q][v];
   }
   __syncthreads();
-  sum_down<kMostColumns>(grid.down, kQuantities * width, work, [&](int row, int column) {
+  sum_down<kMostAcross * V * kQuantities, 8>(grid.down, kQuantities * width, work, [&](int row, int column) {
     const int sum = column / across;
-    return work[sum * kColumnThreads + row * across + (column - sum * across)];
+    return work[sum * apart + row * across + (column - sum * across)];
   });
-
   const std::int64_t first_channel = static_cast<std::int64_t>(blockIdx.x) * width;
   const std::int64_t left = grid.channels - first_channel;
   const int channels = left < width ? static_cast<int>(left) : width;
-  // Of quantity q of the block's channel i: as the threads had them, and as rows of partial sums have them.
-  const auto of_thread = [&](int q, int i) { return work[(q * V + i % V) * across + i / V]; };
-  const auto of_row = [&](int q, int i) { return work[q * channels + i]; };
-  const auto for_channels = [&](auto visit) {
-    for (int i = thread; i < channels; i += kColumnThreads) visit(i);
-  };
-  const auto call_finish = [&](auto sum_of) {
-    for_channels([&](int i) {
-      double sums[kQuantities];
+  double* row = partials + static_cast<std::int64_t>(blockIdx.y) * kQuantities * grid.channels + first_channel;
+  for (int i = thread; i < channels; i += kColumnThreads) {
 #pragma unroll
-      for (int q = 0; q < kQuantities; ++q) sums[q] = sum_of(q, i);
-      finish(first_channel + i, sums);
-    });
-  };
-  const auto store = [&](double* rows, std::int64_t row, auto sum_of) {
-    for_channels([&](int i) {
-#pragma unroll
-      for (int q = 0; q < kQuantities; ++q) {
-        rows[(row * kQuantities + q) * grid.channels + first_channel + i] = sum_of(q, i);
-      }
-    });
-  };
-  const auto sum_rows = [&](const double* rows, std::int64_t first, int count) {
-    sum_down<kMostColumns>(count, kQuantities * channels, work, [&](int row, int column) {
-      const int q = column / channels, i = column - q * channels;
-      return load_shared_result(rows + ((first + row) * kQuantities + q) * grid.channels + first_channel + i);
-    });
-  };
+    for (int q = 0; q < kQuantities; ++q) row[q * grid.channels + i] = work[(q * V + i % V) * across + i / V];
+  }
+}
 
-  if (grid.slices == 1) return call_finish(of_thread);
-  const int slice = static_cast<int>(blockIdx.y), group = slice / grid.group, first = group * grid.group;
-  const int members = first + grid.group < grid.slices ? grid.group : grid.slices - first;
-  const int meetings = static_cast<int>(blockIdx.x) * (grid.groups + 1);
-  store(partials, slice, of_thread);
-  if (!is_last_to_arrive(meetings + group, members)) return;
-  sum_rows(partials, first, members);
-  if (grid.groups == 1) return call_finish(of_row);
-  double* group_sums = partials + static_cast<std::int64_t>(grid.slices) * kQuantities * grid.channels;
-  store(group_sums, group, of_row);
-  if (!is_last_to_arrive(meetings + grid.groups, grid.groups)) return;
-  sum_rows(group_sums, 0, grid.groups);
-  call_finish(of_row);
+/// The sums over all slices of the channels first_channel, first_channel + 1, … of `channels` ≤ kMostChannels, as
+/// work[quantity · channels + i]. All threads of a block call it. `work`: as for sum_down with kMostChannels ·
+/// kQuantities columns.
+template <int kQuantities, int kMostChannels>
+ATHANOR_DEVICE void sum_slices(int slices, std::int64_t all_channels, const double* partials,
+                               std::int64_t first_channel, int channels, double* work) {
+  sum_down<kQuantities * kMostChannels, 16>(slices, kQuantities * channels, work, [&](int row, int column) {
+    const int q = column / channels, i = column - q * channels;
+    return partials[(static_cast<std::int64_t>(row) * kQuantities + q) * all_channels + first_channel + i];
+  });
+}
+
+/// Channels of a block that adds up the slices: few, so that its threads read all slices at once.
+inline constexpr int kFinishedChannels = 8;
+
+template <int kQuantities, typename Finish>
+ATHANOR_KERNEL __launch_bounds__(kColumnThreads)
+    finish_columns_kernel(int slices, std::int64_t all_channels, const double* partials, Finish finish) {
+  constexpr int kColumns = kQuantities * kFinishedChannels;
+  ATHANOR_SHARED double work[kColumns + kColumnThreads];
+  let_next_start();
+  const std::int64_t first_channel = static_cast<std::int64_t>(blockIdx.x) * kFinishedChannels;
+  const std::int64_t left = all_channels - first_channel;
+  const int channels = left < kFinishedChannels ? static_cast<int>(left) : kFinishedChannels;
+  wait_for_previous();
+  sum_slices<kQuantities, kFinishedChannels>(slices, all_channels, partials, first_channel, channels, work);
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread >= channels) return;
+  double sums[kQuantities];
+#pragma unroll
+  for (int q = 0; q < kQuantities; ++q) sums[q] = work[q * channels + thread];
+  finish(first_channel + thread, sums);
+}
+
+/// Behind a kernel that has stored its columns' sums: finish(channel, totals) for each channel.
+template <int kQuantities, typename Finish>
+void finish_columns(const ColumnGrid& grid, const double* partials, const Finish& finish, LaunchStream stream) {
+  const std::int64_t blocks = (grid.channels + kFinishedChannels - 1) / kFinishedChannels;
+  launch_early(finish_columns_kernel<kQuantities, Finish>, static_cast<unsigned>(blocks), kColumnThreads, 0, stream,
+               grid.slices, grid.channels, partials, finish);
 }
 
 }  // namespace athanor::kernels::cuda

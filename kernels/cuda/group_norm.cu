@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/last_block.h"
 
 namespace athanor::kernels::cuda {
 namespace {
@@ -91,8 +92,7 @@ struct FinishParameters {
 /// dbeta = Σ dy and dgamma = Σ dy · xhat over the rows.
 template <typename T, int V>
 ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
-    parameter_gradients_kernel(ColumnGrid grid, GroupNormBackward args, const T* dy, const T* x, double* partials,
-                               FinishParameters finish) {
+    parameter_gradients_kernel(ColumnGrid grid, GroupNormBackward args, const T* dy, const T* x, double* partials) {
   constexpr int kUnroll = 2;
   const ColumnPlace place = column_place(grid);
   float sum[V] = {}, products[V] = {};
@@ -123,7 +123,7 @@ ATHANOR_KERNEL __launch_bounds__(kColumnThreads, 2)
     sums[0][v] = sum[v];
     sums[1][v] = products[v];
   }
-  finish_columns<2, V>(grid, sums, partials, finish);
+  store_column_sums<2, V>(grid, sums, partials);
 }
 
 }  // namespace
@@ -140,13 +140,15 @@ void launch(const GroupNormBackward& args, LaunchStream stream) {
   const NormGroups& shape = args.shape;
   const ColumnGrid grid = column_grid(shape.dtype, shape.batch * shape.pixels, shape.groups * shape.group_channels,
                                       is_aligned(args.dy, 16) && is_aligned(args.x, 16), kWideColumnBlocks);
+  auto* partials = static_cast<double*>(args.scratch);
   with_type(shape.dtype, [&]<typename T>() {
     const auto* dy = static_cast<const T*>(args.dy);
     const auto* x = static_cast<const T*>(args.x);
     with_vector<T>(grid, [&]<int V>() {
       launch_kernel(parameter_gradients_kernel<T, V>, blocks_of(grid), kColumnThreads, 0, stream, grid, args, dy, x,
-                    static_cast<double*>(args.scratch), FinishParameters{args.dgamma, args.dbeta});
+                    partials);
     });
+    finish_columns<2>(grid, partials, FinishParameters{args.dgamma, args.dbeta}, stream);
     launch_kernel(group_input_gradient_kernel<T>, static_cast<unsigned>(shape.batch * shape.groups), kThreads, 0,
                   stream, args, dy, x, static_cast<T*>(args.dx));
   });

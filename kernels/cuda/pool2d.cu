@@ -1,4 +1,4 @@
-// Pooling: a thread has 16 bytes of channels of one pixel that it writes.
+// Pooling: a thread has 16 bytes of channels of the pixel that it writes, in max pooling's gradient of 2 · 2 pixels.
 #include "kernels/cuda/pool2d.h"
 
 #include <cmath>
@@ -61,32 +61,35 @@ ATHANOR_DEVICE std::int64_t offset_of(std::int64_t sample, int y, int x, int hei
   return ((sample * height + y) * width + x) * channels + channel;
 }
 
-template <int V>
-ATHANOR_DEVICE void store_indices(std::int32_t* to, const std::int32_t (&values)[V]) {
-  constexpr int kAtOnce = V < 4 ? V : 4;
+template <typename Index, int V>
+ATHANOR_DEVICE void store_indices(Index* to, const std::int32_t (&values)[V]) {
+  constexpr int kAtOnce = V < kPackOf<Index> ? V : kPackOf<Index>;
 #pragma unroll
   for (int v = 0; v < V; v += kAtOnce) {
-    Pack<std::int32_t, kAtOnce> pack;
+    Pack<Index, kAtOnce> pack;
 #pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) pack[i] = values[v + i];
+    for (int i = 0; i < kAtOnce; ++i) pack[i] = static_cast<Index>(values[v + i]);
     store_pack(to + v, pack);
   }
 }
 
-template <int V>
-ATHANOR_DEVICE void load_indices(const std::int32_t* from, std::int32_t (&values)[V]) {
-  constexpr int kAtOnce = V < 4 ? V : 4;
-#pragma unroll
-  for (int v = 0; v < V; v += kAtOnce) {
-    const auto pack = load_pack<kAtOnce>(from + v);
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) values[v + i] = pack[i];
-  }
-}
+/// Indices of V channels as they lie in memory.
+template <typename Index, int V>
+struct WindowIndices {
+  static constexpr int kAtOnce = V < kPackOf<Index> ? V : kPackOf<Index>;
+  Pack<Index, kAtOnce> packs[V / kAtOnce];
 
-template <typename T, int V>
-ATHANOR_KERNEL __launch_bounds__(kThreads)
-    max_pool_kernel(PoolShape shape, const T* from, T* to, std::int32_t* indices) {
+  ATHANOR_DEVICE void load(const Index* from) {
+#pragma unroll
+    for (int i = 0; i < V / kAtOnce; ++i) packs[i] = load_pack<kAtOnce>(from + i * kAtOnce);
+  }
+  ATHANOR_DEVICE int operator[](int v) const {
+    return static_cast<int>(packs[v / kAtOnce][v % kAtOnce]);
+  }
+};
+
+template <typename T, int V, typename Index>
+ATHANOR_KERNEL __launch_bounds__(kThreads) max_pool_kernel(PoolShape shape, const T* from, T* to, Index* indices) {
   constexpr int kAtOnce = 3;  // a window's row, most often
   for_pixels<V>(shape, shape.out_height, shape.out_width, [&](const Pixel& out) {
     const Range rows = window_of(out.y, shape.stride_y, shape.pad_y, shape.kernel_y, shape.height);
@@ -183,9 +186,9 @@ ATHANOR_DEVICE void gather(const PoolShape& shape, T* dx, Add add) {
 
 /// A thread has 2 · 2 pixels, as most windows that hold one of them hold others too: each window is read once for all.
 /// The windows of a pixel are added in scan order.
-template <typename T, int V>
+template <typename T, int V, typename Index>
 ATHANOR_KERNEL __launch_bounds__(kThreads, 3)
-    max_pool_backward_kernel(PoolShape shape, const T* dy, const std::int32_t* indices, T* dx) {
+    max_pool_backward_kernel(PoolShape shape, const T* dy, const Index* indices, T* dx) {
   constexpr int kSide = 2, kAtOnce = 2;
   for_pixels<V>(shape, tiles_of(shape.height), tiles_of(shape.width), [&](const Pixel& tile) {
     const int y0 = tile.y * kSide, x0 = tile.x * kSide;
@@ -203,11 +206,11 @@ ATHANOR_KERNEL __launch_bounds__(kThreads, 3)
             offset_of(tile.sample, oy, first, shape.out_height, shape.out_width, shape.channels, tile.channel);
         const int present = min_of(kAtOnce, columns.end - first);
         RowPack<T, V> gradients[kAtOnce];
-        std::int32_t winners[kAtOnce][V];
+        WindowIndices<Index, V> winners[kAtOnce];
         load_rows<Reuse::soon>(gradients, dy + at, shape.channels, present);
 #pragma unroll
         for (int i = 0; i < kAtOnce; ++i) {
-          if (i < present) load_indices(indices + at + i * shape.channels, winners[i]);
+          if (i < present) winners[i].load(indices + at + i * shape.channels);
         }
 #pragma unroll
         for (int i = 0; i < kAtOnce; ++i) {
@@ -218,12 +221,11 @@ ATHANOR_KERNEL __launch_bounds__(kThreads, 3)
 #pragma unroll
             for (int x = 0; x < kSide; ++x) {
               const int kx = x0 + x + shape.pad_x - (first + i) * shape.stride_x;
-              const bool inside = ky >= 0 && ky < shape.kernel_y && kx >= 0 && kx < shape.kernel_x;
-              const int place = inside ? ky * shape.kernel_x + kx : -1;
+              if (ky < 0 || ky >= shape.kernel_y || kx < 0 || kx >= shape.kernel_x) continue;
+              const int place = ky * shape.kernel_x + kx;
 #pragma unroll
               for (int v = 0; v < V; ++v) {
-                const float value = gradients[i][v];
-                sums[y][x][v] += winners[i][v] == place ? value : 0.0f;
+                if (winners[i][v] == place) sums[y][x][v] += gradients[i][v];
               }
             }
           }
@@ -274,26 +276,38 @@ void launch_pixels(const PoolShape& shape, int height, int width, Run run, const
   });
 }
 
+/// Runs f.template operator()<Index>().
+template <typename F>
+void with_index(DType dtype, F&& f) {
+  if (dtype == DType::u8) return f.template operator()<std::uint8_t>();
+  f.template operator()<std::int32_t>();
+}
+
 }  // namespace
 
 void launch(const MaxPool& args, LaunchStream stream) {
-  launch_pixels(
-      args.shape, args.shape.out_height, args.shape.out_width,
-      [&]<typename T, int V>(Dim3 blocks) {
-        launch_independent(max_pool_kernel<T, V>, blocks, kThreads, 0, stream, args.shape,
-                           static_cast<const T*>(args.x), static_cast<T*>(args.y), args.indices);
-      },
-      args.x, args.y, args.indices);
+  with_index(args.index_dtype, [&]<typename Index>() {
+    launch_pixels(
+        args.shape, args.shape.out_height, args.shape.out_width,
+        [&]<typename T, int V>(Dim3 blocks) {
+          launch_independent(max_pool_kernel<T, V, Index>, blocks, kThreads, 0, stream, args.shape,
+                             static_cast<const T*>(args.x), static_cast<T*>(args.y), static_cast<Index*>(args.indices));
+        },
+        args.x, args.y, args.indices);
+  });
 }
 
 void launch(const MaxPoolBackward& args, LaunchStream stream) {
-  launch_pixels(
-      args.shape, tiles_of(args.shape.height), tiles_of(args.shape.width),
-      [&]<typename T, int V>(Dim3 blocks) {
-        launch_independent(max_pool_backward_kernel<T, V>, blocks, kThreads, 0, stream, args.shape,
-                           static_cast<const T*>(args.dy), args.indices, static_cast<T*>(args.dx));
-      },
-      args.dy, args.indices, args.dx);
+  with_index(args.index_dtype, [&]<typename Index>() {
+    launch_pixels(
+        args.shape, tiles_of(args.shape.height), tiles_of(args.shape.width),
+        [&]<typename T, int V>(Dim3 blocks) {
+          launch_independent(max_pool_backward_kernel<T, V, Index>, blocks, kThreads, 0, stream, args.shape,
+                             static_cast<const T*>(args.dy), static_cast<const Index*>(args.indices),
+                             static_cast<T*>(args.dx));
+        },
+        args.dy, args.indices, args.dx);
+  });
 }
 
 void launch(const AvgPool& args, LaunchStream stream) {

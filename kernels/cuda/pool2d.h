@@ -24,14 +24,16 @@ struct MaxPool {
   PoolShape shape;
   const void* x = nullptr;
   void* y = nullptr;
-  std::int32_t* indices = nullptr;  ///< ky · kernel_x + kx of the winner, laid out as y; or null
+  void* indices = nullptr;         ///< ky · kernel_x + kx of the winner, laid out as y; or null
+  DType index_dtype = DType::i32;  ///< or u8, for windows of up to 256 elements
 };
 
 /// dx gathers: every input looks at the windows that hold it, so that no two threads add to one element.
 struct MaxPoolBackward {
   PoolShape shape;
   const void* dy = nullptr;
-  const std::int32_t* indices = nullptr;
+  const void* indices = nullptr;
+  DType index_dtype = DType::i32;
   void* dx = nullptr;
 };
 

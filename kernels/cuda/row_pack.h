@@ -57,16 +57,6 @@ struct RowPack {
   ATHANOR_DEVICE void store(T* to) const {
     *reinterpret_cast<Pack<Word, kWords>*>(to) = words;
   }
-  ATHANOR_DEVICE void store_last(T* to) const {
-#ifdef __CUDA_ARCH__
-    if constexpr (sizeof(T) * V == 16) {
-      __stcs(reinterpret_cast<uint4*>(to), *reinterpret_cast<const uint4*>(&words));
-      return;
-    }
-#endif
-    store(to);
-  }
-
   ATHANOR_DEVICE float operator[](int v) const {
     if constexpr (!kIsPaired) {
       return load_float(words[v]);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "backend/cpu/onednn.h"
+#include "backend/state_entries.h"
 #include "base/error.h"
 
 namespace athanor::cpu {
@@ -95,22 +96,7 @@ std::vector<std::uint64_t> StateStore::hash() const {
 }
 
 std::vector<StateEntry> StateStore::list() const {
-  std::vector<StateEntry> entries;
-  const auto add = [&](StateKind kind, const std::string& prefix, const StateTensor& tensor) {
-    entries.push_back({kind, prefix + tensor.name, plan_.graph.value(tensor.value).shape});
-  };
-  for (const StateTensor& tensor : plan_.state) {
-    add(tensor.is_statistic ? StateKind::statistic : StateKind::parameter, "", tensor);
-  }
-  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    for (const StateTensor& tensor : plan_.state) {
-      if (!tensor.is_statistic) add(StateKind::optimizer, optimizer_.slots[slot].name + "/", tensor);
-    }
-  }
-  if (average_.data() != nullptr) {
-    for (const StateTensor& tensor : plan_.state) add(StateKind::average, "", tensor);
-  }
-  return entries;
+  return list_state_entries(plan_, optimizer_, average_.data() != nullptr);
 }
 
 StateStore::Bases StateStore::bases() const {
@@ -120,19 +106,11 @@ StateStore::Bases StateStore::bases() const {
 }
 
 StateStore::Place StateStore::find(const StateEntry& entry, const Bases& bases) const {
-  std::string name = entry.name;
-  float* base = entry.kind == StateKind::average ? bases.average : bases.state;
-  if (entry.kind == StateKind::optimizer) {
-    const std::size_t slash = name.find('/');
-    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-      if (optimizer_.slots[slot].name == name.substr(0, slash)) base = bases.slots[slot];
-    }
-    name = name.substr(slash + 1);
-  }
-  const auto tensor =
-      std::find_if(plan_.state.begin(), plan_.state.end(), [&](const StateTensor& held) { return held.name == name; });
-  ATHANOR_CHECK(tensor != plan_.state.end(), "no state '{}'", entry.name);
-  return {&*tensor, base + tensor->offset};
+  const StatePlace place = find_state_entry(plan_, optimizer_, entry);
+  float* const base = place.arena == kStateArena     ? bases.state
+                      : place.arena == kAverageArena ? bases.average
+                                                     : bases.slots[place.arena - kFirstSlotArena];
+  return {place.tensor, base + place.tensor->offset};
 }
 
 void StateStore::reorder(const StateTensor& tensor, const void* from, bool from_logical, void* to) const {

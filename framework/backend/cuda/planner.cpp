@@ -1,6 +1,7 @@
 #include "backend/cuda/planner.h"
 
 #include "backend/cuda/convolution_sums.h"
+#include "backend/cuda/narrow_indices.h"
 #include "backend/cuda/relu_masks.h"
 #include "base/error.h"
 #include "graph/op.h"
@@ -8,7 +9,7 @@
 namespace athanor::cuda {
 
 Graph CudaPlanner::rewrite(Graph graph) {
-  return mask_relus(sum_in_convolutions(std::move(graph), engines_, precision_));
+  return narrow_indices(mask_relus(sum_in_convolutions(std::move(graph), engines_, precision_)));
 }
 
 NodeChoice CudaPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {

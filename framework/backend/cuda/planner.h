@@ -11,8 +11,8 @@ class CudaPlanner : public BackendPlanner {
  public:
   /// `engines` must outlive this.
   CudaPlanner(EngineChoice& engines, Precision precision) : engines_(engines), precision_(precision) {}
-  /// Convolutions sum their outputs for the batch norms behind them, see convolution_sums.h; masks of ReLUs, see
-  /// relu_masks.h.
+  /// Convolutions sum their outputs for the batch norms behind them, see convolution_sums.h; what backward
+  /// reads of ReLUs and max pooling is narrowed, see relu_masks.h and narrow_indices.h.
   Graph rewrite(Graph graph) override;
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
   std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,

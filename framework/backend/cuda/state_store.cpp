@@ -43,7 +43,7 @@ class DeviceSnapshot final : public StateSnapshot {
       std::copy_n(numbers_.as<float>(), values.size(), values.data());
       return;
     }
-    const StateStore::Place place = store_.find(entry);
+    const StatePlace place = find_state_entry(store_.plan_, store_.optimizer_, entry);
     store_.read_held(*place.tensor, copies_[place.arena].as<float>() + place.tensor->offset, values);
   }
   std::size_t bytes() const override {
@@ -92,41 +92,11 @@ StateStore::StateStore(Device& device, const Plan& plan, const OptimizerSpec& op
 }
 
 std::vector<StateEntry> StateStore::list() const {
-  std::vector<StateEntry> entries;
-  const auto add = [&](StateKind kind, const std::string& prefix, const StateTensor& tensor) {
-    entries.push_back({kind, prefix + tensor.name, plan_.graph.value(tensor.value).shape});
-  };
-  for (const StateTensor& tensor : plan_.state) {
-    add(tensor.is_statistic ? StateKind::statistic : StateKind::parameter, "", tensor);
-  }
-  for (std::size_t slot = 0; slot < slots(); ++slot) {
-    for (const StateTensor& tensor : plan_.state) {
-      if (!tensor.is_statistic) add(StateKind::optimizer, optimizer_.slots[slot].name + "/", tensor);
-    }
-  }
+  std::vector<StateEntry> entries = list_state_entries(plan_, optimizer_, average() != nullptr);
   if (numbers_.elements > 0) {
     entries.push_back({StateKind::optimizer, numbers_.name, Shape{static_cast<std::int64_t>(numbers_.elements)}});
   }
-  if (average() != nullptr) {
-    for (const StateTensor& tensor : plan_.state) add(StateKind::average, "", tensor);
-  }
   return entries;
-}
-
-StateStore::Place StateStore::find(const StateEntry& entry) const {
-  std::string name = entry.name;
-  std::size_t arena = entry.kind == StateKind::average ? 1 : 0;
-  if (entry.kind == StateKind::optimizer) {
-    const std::size_t slash = name.find('/');
-    for (std::size_t slot = 0; slot < slots(); ++slot) {
-      if (optimizer_.slots[slot].name == name.substr(0, slash)) arena = 2 + slot;
-    }
-    name = name.substr(slash + 1);
-  }
-  const auto tensor =
-      std::find_if(plan_.state.begin(), plan_.state.end(), [&](const StateTensor& held) { return held.name == name; });
-  ATHANOR_CHECK(tensor != plan_.state.end(), "no state '{}'", entry.name);
-  return {&*tensor, arena};
 }
 
 void StateStore::read_held(const StateTensor& tensor, const float* held, std::span<float> values) const {
@@ -142,7 +112,7 @@ void StateStore::read(const StateEntry& entry, std::span<float> values) const {
     std::copy_n(staging_.as<float>(), values.size(), values.data());
     return;
   }
-  const Place place = find(entry);
+  const StatePlace place = find_state_entry(plan_, optimizer_, entry);
   const float* held = arenas_[place.arena].as<float>() + place.tensor->offset;
   device_.copy(staging_.data(), held, place.tensor->elements * sizeof(float), Stream::compute);
   device_.synchronize();
@@ -156,7 +126,7 @@ void StateStore::write(const StateEntry& entry, std::span<const float> values) {
     device_.synchronize();
     return;
   }
-  const Place place = find(entry);
+  const StatePlace place = find_state_entry(plan_, optimizer_, entry);
   ATHANOR_CHECK(values.size() == place.tensor->elements);
   const ValueId value = place.tensor->value;
   from_logical(plan_.graph.value(value).shape, plan_.buffers[static_cast<std::size_t>(value)].layout, values,

@@ -9,6 +9,7 @@
 
 #include "backend/cuda/device_memory.h"
 #include "backend/executable.h"
+#include "backend/state_entries.h"
 #include "graph/plan.h"
 #include "optim/optimizer.h"
 
@@ -58,12 +59,6 @@ class StateStore {
   bool is_numbers(const StateEntry& entry) const {
     return numbers_.elements > 0 && entry.kind == StateKind::optimizer && entry.name == numbers_.name;
   }
-  /// A tensor, and the arena that holds it.
-  struct Place {
-    const StateTensor* tensor;
-    std::size_t arena;
-  };
-  Place find(const StateEntry& entry) const;
   void read_held(const StateTensor& tensor, const float* held, std::span<float> values) const;
 
   Device& device_;

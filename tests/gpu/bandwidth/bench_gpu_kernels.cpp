@@ -1,7 +1,7 @@
 // How near the kernels that only move memory come to the speed of a copy, at the shapes of ResNet-50 (batch 256) and
 // ResNet-20 (batch 128). One line a kernel and shape: microseconds, GB/s of the bytes that the algorithm must move, and
 // the share of a copy's speed.
-//   bench_gpu_kernels [--dtype float16] [--filter PART_OF_A_NAME] [--batch 256] [--variants 1]
+//   bench_gpu_kernels [--dtype float16] [--filter PART_OF_A_NAME] [--batch 256]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,6 @@ struct Options {
   DType dtype = DType::f16;
   std::string filter;
   std::int64_t batch = 256;
-  bool variants = false;
 };
 
 /// Everything that the cases read and write; images [batch, 112, 112, 64] are the largest.
@@ -71,7 +70,7 @@ struct Shape2 {
 
 /// Seconds of each form of batch norm at one shape.
 struct NormSeconds {
-  double forward = 0, forward_add = 0, backward = 0, backward_add = 0;
+  double forward = 0, forward_add = 0, given = 0, given_add = 0, backward = 0, backward_add = 0;
 };
 
 NormSeconds time_batch_norm(KernelTimer& timer, const Options& options, Shape2 shape, const Buffers& b) {
@@ -93,9 +92,9 @@ NormSeconds time_batch_norm(KernelTimer& timer, const Options& options, Shape2 s
   seconds.forward_add = timer.time_kernel("batch_norm + add + relu" + shape.text(), 4 * bytes, forward);
   forward.sums = b.vector(4);
   forward.squares = b.vector(5);
-  timer.time_kernel("batch_norm + add + relu, given sums" + shape.text(), 3 * bytes, forward);
+  seconds.given_add = timer.time_kernel("batch_norm + add + relu, given sums" + shape.text(), 3 * bytes, forward);
   forward.residual = nullptr;
-  timer.time_kernel("batch_norm + relu, given sums" + shape.text(), 2 * bytes, forward);
+  seconds.given = timer.time_kernel("batch_norm + relu, given sums" + shape.text(), 2 * bytes, forward);
   const BatchNormInference inference{.dtype = options.dtype,
                                      .rows = shape.rows,
                                      .channels = shape.channels,
@@ -126,11 +125,12 @@ NormSeconds time_batch_norm(KernelTimer& timer, const Options& options, Shape2 s
   backward.dresidual = b.residual.data();
   if (options.dtype != DType::f32) {
     backward.mask = b.indices.as<std::uint8_t>();
-    timer.time_kernel("batch_norm_backward + add + relu, mask" + shape.text(), 6 * bytes, backward);
+    seconds.backward_add =
+        timer.time_kernel("batch_norm_backward + add + relu, mask" + shape.text(), 6 * bytes, backward);
     backward.mask = nullptr;
   }
   backward.y = b.y.data();
-  seconds.backward_add = timer.time_kernel("batch_norm_backward + add + relu" + shape.text(), 7 * bytes, backward);
+  timer.time_kernel("batch_norm_backward + add + relu" + shape.text(), 7 * bytes, backward);
   backward.dy2 = b.residual.data();
   timer.time_kernel("batch_norm_backward + 2 dy + relu" + shape.text(), 8 * bytes, backward);
   return seconds;
@@ -144,13 +144,15 @@ struct NormPlaces {
 
 void time_network_norms(KernelTimer& timer, const Options& options, std::string_view network,
                         std::span<const NormPlaces> places, const Buffers& b) {
-  double forward = 0, backward = 0;
+  double forward = 0, given = 0, backward = 0;
   for (const NormPlaces& place : places) {
     const NormSeconds seconds = time_batch_norm(timer, options, place.shape, b);
     forward += place.plain * seconds.forward + place.added * seconds.forward_add;
+    given += place.plain * seconds.given + place.added * seconds.given_add;
     backward += place.plain * seconds.backward + place.added * seconds.backward_add;
   }
-  fmt::print("batch norm in {}: forward {:.3f} ms, backward {:.3f} ms\n", network, forward * 1e3, backward * 1e3);
+  fmt::print("batch norm in {}: forward {:.3f} ms, with given sums {:.3f} ms, backward {:.3f} ms\n", network,
+             forward * 1e3, given * 1e3, backward * 1e3);
 }
 
 void time_pools(KernelTimer& timer, const Options& options, const Buffers& b) {
@@ -168,10 +170,10 @@ void time_pools(KernelTimer& timer, const Options& options, const Buffers& b) {
                         .pad_y = 1,
                         .pad_x = 1};
   const double out = static_cast<double>(options.batch) * 56 * 56 * 64;
-  const double bytes = out * (5 * static_cast<double>(size_of(options.dtype)) + sizeof(std::int32_t));
-  auto* indices = b.indices.as<std::int32_t>();
-  timer.time_kernel("max_pool2d", bytes, MaxPool{shape, b.x.data(), b.y.data(), indices});
-  timer.time_kernel("max_pool2d_backward", bytes, MaxPoolBackward{shape, b.y.data(), indices, b.dx.data()});
+  const double bytes = out * (5 * static_cast<double>(size_of(options.dtype)) + sizeof(std::uint8_t));
+  void* indices = b.indices.data();
+  timer.time_kernel("max_pool2d", bytes, MaxPool{shape, b.x.data(), b.y.data(), indices, DType::u8});
+  timer.time_kernel("max_pool2d_backward", bytes, MaxPoolBackward{shape, b.y.data(), indices, DType::u8, b.dx.data()});
 }
 
 /// The passes over ResNet-50's parameters.
@@ -276,21 +278,6 @@ void time_direct_convolutions(KernelTimer& timer, const Options& options, const 
                                              b.dx.data(), b.scratch.data()});
 }
 
-/// Candidates of batch norm's passes: unroll and blocks of sums, least rows, unroll and bands of writes, early launches
-/// (1: of writes, 3: of sums too), streaming stores.
-void time_variants(KernelTimer& timer, const Options& options, const Buffers& b) {
-  for (const char* variant :
-       {"4,0,4,4,1,0,0", "4,0,4,4,1,1,0", "4,0,4,4,1,3,0", "4,0,4,4,4,1,0", "4,0,4,4,16,1,0", "4,0,4,4,4,1,1",
-        "4,1056,4,4,2,1,0", "4,2112,4,4,2,1,0", "8,396,4,8,2,1,0", "8,396,8,4,2,1,0", "2,792,4,2,4,1,0",
-        "4,0,8,4,2,1,0", "4,264,4,4,2,1,0", "8,264,4,4,2,1,0"}) {
-    fmt::print("variant {}\n", variant);
-    setenv("ATHANOR_VARIANT", variant, 1);
-    time_network_norms(timer, options, "ResNet-50", resnet50(options.batch), b);
-    time_network_norms(timer, options, "ResNet-20", kResNet20, b);
-  }
-  unsetenv("ATHANOR_VARIANT");
-}
-
 int run(const Options& options) {
   const std::unique_ptr<cuda::Device> device = cuda::open_device(0);
   const std::int64_t largest = std::max<std::int64_t>(options.batch * 112 * 112 * 64, std::int64_t{1} << 25);
@@ -306,7 +293,6 @@ int run(const Options& options) {
   fmt::print("{}, {}\n", device->info().name, name_of(options.dtype));
   KernelTimer timer(*device, buffers.x, buffers.y);
   timer.set_filter(options.filter);
-  if (options.variants) time_variants(timer, options, buffers);
   time_network_norms(timer, options, "ResNet-50", resnet50(options.batch), buffers);
   time_network_norms(timer, options, "ResNet-20", kResNet20, buffers);
   time_direct_convolutions(timer, options, buffers);
@@ -321,7 +307,6 @@ Options parse(int count, char** arguments) {
   for (int i = 1; i + 1 < count; i += 2) {
     const std::string_view name = arguments[i], value = arguments[i + 1];
     if (name == "--filter") options.filter = value;
-    if (name == "--variants") options.variants = true;
     if (name == "--batch") options.batch = std::atoll(arguments[i + 1]);
     if (name == "--dtype")
       options.dtype = value == "float32" ? DType::f32 : value == "bfloat16" ? DType::bf16 : DType::f16;

@@ -89,6 +89,20 @@ TEST(BatchNormBackwardKernel, MatchesTheFormula) {
   }
 }
 
+TEST(BatchNormBackwardKernel, LargeBatches) {
+  for (const Size size : kLargeSizes) {
+    for (const bool has_residual : {false, true}) {
+      const MaskFrom mask = has_residual ? MaskFrom::y : MaskFrom::x;
+      Problem p(size, DType::bf16);
+      Outputs saved(p);
+      launch(forward_of(p, saved, true, has_residual), nullptr);
+      Gradients out(p);
+      launch(backward_of(p, saved, out, mask, has_residual), nullptr);
+      check_backward(p, saved, out, mask, has_residual);
+    }
+  }
+}
+
 TEST(BatchNormBackwardKernel, InPlaceGivesTheSameBits) {
   for (const DType dtype : kFloatTypes) {
     Problem p({130, 64}, dtype);

@@ -23,8 +23,10 @@ struct Size {
 /// 4 and 8, several tiles.
 inline const std::vector<Size> kSizes{{1, 8},    {37, 5},   {130, 64}, {600, 24}, {9000, 16},
                                       {50, 300}, {5000, 8}, {33, 1},   {70, 520}, {2100, 3}};
-/// More rows than the slices of a pass can have at once.
-inline constexpr Size kLarge{140'000, 8};
+/// For 16-bit types more rows than the slices of a pass can have at once, the last small and the first large sizes, on
+/// and off multiples of 8 channels.
+inline const std::vector<Size> kLargeSizes{{131'072, 16},  {16'384, 48},   {2'040, 2'056},
+                                           {2'041, 2'056}, {1'500, 2'801}, {524'289, 8}};
 
 inline constexpr double kEps = 1e-5;
 

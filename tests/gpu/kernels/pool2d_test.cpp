@@ -88,8 +88,11 @@ TEST(MaxPoolKernel, HasTheWinnersOfTheCpu) {
     if (inputs > 20) x.set(17, NAN);
     Guarded wide(DType::f32, x.values()), right(DType::f32, outputs), right_indices(DType::i32, outputs);
     pool2d_kernels().max_pool(cpu_shape(shape, true), wide.data(), right.data(), right_indices.as<std::int32_t>());
-    launch(MaxPool{shape, x.data(), y.data(), indices.as<std::int32_t>()}, nullptr);
+    launch(MaxPool{shape, x.data(), y.data(), indices.data()}, nullptr);
     EXPECT_TRUE(indices.same_bits(right_indices));
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(outputs));
+    launch(MaxPool{shape, x.data(), y.data(), bytes.data(), DType::u8}, nullptr);
+    for (std::int64_t i = 0; i < outputs; ++i) ASSERT_EQ(bytes[static_cast<std::size_t>(i)], indices[i]);
     for (std::int64_t i = 0; i < outputs; ++i) EXPECT_TRUE(y[i] == right[i] || (y[i] != y[i] && right[i] != right[i]));
     Guarded alone(shape.dtype, outputs);
     launch(MaxPool{shape, x.data(), alone.data(), nullptr}, nullptr);
@@ -99,7 +102,10 @@ TEST(MaxPoolKernel, HasTheWinnersOfTheCpu) {
     Guarded wide_dy(DType::f32, dy.values()), right_dx(DType::f32, inputs);
     pool2d_kernels().max_pool_backward(cpu_shape(shape, true), wide_dy.data(), right_indices.as<std::int32_t>(),
                                        right_dx.data());
-    launch(MaxPoolBackward{shape, dy.data(), indices.as<std::int32_t>(), dx.data()}, nullptr);
+    launch(MaxPoolBackward{shape, dy.data(), indices.data(), DType::i32, dx.data()}, nullptr);
+    Guarded from_bytes(shape.dtype, inputs);
+    launch(MaxPoolBackward{shape, dy.data(), bytes.data(), DType::u8, from_bytes.data()}, nullptr);
+    EXPECT_TRUE(from_bytes.same_bits(dx));
     EXPECT_EQ(dx.values(), Guarded(shape.dtype, right_dx.values()).values());
   });
 }

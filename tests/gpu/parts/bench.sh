@@ -29,13 +29,13 @@ part_bench() {
     step "torch_resnet50_${precision}_compile" 150 torch resnet50 256 $precision compile 150
   done
   for batch in 128 1024; do
-    step "ours_resnet20_$batch" 30 ours resnet20 $batch bf16
+    step "ours_resnet20_$batch" 30 ours resnet20 $batch fp16
     for mode in eager compile reduce-overhead; do
-      step "torch_resnet20_${batch}_$mode" 100 torch resnet20 $batch bf16 $mode 100
+      step "torch_resnet20_${batch}_$mode" 100 torch resnet20 $batch fp16 $mode 100
     done
   done
   step torch_resnet50_bf16_reduce-overhead 150 torch resnet50 256 bf16 reduce-overhead 150
-  step torch_resnet20_128_max-autotune 200 torch resnet20 128 bf16 max-autotune 200
+  step torch_resnet20_128_max-autotune 200 torch resnet20 128 fp16 max-autotune 200
   step torch_resnet50_fp16_max-autotune 400 torch resnet50 256 fp16 max-autotune 400
   compare speeds "$folder/speeds.jsonl" >"$folder/speeds.txt"
 }

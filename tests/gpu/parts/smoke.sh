@@ -21,5 +21,5 @@ part_smoke() {
   step train_cpu 120 train cpu device=cpu
   step train_gpu 120 train gpu device="$device"
   step loss_falls 20 compare falls "$runs/gpu"
-  step curves 20 compare near "$runs/cpu" "$runs/gpu" 0.02
+  step curves 20 compare alike "$runs/cpu" "$runs/gpu"
 }

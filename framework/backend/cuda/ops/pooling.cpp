@@ -36,15 +36,19 @@ PoolShape pool_shape_backward(const CudaBinding& b) {
 }
 
 Step prepare_max_pool(const CudaBinding& b) {
-  const kernels::cuda::MaxPool args{
-      .shape = pool_shape_forward(b), .x = b.inputs[0], .y = b.outputs[0], .indices = b.output<std::int32_t>(1)};
+  const kernels::cuda::MaxPool args{.shape = pool_shape_forward(b),
+                                    .x = b.inputs[0],
+                                    .y = b.outputs[0],
+                                    .indices = b.output<void>(1),
+                                    .index_dtype = b.has_output(1) ? b.output_value(1).dtype : DType::i32};
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
 Step prepare_max_pool_backward(const CudaBinding& b) {
   const kernels::cuda::MaxPoolBackward args{.shape = pool_shape_backward(b),
                                             .dy = b.inputs[0],
-                                            .indices = b.input<const std::int32_t>(1),
+                                            .indices = b.inputs[1],
+                                            .index_dtype = b.input_value(1).dtype,
                                             .dx = b.outputs[0]};
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
