@@ -5,50 +5,44 @@
 namespace athanor::kernels::cuda {
 namespace {
 
-constexpr int kTaps = 9, kTilesOfWarp = 2;
+constexpr int kTilesOfWarp = 2;
 
-template <typename T>
-ATHANOR_DEVICE unsigned two_as(float low, float high) {
-  return store_as<T>(low).bits | static_cast<unsigned>(store_as<T>(high).bits) << 16;
-}
+/// Few channels come as a window's rows of 16 (copy_windows), so that there are three taps.
+template <int I>
+inline constexpr bool kIsFew = I < 16;
+template <int I>
+inline constexpr int kTaps = kIsFew<I> ? 3 : 9;
+template <int I>
+inline constexpr int kIn = kIsFew<I> ? 16 : I;
 
 template <int I, int C, typename T>
 ATHANOR_DEVICE void copy_weights(T* to, const T* w) {
-  constexpr unsigned kChunks = kTaps * I / 8;
-  for (unsigned i = threadIdx.x; i < C * kChunks; i += kDirectThreads) {
-    copy_async<16>(to + i / kChunks * direct_weight_stride(I) + i % kChunks * 8, w + i * 8, true);
-  }
-}
-
-/// Stores 16 pixels × 16 channels: lanes trade halves first, so that each writes 8 bytes and four of them 32 in a row.
-template <int C, typename T>
-ATHANOR_DEVICE void store_product(T* y, const float (&sums)[2][4], int first, int pixels) {
-  const int lane = static_cast<int>(threadIdx.x) % 32, t = lane % 4;
-  const bool is_odd = t % 2 != 0;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const unsigned left = two_as<T>(sums[0][half * 2], sums[0][half * 2 + 1]);
-    const unsigned right = two_as<T>(sums[1][half * 2], sums[1][half * 2 + 1]);
-    const unsigned got = __shfl_xor_sync(0xffffffffu, is_odd ? left : right, 1);
-    const int pixel = first + lane / 4 + half * 8;
-    if (pixel >= pixels) continue;
-    Pack<unsigned, 2> pair;
-    pair[0] = is_odd ? got : left;
-    pair[1] = is_odd ? right : got;
-    *reinterpret_cast<Pack<unsigned, 2>*>(y + pixel * C + (is_odd ? 8 + (t - 1) * 2 : t * 2)) = pair;
+  if constexpr (kIsFew<I>) {
+    for (unsigned i = threadIdx.x; i < C * 3 * 4; i += kDirectThreads) {
+      const unsigned row = i / 4, part = i % 4;
+      const bool exists = part < 3;
+      copy_async<8>(to + row / 3 * direct_weight_stride(I) + row % 3 * 16 + part * 4,
+                    exists ? w + (row * 3 + part) * 4 : w, exists);
+    }
+  } else {
+    copy_all_weights<I, C>(to, w);
   }
 }
 
 template <typename T, int I, int C, int S, bool kBackward>
 ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
     direct_convolution_kernel(ImageTiles tiles, const T* x, const T* w, T* y) {
-  constexpr int kStride = direct_pixel_stride(I), kWeightStride = direct_weight_stride(I), kGroups = C / 16;
+  constexpr int kStride = direct_pixel_stride(kIn<I>), kWeightStride = direct_weight_stride(I), kGroups = C / 16;
   static_assert(!kBackward || (S == 1 && I == C));
   T* weights = dynamic_shared<T>();
   T* image = weights + C * kWeightStride;
   wait_for_previous();
   const ImageTile tile = tile_at(tiles, static_cast<int>(blockIdx.x));
-  copy_with_margin<I>(image, x, tiles, tile);
+  if constexpr (kIsFew<I>) {
+    copy_windows(image, x, tiles, tile);
+  } else {
+    copy_with_margin<I>(image, x, tiles, tile);
+  }
   copy_weights<I, C>(weights, w);
   end_copies();
   wait_for_copies<0>();
@@ -56,7 +50,8 @@ ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
   let_next_start();
 
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int group = warp % kGroups, first = warp / kGroups * kTilesOfWarp * 16, width = tiles.in_columns();
+  const int group = warp % kGroups, first = warp / kGroups * kTilesOfWarp * 16;
+  const int width = kIsFew<I> ? tiles.width : tiles.in_columns();
   if (first >= tile.pixels) return;
   // Where this lane reads: a pixel of each product's rows, and a row of each 8 × 8 piece of the weights.
   const T* pixels[kTilesOfWarp];
@@ -71,15 +66,15 @@ ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
 
   float sums[kTilesOfWarp][2][4] = {};
 #pragma unroll
-  for (int tap = 0; tap < kTaps; ++tap) {
-    const int offset = (tap / 3 * width + tap % 3) * kStride;
+  for (int tap = 0; tap < kTaps<I>; ++tap) {
+    const int offset = (kIsFew<I> ? tap * width : tap / 3 * width + tap % 3) * kStride;
 #pragma unroll
-    for (int k = 0; k < I; k += 16) {
+    for (int k = 0; k < kIn<I>; k += 16) {
       unsigned b[4];
       if constexpr (kBackward) {
         load_matrices_transposed(b, taps + k * kWeightStride - tap * C);
       } else {
-        load_matrices(b, taps + tap * I + k);
+        load_matrices(b, taps + tap * kIn<I> + k);
       }
 #pragma unroll
       for (int m = 0; m < kTilesOfWarp; ++m) {
@@ -92,7 +87,12 @@ ATHANOR_KERNEL __launch_bounds__(kDirectThreads, C == 64 ? 2 : 4)
   }
   T* to = y + tile.out_pixel(tiles) * C + group * 16;
 #pragma unroll
-  for (int m = 0; m < kTilesOfWarp; ++m) store_product<C>(to, sums[m], first + m * 16, tile.pixels);
+  for (int m = 0; m < kTilesOfWarp; ++m) {
+    store_product<T>(sums[m], [&](int row) {
+      const int pixel = first + m * 16 + row;
+      return pixel < tile.pixels ? to + pixel * C : nullptr;
+    });
+  }
 }
 
 template <typename T, int I, int C, int S, bool kBackward = false>
@@ -111,7 +111,9 @@ void start_square(const DirectConvolution& args, LaunchStream stream) {
 }  // namespace
 
 void launch(const DirectConvolution& args, LaunchStream stream) {
+  if (args.backward_data && args.stride == 2) return launch_strided_gradient(args, stream);
   with_short_type(args.dtype, [&]<typename T>() {
+    if (args.in_channels == 4) return start<T, 4, 16, 1>(args, stream);
     if (args.stride == 2)
       return args.channels == 32 ? start<T, 16, 32, 2>(args, stream) : start<T, 32, 64, 2>(args, stream);
     if (args.channels == 16) start_square<T, 16>(args, stream);

@@ -10,20 +10,21 @@
 
 namespace athanor::kernels::cuda {
 
-/// y [N, OH, OW, C] = x [N, H, W, I] ∗ w [C, 3, 3, I]; or, with `backward_data`, its gradient by x at stride 1: x is
-/// that of y then, and y that of x. I → C: 16 → 16, 32 → 32, 64 → 64 at stride 1; 16 → 32, 32 → 64 at stride 2.
+/// y [N, OH, OW, C] = x [N, H, W, I] ∗ w [C, 3, 3, I]; or, with `backward_data`, its gradient by x: x is that
+/// of y then, and y that of x. I → C: 16 → 16, 32 → 32, 64 → 64 at stride 1; 16 → 32, 32 → 64 at stride 2; without
+/// that gradient, 4 → 16 at stride 1.
 struct DirectConvolution {
   DType dtype = DType::f16;  ///< bf16 or f16
   bool backward_data = false;
   std::int64_t batch = 0;
-  int height = 0, width = 0;  ///< of x
+  int height = 0, width = 0;  ///< of the convolution's input
   int in_channels = 0, channels = 0, stride = 1;
   const void* x = nullptr;
   const void* w = nullptr;
   void* y = nullptr;
 };
 
-/// dw [C, 3, 3, I] of x [N, H, W, I] and dy [N, OH, OW, C]: of the same channels, and 4 → 16 at stride 1.
+/// dw [C, 3, 3, I] of x [N, H, W, I] and dy [N, OH, OW, C]: of the same channels.
 struct DirectConvolutionWeights {
   DType dtype = DType::f16;     ///< bf16 or f16
   DType gradient = DType::f32;  ///< of dw: f32 or `dtype`
@@ -69,22 +70,22 @@ constexpr int direct_pixel_stride(int channels) {
   return channels + 8;
 }
 constexpr int direct_weight_stride(int in_channels) {
-  return 9 * in_channels + 8;
+  return (in_channels < 16 ? 3 * 16 : 9 * in_channels) + 8;
 }
 
-/// Shared memory of a block, in bytes.
-inline std::size_t direct_shared_bytes(const ImageTiles& tiles, int in_channels, int channels) {
-  const int image = tiles.in_rows() * tiles.in_columns() * direct_pixel_stride(in_channels);
-  return static_cast<std::size_t>(image + channels * direct_weight_stride(in_channels)) * 2;
-}
-/// Of x in one of two stages. Few channels have a margin of rows alone (kernels/cuda/direct_tiles.h).
-constexpr int direct_weights_image_elements(const ImageTiles& tiles, int in_channels) {
+/// Of x in shared memory. Few channels have a margin of rows alone (kernels/cuda/direct_tiles.h).
+constexpr int direct_image_elements(const ImageTiles& tiles, int in_channels) {
   return in_channels < 16 ? tiles.in_rows() * tiles.width * direct_pixel_stride(16)
                           : tiles.in_rows() * tiles.in_columns() * direct_pixel_stride(in_channels);
 }
+/// Shared memory of a block, in bytes.
+inline std::size_t direct_shared_bytes(const ImageTiles& tiles, int in_channels, int channels) {
+  const int image = direct_image_elements(tiles, in_channels);
+  return static_cast<std::size_t>(image + channels * direct_weight_stride(in_channels)) * 2;
+}
 /// Of a stage: the rows of x, then those of dy in whole groups of 16 pixels.
 constexpr int direct_weights_stage_elements(const ImageTiles& tiles, int in_channels, int channels) {
-  return direct_weights_image_elements(tiles, in_channels) +
+  return direct_image_elements(tiles, in_channels) +
          (tiles.rows * tiles.width + 15) / 16 * 16 * direct_pixel_stride(channels);
 }
 inline std::size_t direct_weights_shared_bytes(const ImageTiles& tiles, int in_channels, int channels) {

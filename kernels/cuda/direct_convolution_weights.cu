@@ -106,7 +106,7 @@ template <typename T, typename Shape>
 ATHANOR_KERNEL __launch_bounds__(kDirectThreads, 2)
     weights_partials_kernel(ImageTiles tiles, int stage_elements, const T* x, const T* dy, float* partials) {
   T* stages = dynamic_shared<T>();
-  const int image_elements = direct_weights_image_elements(tiles, Shape::kI);
+  const int image_elements = direct_image_elements(tiles, Shape::kI);
   const int width = Shape::kIsFew ? tiles.width : tiles.in_columns();
   const int warp = static_cast<int>(threadIdx.x) / 32, group = warp / Shape::kProductsOfBlock;
   const int product = static_cast<int>(blockIdx.y) * Shape::kProductsOfBlock + warp % Shape::kProductsOfBlock;

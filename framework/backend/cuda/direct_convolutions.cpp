@@ -26,8 +26,8 @@ bool has_plain_window(const ConvolutionSpec& s) {
 
 bool has_known_channels(const ConvolutionSpec& s) {
   const std::int64_t c = s.out_channels;
-  if (s.stride[0] == 2) return (c == 32 || c == 64) && s.channels == c / 2 && s.direction != Direction::backward_data;
-  const bool is_stem = s.direction == Direction::backward_weights && c == 16 && s.channels == 4;
+  if (s.stride[0] == 2) return (c == 32 || c == 64) && s.channels == c / 2;
+  const bool is_stem = s.direction != Direction::backward_data && c == 16 && s.channels == 4;
   return (c == 16 || c == 32 || c == 64) && (s.channels == c || is_stem);
 }
 

@@ -261,13 +261,18 @@ void time_direct_convolutions(KernelTimer& timer, const Options& options, const 
     const int side = 1024 / channels;
     const std::string text = fmt::format(" [128, {}, {}, {}], stride 2", side, side, channels / 2);
     const double bytes = 1.5 * 128 * side * side * channels / 2 * 2;
-    timer.time_kernel("direct_convolution" + text, bytes,
-                      DirectConvolution{options.dtype, false, 128, side, side, channels / 2, channels, 2, b.x.data(),
-                                        b.dy.data(), b.y.data()});
+    DirectConvolution product{options.dtype, false, 128,        side,        side,      channels / 2,
+                              channels,      2,     b.x.data(), b.dy.data(), b.y.data()};
+    timer.time_kernel("direct_convolution" + text, bytes, product);
+    product.backward_data = true;
+    timer.time_kernel("direct_convolution, backward data" + text, bytes, product);
     timer.time_kernel("direct_convolution_weights" + text, bytes,
                       DirectConvolutionWeights{options.dtype, DType::f32, 128, side, side, channels / 2, channels, 2,
                                                b.x.data(), b.dy.data(), b.dx.data(), b.scratch.data()});
   }
+  timer.time_kernel(
+      "direct_convolution [128, 32, 32, 4]", 128.0 * 32 * 32 * 20 * 2,
+      DirectConvolution{options.dtype, false, 128, 32, 32, 4, 16, 1, b.x.data(), b.dy.data(), b.y.data()});
   timer.time_kernel("direct_convolution_weights [128, 32, 32, 4]", 128.0 * 32 * 32 * 20 * 2,
                     DirectConvolutionWeights{options.dtype, DType::f32, 128, 32, 32, 4, 16, 1, b.x.data(), b.dy.data(),
                                              b.dx.data(), b.scratch.data()});

@@ -40,7 +40,7 @@ TEST(DirectConvolutions, EqualTheReferenceThroughAPlan) {
                              }};
     for (const Shape4& s :
          {Shape4{3, 16, 9, 7, 16, 1, 1, 2}, Shape4{2, 32, 5, 11, 32, 1, 1, 2}, Shape4{1, 64, 8, 8, 64, 1, 1, 2},
-          Shape4{4, 3, 6, 10, 16, 1, 0, 1}, Shape4{3, 16, 9, 8, 32, 2, 1, 1}, Shape4{2, 32, 6, 7, 64, 2, 1, 1}}) {
+          Shape4{4, 3, 6, 10, 16, 1, 1, 1}, Shape4{3, 16, 9, 8, 32, 2, 1, 2}, Shape4{2, 32, 6, 7, 64, 2, 1, 2}}) {
       const reference::Case drawn = convolution(s.batch, s.in, s.height, s.width, s.out, s.stride, stream);
       const int before = runs;
       check_forward("conv2d", drawn, options);
@@ -80,12 +80,12 @@ TEST(DirectConvolutions, FitWhatTheirKernelsKnow) {
   EXPECT_FALSE(fits([](Spec& s) { s.pad_begin = {0, 1}; }));
   EXPECT_FALSE(fits([](Spec& s) { s.dilation = {1, 2}; }));
   EXPECT_FALSE(fits([](Spec& s) { s.groups = 2; }));
-  EXPECT_FALSE(fits([](Spec& s) { s.channels = 4; }));
+  EXPECT_TRUE(fits([](Spec& s) { s.channels = 4; }));
   EXPECT_FALSE(fits([](Spec& s) { s.channels = s.out_channels = 128; }));
   EXPECT_FALSE(fits([](Spec& s) { s.stride = {2, 2}; }));
-  EXPECT_TRUE(fits([](Spec& s) {
+  EXPECT_FALSE(fits([](Spec& s) {
     s.channels = 4;
-    s.direction = cuda::Direction::backward_weights;
+    s.direction = cuda::Direction::backward_data;
   }));
   EXPECT_FALSE(cuda::fits_direct_engine(cuda::MatmulSpec{.m = 16, .n = 16, .k = 16, .type = DType::f16}));
 }
