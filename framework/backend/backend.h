@@ -41,10 +41,10 @@ class Backend {
 
   /// Chooses layouts and implementations.
   virtual std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const = 0;
-  /// What planners chose by measuring, as text: with the same choices any rank and any later attempt makes the same
-  /// plan. None: a back end whose rules need no measurement.
+  /// What planners chose by measuring, as text whose first line says where it was measured: with the same choices any
+  /// rank and any later attempt makes the same plan. None: a back end whose rules need no measurement.
   virtual std::optional<std::string> choices() const { return std::nullopt; }
-  /// Planners use these from here on, where they would else measure.
+  /// Planners use these from here on, where they would else measure; but for choices made elsewhere.
   virtual void take_choices(const std::string&) const {}
   /// What make_executable would allocate.
   virtual MemoryPlan plan_memory(const ExecutableOptions& options) const = 0;

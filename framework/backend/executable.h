@@ -130,7 +130,8 @@ class Executable {
   /// Copies the state into `snapshot`; nullptr: this rank only hands over its part of a sharded optimizer's state.
   /// Collective; no more than one rank keeps a copy, rank 0.
   virtual void capture(StateSnapshot* snapshot) = 0;
-  /// XXH3-64 of every entry of list_state that all ranks hold alike (parameters, statistics), as it lies in memory.
+  /// A 64-bit hash of every entry of list_state that all ranks hold alike (parameters, statistics), as it lies in
+  /// memory: the back end's own, for comparing ranks.
   virtual std::vector<std::uint64_t> hash_state() const = 0;
 
   /// Runs the forward and backward pass of a batch once more, node by node, without an update, and names the first

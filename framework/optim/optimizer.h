@@ -51,6 +51,7 @@ std::optional<double> cycled_momentum(const OptimizerSpec& spec);
 /// What one step adds.
 struct StepInputs {
   std::int64_t step = 1;           ///< t: counts updates from 1
+  std::int64_t number = 0;         ///< of the run's step, counted from 1, for messages; 0: not known
   double lr = 0;                   ///< from the schedule
   std::optional<double> momentum;  ///< from the schedule; none: the recipe's
   double grad_scale = 1;           ///< 1 / shards · clip factor

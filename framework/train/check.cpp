@@ -244,7 +244,8 @@ class Preflight {
     check("memory", plans_.has_value(), [&] {
       memory_ = plan_run_memory(*recipe_, *info_, *sizing_, *plans_, communicator_);
       check_memory(*recipe_, model_, *info_, *sizing_, *plans_, hardware_, communicator_);
-      return Finding{fmt::format("{} of {} available", bytes_text(memory_->total()),
+      const bool is_device = backend_for(recipe_->device).device_memory_bytes().has_value();
+      return Finding{fmt::format("{} of {} available", bytes_text(is_device ? memory_->device() : memory_->total()),
                                  bytes_text(available_bytes(backend_for(recipe_->device), hardware_, communicator_)))};
     });
   }

@@ -25,10 +25,11 @@ struct RunFacts {
   std::string evaluation_plan;
   std::string train_data;
   std::string test_data;
-  std::string isa;             ///< of the own kernels
-  std::string backend;         ///< "cpu"
-  std::string device_choices;  ///< Backend::choices; "": none
-  std::string provenance;      ///< versions and hardware of this attempt
+  std::string isa;              ///< of the own kernels
+  std::string backend;          ///< "cpu"
+  std::string device_choices;   ///< Backend::choices; "": none
+  std::string device_versions;  ///< what they were measured on; "": no choices
+  std::string provenance;       ///< versions and hardware of this attempt
 };
 
 RunFacts facts_of(const Recipe& recipe, const Sizing& sizing, const Plans& plans, const RunData& data,

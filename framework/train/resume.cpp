@@ -139,6 +139,19 @@ void adopt_choices(Recipe& recipe, const StoredRun& stored) {
   }
 }
 
+namespace {
+
+/// Whether choices that were measured on a device hold here: their first line says where that was. Without any on
+/// either side there is nothing to compare.
+bool is_same_device(const CheckpointMeta& meta, const RunFacts& facts) {
+  const auto stored = meta.attributes.find("device_choices");
+  if (stored == meta.attributes.end() || facts.device_choices.empty()) return true;
+  const auto where = [](const std::string& text) { return text.substr(0, text.find('\n')); };
+  return where(stored->second) == where(facts.device_choices);
+}
+
+}  // namespace
+
 void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts& facts, std::int64_t total_steps) {
   const CheckpointMeta& meta = stored.meta();
   if (meta.step > total_steps) {
@@ -165,7 +178,8 @@ void want_same_run(const StoredRun& stored, const Recipe& asked, const RunFacts&
         stored.path(), number_in(meta, "shards"), number_in(meta, "shard_threads"), facts.shards, facts.shard_threads,
         number_in(meta, "shards"), number_in(meta, "shard_threads"), other_ways(stored.path()));
   }
-  if (text_in(meta, "plan_fingerprint") == facts.plan && text_in(meta, "isa") == facts.isa) return;
+  const bool is_same_machine = text_in(meta, "isa") == facts.isa && is_same_device(meta, facts);
+  if (text_in(meta, "plan_fingerprint") == facts.plan && is_same_machine) return;
   const std::string what =
       fmt::format("{} was made with plan {} on {}; this machine makes plan {} on {}", stored.path(),
                   text_in(meta, "plan_fingerprint"), text_in(meta, "isa"), facts.plan, facts.isa);

@@ -185,8 +185,13 @@ void TrainingRun::take_step(const StopSignals& stop) {
   ATHANOR_CHECK(state_.step - known_ < kMostPending, "the device runs {} steps ahead", state_.step - known_);
   pending_[static_cast<std::size_t>((state_.step + 1) % kMostPending)] = {state_.step + 1, values.lr,
                                                                           loader_.last_wait_s()};
-  const std::optional<StepResult> result = parts_.executable.step(
-      batch, {.step = state_.updates + 1, .lr = values.lr, .momentum = values.momentum, .grad_scale = 1}, rank_report);
+  const std::optional<StepResult> result = parts_.executable.step(batch,
+                                                                  {.step = state_.updates + 1,
+                                                                   .number = state_.step + 1,
+                                                                   .lr = values.lr,
+                                                                   .momentum = values.momentum,
+                                                                   .grad_scale = 1},
+                                                                  rank_report);
   ++state_.step;
   if (result) take_result(*result, known_ + 1 == state_.step ? &batch : nullptr);
 }
@@ -236,9 +241,9 @@ void TrainingRun::record(const StepResult& result, const PendingStep& step) {
 void TrainingRun::update_summary() {
   Summary& summary = parts_.summary;
   if (start_ != Clock::time_point()) state_.train_seconds = earlier_seconds_ + seconds_between(start_, Clock::now());
-  summary.steps = state_.step;
-  summary.samples = state_.step * parts_.recipe.train.batch;
-  summary.epochs = state_.step / parts_.sizing.steps_per_epoch;
+  summary.steps = known_;
+  summary.samples = known_ * parts_.recipe.train.batch;
+  summary.epochs = known_ / parts_.sizing.steps_per_epoch;
   summary.skipped_steps = state_.skipped;
   summary.train_seconds = state_.train_seconds;
   summary.loss = state_.loss;

@@ -80,7 +80,10 @@ ATHANOR_DEVICE void decide(const Guard& args, double squares, bool statistics_ar
                           : adam                    ? args.optimizer.beta1
                                                     : args.optimizer.momentum;
   StepScalars scalars = step_scalars_of(args.optimizer, memory.updates + 1, control.lr, momentum, clip / scale);
-  if (!finite && !args.scales_loss && args.stops_on_nonfinite) memory.halted = 1;
+  const bool overflowed = !finite && args.scales_loss && is_finite(outcome.loss) && statistics_are_finite &&
+                          memory.loss_scale > kLeastLossScale;
+  outcome.overflowed = overflowed ? 1 : 0;
+  if (!finite && !overflowed && args.stops_on_nonfinite) memory.halted = 1;
   const bool skip = !finite || memory.halted != 0;
   scalars.skip = skip ? 1 : 0;
   if (!skip) ++memory.updates;

@@ -35,6 +35,7 @@ struct StepOutcome {
   double loss_scale = 1;  ///< that the step used
   std::int64_t updates = 0;
   std::int32_t finite = 0;
+  std::int32_t overflowed = 0;  ///< not finite, but only a gradient, which a smaller loss scale may help
 };
 
 /// One block. Loss scaling: gradients arrive multiplied by memory->loss_scale; × 0.5 and no update where they are not

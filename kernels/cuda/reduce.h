@@ -51,7 +51,7 @@ ATHANOR_HOST_DEVICE inline std::uint64_t hash_term(std::int64_t i, std::uint32_t
 struct HashBlocks {
   const HashRange* ranges = nullptr;  ///< device
   std::int32_t range_count = 0;
-  std::uint64_t* hashes = nullptr;  ///< device
+  std::uint64_t* hashes = nullptr;  ///< device or pinned
 };
 
 /// Exchanges two ranges, which do not overlap.

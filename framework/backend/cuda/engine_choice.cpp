@@ -16,7 +16,7 @@
 namespace athanor::cuda {
 namespace {
 
-/// The first line of a cache: another format is another line, and then the file counts as empty.
+/// How the first line of a cache begins; with another first line it counts as empty.
 constexpr std::string_view kFormat = "athanor engines 2";
 
 using Choices = std::map<std::string, ChosenEngine>;
@@ -25,8 +25,17 @@ std::string line_of(const std::string& spec, const ChosenEngine& chosen) {
   return fmt::format("{}\t{}\t{}\t{:.9f}\n", spec, chosen.engine, chosen.workspace_bytes, chosen.seconds);
 }
 
-std::string text_of_choices(const Choices& choices) {
-  std::string text = fmt::format("{}\n", kFormat);
+/// Where choices hold: another GPU, driver or library may run the same engine with other bits, or lack it.
+std::string place_of(const DeviceInfo& info) {
+  return fmt::format("{} driver {} cudnn {} cublas {}", info.name, info.driver, info.cudnn, info.cublas);
+}
+
+std::string header_of(const DeviceInfo& info) {
+  return fmt::format("{}: {}", kFormat, place_of(info));
+}
+
+std::string text_of_choices(const Choices& choices, const DeviceInfo& info) {
+  std::string text = header_of(info) + "\n";
   for (const auto& [spec, chosen] : choices) text += line_of(spec, chosen);
   return text;
 }
@@ -38,11 +47,11 @@ bool parse(std::string_view text, Number& number) {
 }
 
 /// Lines that cannot be read are left out: the worst that a damaged cache does is that engines are timed again.
-Choices parse_choices(const std::string& text) {
+Choices parse_choices(const std::string& text, const DeviceInfo& info) {
   std::istringstream lines(text);
   std::string line;
   Choices choices;
-  if (!std::getline(lines, line) || line != kFormat) return choices;
+  if (!std::getline(lines, line) || line != header_of(info)) return choices;
   while (std::getline(lines, line)) {
     std::vector<std::string> fields;
     std::istringstream parts(line);
@@ -57,8 +66,7 @@ Choices parse_choices(const std::string& text) {
 }
 
 std::string file_name(const DeviceInfo& info) {
-  std::string name =
-      fmt::format("engines {} driver {} cudnn {} cublas {}.txt", info.name, info.driver, info.cudnn, info.cublas);
+  std::string name = fmt::format("engines {}.txt", place_of(info));
   for (char& c : name) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
   }
@@ -81,7 +89,6 @@ struct EngineChoice::State {
   Choices cached;                                                  ///< what the file held
   Choices chosen;                                                  ///< what this run uses
   bool has_news = false;                                           ///< `chosen` has what the file has not
-  bool is_given = false;                                           ///< by rank 0
   std::map<std::string, std::shared_ptr<const Product>> products;  ///< of the chosen engines
 
   /// The product of an engine that somebody chose before; nullptr where it does not exist here.
@@ -98,13 +105,13 @@ struct EngineChoice::State {
   }
 
   void save() {
-    if (!has_news || cache.empty() || is_given) return;
+    if (!has_news || cache.empty()) return;
     has_news = false;
     try {
-      Choices all = parse_choices(read_text(cache));  // other jobs may have added theirs
+      Choices all = parse_choices(read_text(cache), device.info());  // other jobs may have added theirs
       for (const auto& [spec, choice] : chosen) all.insert_or_assign(spec, choice);
       std::filesystem::create_directories(cache.parent_path());
-      write_atomically(cache, text_of_choices(all));
+      write_atomically(cache, text_of_choices(all, device.info()));
     } catch (const std::exception& error) {
       log_warning("the choice of GPU engines is not kept for next time: {}", error.what());
     }
@@ -115,7 +122,7 @@ EngineChoice::EngineChoice(Device& device, std::string cache_folder)
     : state_(std::make_unique<State>(State{.device = device})) {
   if (cache_folder.empty()) return;
   state_->cache = std::filesystem::path(cache_folder) / file_name(device.info());
-  state_->cached = parse_choices(read_text(state_->cache));
+  state_->cached = parse_choices(read_text(state_->cache), device.info());
 }
 
 EngineChoice::~EngineChoice() {
@@ -154,18 +161,17 @@ std::shared_ptr<const Product> EngineChoice::make(const ProductSpec& spec, std::
 
 std::string EngineChoice::text() const {
   state_->save();
-  return text_of_choices(state_->chosen);
+  return text_of_choices(state_->chosen, state_->device.info());
 }
 
 void EngineChoice::take(const std::string& text) {
-  for (auto& [spec, choice] : parse_choices(text)) {
+  for (auto& [spec, choice] : parse_choices(text, state_->device.info())) {
     if (const auto made = state_->products.find(spec);
         made != state_->products.end() && made->second->engine() != choice.engine) {
       state_->products.erase(made);
     }
     state_->chosen.insert_or_assign(spec, choice);
   }
-  state_->is_given = true;
 }
 
 }  // namespace athanor::cuda

@@ -38,8 +38,8 @@ class EngineChoice {
   /// The product of the chosen engine. Throws DeviceError where there is none.
   std::shared_ptr<const Product> make(const ProductSpec& spec, std::string_view engine);
 
-  /// The choices made so far as text, for other ranks to take over: all ranks run the engines of rank 0. Saves new ones
-  /// in the cache.
+  /// Choices as text, for other ranks and later attempts. Its first line says on what GPU, driver and libraries they
+  /// were measured; take() leaves those of another alone.
   std::string text() const;
   void take(const std::string& text);
 

@@ -72,7 +72,13 @@ class Bench {
   /// A graph of kRunsOfReplay runs, which the caller releases.
   GraphExec capture(const Product& product) {
     device_.begin_capture(Stream::compute);
-    for (int run = 0; run < kRunsOfReplay; ++run) device_.run(product, tensors, workspace, Stream::compute);
+    try {
+      for (int run = 0; run < kRunsOfReplay; ++run) device_.run(product, tensors, workspace, Stream::compute);
+    } catch (...) {
+      // The stream must not stay in capture: other engines are tried on it.
+      abandon_capture();
+      throw;
+    }
     return device_.end_capture(Stream::compute);
   }
   /// Of one of the runs of a replay.
@@ -90,6 +96,13 @@ class Bench {
   Event start = nullptr, end = nullptr;
 
  private:
+  void abandon_capture() {
+    try {
+      if (const GraphExec graph = device_.end_capture(Stream::compute)) device_.release(graph);
+    } catch (const Error&) {
+      // It says that the capture was broken, which is known.
+    }
+  }
   void fill(std::size_t bytes, DType type) {
     void* sample = device_.allocate_pinned(kRandomBytes);
     if (type == DType::f32) fill_sample<float>(sample);

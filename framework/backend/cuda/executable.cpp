@@ -93,6 +93,8 @@ CudaExecutable::~CudaExecutable() {
   } catch (const Error&) {
     // What was under way failed: whoever waited for it was told.
   }
+  // It lets go of the arenas that it sums before they are freed.
+  reduction_.reset();
 }
 
 void CudaExecutable::allocate() {

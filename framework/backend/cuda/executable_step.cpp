@@ -124,7 +124,7 @@ std::optional<StepResult> CudaExecutable::step(const Batch& batch, const StepInp
   write_control(slot, inputs);
   training_.inputs->upload(batch, slot, options_.resident_batch && submitted_ >= kSlots);
   refresh_casts();
-  reduction_->set_step(submitted_ + 1);
+  reduction_->set_step(inputs.number > 0 ? inputs.number : submitted_ + 1);
   reduction_->begin_step(report, slot);
   const GraphExec graph = graphs_[static_cast<std::size_t>(slot)].get();
   if (graph != nullptr) {
@@ -170,7 +170,7 @@ StepResult CudaExecutable::finish(int slot) {
                     .comm_exposed_s = reduction_->exposed_s(slot),
                     .comm_bytes = reduction_->step_bytes(),
                     .host_s = in_flight_[index].host_s};
-  result.expected = !result.finite && scales_loss_ && std::isfinite(result.loss);
+  result.expected = outcome.overflowed != 0;
   const RankVerdict verdict = judge_ranks(reduction_->reports(slot), compute_times_);
   result.stop = verdict.stop;
   result.slowest_rank = verdict.slowest_rank;

@@ -1,7 +1,5 @@
 #include "backend/cuda/state_store.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 
 #include "backend/cuda/logical_order.h"
@@ -76,6 +74,7 @@ StateStore::StateStore(Device& device, const Plan& plan, const OptimizerSpec& op
   for (std::size_t slot = 0; slot < slots; ++slot) {
     arenas_.emplace_back(device, MemoryKind::device, plan.parameter_elements * sizeof(float));
   }
+  place_hash_ranges();
   for (const DeviceMemory& arena : arenas_) {
     if (arena.bytes() > 0) device.fill_zero(arena.data(), arena.bytes(), Stream::compute);
   }
@@ -89,6 +88,19 @@ StateStore::StateStore(Device& device, const Plan& plan, const OptimizerSpec& op
       device.synchronize();
     }
   }
+}
+
+void StateStore::place_hash_ranges() {
+  const std::size_t bytes = plan_.state.size() * sizeof(kernels::cuda::HashRange);
+  const DeviceMemory ranges(device_, MemoryKind::pinned, bytes);
+  hashed_ = DeviceMemory(device_, MemoryKind::device, bytes);
+  hashes_ = DeviceMemory(device_, MemoryKind::pinned, plan_.state.size() * sizeof(std::uint64_t));
+  for (std::size_t i = 0; i < plan_.state.size(); ++i) {
+    const StateTensor& tensor = plan_.state[i];
+    ranges.as<kernels::cuda::HashRange>()[i] = {state() + tensor.offset, static_cast<std::int64_t>(tensor.elements)};
+  }
+  if (bytes > 0) device_.copy(hashed_.data(), ranges.data(), bytes, Stream::compute);
+  device_.synchronize();
 }
 
 std::vector<StateEntry> StateStore::list() const {
@@ -145,14 +157,14 @@ void StateStore::capture(StateSnapshot& snapshot) const {
 }
 
 std::vector<std::uint64_t> StateStore::hash() const {
-  std::vector<std::uint64_t> hashes;
-  for (const StateTensor& tensor : plan_.state) {
-    const std::size_t bytes = tensor.elements * sizeof(float);
-    device_.copy(staging_.data(), state() + tensor.offset, bytes, Stream::compute);
-    device_.synchronize();
-    hashes.push_back(XXH3_64bits(staging_.data(), bytes));
-  }
-  return hashes;
+  const std::size_t tensors = plan_.state.size();
+  launch(device_,
+         kernels::cuda::HashBlocks{.ranges = hashed_.as<kernels::cuda::HashRange>(),
+                                   .range_count = static_cast<std::int32_t>(tensors),
+                                   .hashes = hashes_.as<std::uint64_t>()},
+         Stream::compute);
+  device_.synchronize();
+  return {hashes_.as<std::uint64_t>(), hashes_.as<std::uint64_t>() + tensors};
 }
 
 }  // namespace athanor::cuda

@@ -41,7 +41,7 @@ class StateStore {
   std::unique_ptr<StateSnapshot> make_snapshot() const;
   /// Copies every arena, and waits until that is done.
   void capture(StateSnapshot& snapshot) const;
-  /// XXH3-64 of each parameter and running statistic as it lies in memory, in the order of list().
+  /// Of each parameter and running statistic as it lies in memory, in the order of list(), by one kernel.
   std::vector<std::uint64_t> hash() const;
 
   /// Device memory that a plan's state takes: parameters and statistics; slots and averages.
@@ -59,6 +59,7 @@ class StateStore {
   bool is_numbers(const StateEntry& entry) const {
     return numbers_.elements > 0 && entry.kind == StateKind::optimizer && entry.name == numbers_.name;
   }
+  void place_hash_ranges();
   void read_held(const StateTensor& tensor, const float* held, std::span<float> values) const;
 
   Device& device_;
@@ -67,6 +68,8 @@ class StateStore {
   std::vector<DeviceMemory> arenas_;  // state, average, slots
   DeviceMemory staging_;              // pinned: the largest tensor
   Numbers numbers_;
+  DeviceMemory hashed_;  // ranges of the state, one a tensor
+  DeviceMemory hashes_;  // pinned
 };
 
 }  // namespace athanor::cuda

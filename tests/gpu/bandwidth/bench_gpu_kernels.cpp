@@ -320,6 +320,9 @@ Options parse(int count, char** arguments) {
 int main(int count, char** arguments) {
   try {
     return athanor::testing::run(athanor::testing::parse(count, arguments));
+  } catch (const athanor::DeviceError& error) {
+    fmt::print("skipped: no GPU ({})\n", error.what());
+    return 77;
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_gpu_kernels: {}\n", error.what());
     return 1;

@@ -184,7 +184,8 @@ TEST(ConvolutionSums, OnlyWhereTheyCostLessThanTheNormsOwnPass) {
   summing.statistics = true;
   const auto summing_with = [&](double plain_s, double summing_s) {
     cuda::EngineChoice engines(device, "");
-    engines.take(fmt::format("athanor engines 2\n{}\treference\t0\t{:.9f}\n{}\treference\t0\t{:.9f}\n",
+    // Without choices the text is its first line.
+    engines.take(fmt::format("{}{}\treference\t0\t{:.9f}\n{}\treference\t0\t{:.9f}\n", engines.text(),
                              cuda::text_of(plain), plain_s, cuda::text_of(summing), summing_s));
     return summing_convolutions(cuda::sum_in_convolutions(n.graph, engines, {}));
   };

@@ -21,7 +21,7 @@ part_ranks() {
     step "ranks_$ranks" 150 train_ranks "$ranks" "ranks-$ranks" device="$device"
     step "bits_of_1_and_$ranks" 20 compare same "$runs/ranks-1" "$runs/ranks-$ranks"
   done
-  step nccl 20 several_gpus "$gpus"
+  step nccl 200 several_gpus "$gpus"
 }
 
 several_gpus() {
@@ -29,5 +29,7 @@ several_gpus() {
     echo "note: not run: NCCL wants several GPUs, this host has $1"
     return 77
   fi
-  echo "note: the ranks above had a GPU each, up to $1"
+  train_ranks "$1" nccl device="$device" train.shards="$1" || return
+  train nccl-1 device="$device" train.shards="$1" || return
+  compare same "$runs/nccl-1" "$runs/nccl"
 }
