@@ -175,6 +175,14 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
   return plans;
 }
 
+LoaderCrew training_crew(const Recipe& recipe, const Sizing& sizing) {
+  constexpr int kMostWorkers = 8;
+  if (!backend_for(recipe.device).device_memory_bytes()) return {};
+  const int cores = sizing.lanes * static_cast<int>(sizing.shard_threads);
+  const int workers = std::clamp(cores - 1, 1, kMostWorkers);
+  return {workers, std::max(kTrainingDepth, workers + 2)};
+}
+
 std::size_t available_bytes(const Backend& backend, const Hardware& hardware, const Communicator& communicator) {
   return backend.device_memory_bytes().value_or(hardware.memory_available_bytes /
                                                 static_cast<std::size_t>(communicator.local_size()));
@@ -191,7 +199,8 @@ MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const 
   MemoryPlan memory = backend_for(recipe.device).plan_memory(executable_options(recipe, sizing, plans, communicator));
   const std::int64_t images = info.in_memory ? info.train_size + info.test_size : 0;
   memory.data = static_cast<std::size_t>(images * (info.image_bytes() + 1)) +
-                kTrainingDepth * batch_bytes(recipe.train.batch / sizing.shards * sizing.local.count(), info) +
+                static_cast<std::size_t>(training_crew(recipe, sizing).depth) *
+                    batch_bytes(recipe.train.batch / sizing.shards * sizing.local.count(), info) +
                 kEvaluationDepth * batch_bytes(sizing.evaluation_rows / sizing.shards * sizing.local.count(), info);
   // Rank 0, which has the first shard, writes the checkpoints.
   if (sizing.local.first == 0)

@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 #include "comm/communicator.h"
 #include "comm/shard_range.h"
+#include "data/batch_source.h"
 #include "data/dataset.h"
 #include "graph/plan.h"
 #include "models/model.h"
@@ -48,6 +49,14 @@ std::int64_t count_steps(const Recipe& recipe, std::int64_t samples);
 
 /// Fills in what the recipe leaves open from the machine. `samples`: images to train on. Throws UsageError with values
 /// that work.
+/// Threads that fill batches ahead of the step, and how many batches there are.
+struct LoaderCrew {
+  int workers = 1;
+  int depth = kTrainingDepth;
+};
+/// One where the cores compute; several where a device does, which asks for more than one core can read.
+LoaderCrew training_crew(const Recipe& recipe, const Sizing& sizing);
+
 Sizing size_run(Recipe& recipe, std::int64_t samples, const Hardware& hardware, const Communicator& communicator);
 Sizing size_run(Recipe& recipe, const RunData& data, const Hardware& hardware, const Communicator& communicator);
 

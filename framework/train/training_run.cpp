@@ -30,6 +30,9 @@ LoaderOptions loader_of_rank(const Sizing& sizing, std::int64_t rows) {
 LoaderOptions training_loader(const RunParts& parts, std::int64_t step) {
   LoaderOptions options = loader_of_rank(parts.sizing, parts.recipe.train.batch);
   options.seed = parts.recipe.train.seed;
+  const LoaderCrew crew = training_crew(parts.recipe, parts.sizing);
+  options.workers = crew.workers;
+  options.depth = crew.depth;
   options.start_epoch = step / parts.sizing.steps_per_epoch;
   options.start_step = step % parts.sizing.steps_per_epoch;
   options.augmentations = parts.data.augmentations;
@@ -193,6 +196,9 @@ void TrainingRun::take_step(const StopSignals& stop) {
                                                                    .grad_scale = 1},
                                                                   rank_report);
   ++state_.step;
+  const Clock::time_point now = Clock::now();
+  pending_[static_cast<std::size_t>(state_.step % kMostPending)].seconds = seconds_between(step_end_, now);
+  step_end_ = now;
   if (result) take_result(*result, known_ + 1 == state_.step ? &batch : nullptr);
 }
 
@@ -215,9 +221,7 @@ void TrainingRun::settle() {
 }
 
 void TrainingRun::record(const StepResult& result, const PendingStep& step) {
-  const Clock::time_point now = Clock::now();
-  const double step_s = seconds_between(step_end_, now);
-  step_end_ = now;
+  const double step_s = step.seconds;
   const StepLine line{.step = step.step,
                       .epoch = (step.step - 1) / parts_.sizing.steps_per_epoch + 1,
                       .samples = step.step * parts_.recipe.train.batch,

@@ -76,6 +76,8 @@ class TrainingRun {
     std::int64_t step = 0;  ///< counted from 1
     double lr = 0;
     double data_wait_s = 0;
+    double seconds =
+        0;  ///< since the one before it was asked for: how often steps are made, however late they are known
   };
 
   void take_step(const StopSignals& stop);
