@@ -1,5 +1,6 @@
 // Activations, their gradients and `add` on the CPU: flat loops over whatever layout the values have.
 #include "backend/cpu/ops/support.h"
+#include "backend/node_settings.h"
 #include "kernels/elementwise.h"
 
 namespace athanor::cpu {
@@ -7,18 +8,8 @@ namespace {
 
 using kernels::Activation;
 
-/// Which kernel a node means: gelu has two forms.
-Activation kind_of(const Node& node, Activation registered) {
-  if (registered != Activation::gelu_erf) return registered;
-  return node.attributes.text("approximate") == "tanh" ? Activation::gelu_tanh : Activation::gelu_erf;
-}
-
-float slope_of(const Node& node, Activation kind) {
-  return kind == Activation::leaky_relu ? static_cast<float>(node.attributes.real("slope")) : 0.0f;
-}
-
 Step prepare_activation_forward(const Binding& b, Activation registered) {
-  const Activation kind = kind_of(b.node, registered);
+  const Activation kind = activation_of(b.node, registered);
   const DType dtype = b.input_value(0).dtype;
   const std::int64_t count = stored_elements(b.input_value(0), b.input_layouts[0]);
   return [kind, dtype, count, slope = slope_of(b.node, kind), threads = b.threads, x = b.inputs[0], y = b.outputs[0],
@@ -26,7 +17,7 @@ Step prepare_activation_forward(const Binding& b, Activation registered) {
 }
 
 Step prepare_activation_backward(const Binding& b, Activation registered) {
-  const Activation kind = kind_of(b.node, registered);
+  const Activation kind = activation_of(b.node, registered);
   const DType dtype = b.input_value(0).dtype;
   const std::int64_t count = stored_elements(b.input_value(0), b.input_layouts[0]);
   return [kind, dtype, count, slope = slope_of(b.node, kind), threads = b.threads, dy = b.inputs[0],

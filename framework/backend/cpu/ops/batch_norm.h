@@ -4,12 +4,9 @@
 #include <functional>
 
 #include "backend/cpu/op.h"
+#include "backend/node_settings.h"
 
 namespace athanor::cpu {
-
-inline bool has_relu(const Node& node) {
-  return node.attributes.text("activation") == "relu";
-}
 
 /// A batch-norm kernel that follows the layout of x, the input `index`.
 std::function<NodeChoice(const ChooseContext&)> choose_batch_norm(std::size_t index, const char* name);

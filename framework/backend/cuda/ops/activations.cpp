@@ -1,5 +1,6 @@
 // Activations, their gradients and `add` on GPUs: flat passes over whatever layout the values have.
 #include "backend/cuda/op.h"
+#include "backend/node_settings.h"
 #include "kernels/cuda/elementwise.h"
 
 namespace athanor::cuda {
@@ -7,36 +8,26 @@ namespace {
 
 using kernels::Activation;
 
-/// Which kernel a node means: gelu has two forms.
-Activation activation_of_node(const Node& node, Activation registered) {
-  if (registered != Activation::gelu_erf) return registered;
-  return node.attributes.text("approximate") == "tanh" ? Activation::gelu_tanh : Activation::gelu_erf;
-}
-
-float slope_of_node(const Node& node, Activation kind) {
-  return kind == Activation::leaky_relu ? static_cast<float>(node.attributes.real("slope")) : 0.0f;
-}
-
 Step prepare_activate(const CudaBinding& b, Activation registered) {
-  const Activation kind = activation_of_node(b.node, registered);
+  const Activation kind = activation_of(b.node, registered);
   const kernels::cuda::Activate args{.kind = kind,
                                      .dtype = b.input_value(0).dtype,
                                      .x = b.input<void>(0),
                                      .y = b.output<void>(0),
                                      .count = stored_elements(b.input_value(0), b.input_layouts[0]),
-                                     .slope = slope_of_node(b.node, kind)};
+                                     .slope = slope_of(b.node, kind)};
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 
 Step prepare_activate_backward(const CudaBinding& b, Activation registered) {
-  const Activation kind = activation_of_node(b.node, registered);
+  const Activation kind = activation_of(b.node, registered);
   const kernels::cuda::ActivateBackward args{.kind = kind,
                                              .dtype = b.input_value(0).dtype,
                                              .dy = b.input<void>(0),
                                              .saved = b.input<void>(1),
                                              .dx = b.output<void>(0),
                                              .count = stored_elements(b.input_value(0), b.input_layouts[0]),
-                                             .slope = slope_of_node(b.node, kind)};
+                                             .slope = slope_of(b.node, kind)};
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
 

@@ -3,13 +3,10 @@
 #include "kernels/cuda/batch_norm.h"
 
 #include "backend/cuda/op.h"
+#include "backend/node_settings.h"
 
 namespace athanor::cuda {
 namespace {
-
-bool norm_has_relu(const Node& node) {
-  return node.attributes.text("activation") == "relu";
-}
 
 float norm_eps(const Node& node) {
   return static_cast<float>(node.attributes.real("eps"));
@@ -51,7 +48,7 @@ Step prepare_batch_norm_forward(const CudaBinding& b) {
                                       .batch_var = b.output<float>(4),
                                       .mask = b.output<std::uint8_t>(5),
                                       .eps = norm_eps(b.node),
-                                      .relu = norm_has_relu(b.node),
+                                      .relu = has_relu(b.node),
                                       .scratch = b.scratch};
   return [args, &device = b.device](Stream stream) { launch(device, args, stream); };
 }
@@ -69,7 +66,7 @@ kernels::cuda::BatchNormBackward batch_norm_gradient_of(const CudaBinding& b) {
           .beta = b.input<float>(3),
           .mean = b.input<float>(4),
           .inv_std = b.input<float>(5),
-          .relu = norm_has_relu(b.node),
+          .relu = has_relu(b.node),
           .scratch = b.scratch};
 }
 
@@ -95,7 +92,7 @@ kernels::cuda::BatchNormInference batch_norm_inference_of(const CudaBinding& b) 
           .beta = b.input<float>(2),
           .mean = b.input<float>(3),
           .y = b.output<void>(0),
-          .relu = norm_has_relu(b.node),
+          .relu = has_relu(b.node),
           .scratch = b.scratch};
 }
 

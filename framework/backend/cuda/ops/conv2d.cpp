@@ -95,7 +95,7 @@ NodeChoice choose_conv_forward(const CudaChooseContext& context) {
   }
   ConvolutionSpec fused = alone;
   fused.bias = ops::wants_bias(node);
-  fused.relu = ops::wants_relu(node);
+  fused.relu = has_relu(node);
   const auto choice = [&](const ConvolutionSpec& spec, const ChosenEngine& chosen) {
     return conv_choice(context, {x, weights_for(x)}, kNhwc, spec, chosen, fused_conv_name(spec.bias, spec.relu));
   };
@@ -114,7 +114,7 @@ Step prepare_conv_forward(const CudaBinding& b) {
     return ops::run_product(b, with_statistics(spec),
                             {b.inputs[0], b.inputs[1], b.outputs[0], b.outputs[1], b.outputs[2]}, b.scratch);
   }
-  const bool bias = ops::wants_bias(b.node), relu = ops::wants_relu(b.node);
+  const bool bias = ops::wants_bias(b.node), relu = has_relu(b.node);
   const bool is_fused = b.algorithm != kConv;
   ATHANOR_CHECK(!is_fused || b.algorithm == fused_conv_name(bias, relu), "layer {}: conv2d is planned as {}",
                 b.node.layer, b.algorithm);
@@ -208,7 +208,7 @@ const RegisterCudaOp kConv2dBackwardWeights{"conv2d_backward_weights",
 
 bool ops::can_sum_output(const Graph& graph, const Node& node, EngineChoice& engines, Precision precision) {
   const Value& x = graph.value(node.inputs[0]);
-  if (x.dtype != DType::f16 || wants_bias(node) || wants_relu(node)) return false;
+  if (x.dtype != DType::f16 || wants_bias(node) || has_relu(node)) return false;
   // Layouts are not chosen yet: those of a network's input and of what other nodes make are known all the same, but for
   // few channels that some node makes.
   const bool is_image = x.producer >= 0 && graph.node(x.producer).op->name == "prepare_input";

@@ -53,7 +53,7 @@ NodeChoice linear_choice(const CudaChooseContext& context, const MatmulSpec& spe
 /// cuBLASLt takes a bias of y's type, and biases are float32.
 Epilogue linear_epilogue(const Node& node, const MatmulSpec& spec) {
   if (spec.output != DType::f32 || !ops::wants_bias(node)) return Epilogue::none;
-  return ops::wants_relu(node) ? Epilogue::bias_relu : Epilogue::bias;
+  return has_relu(node) ? Epilogue::bias_relu : Epilogue::bias;
 }
 
 NodeChoice choose_linear_forward(const CudaChooseContext& context) {
@@ -79,7 +79,7 @@ Step prepare_linear_forward(const CudaBinding& b) {
   }
   return ops::in_order(
       {ops::run_product(b, spec, std::move(tensors), b.scratch),
-       ops::add_bias(b, spec.output, output_rows(spec), b.outputs[0], b.input<float>(2), ops::wants_relu(b.node))});
+       ops::add_bias(b, spec.output, output_rows(spec), b.outputs[0], b.input<float>(2), has_relu(b.node))});
 }
 
 NodeChoice choose_linear_backward_data(const CudaChooseContext& context) {

@@ -19,10 +19,6 @@ bool wants_bias(const Node& node) {
   return node.inputs.size() > 2 && node.inputs[2] != kNoValue;
 }
 
-bool wants_relu(const Node& node) {
-  return node.attributes.text("activation") == "relu";
-}
-
 std::string product_implementation(const ProductSpec& spec, const ChosenEngine& chosen) {
   return is_own_engine(chosen.engine) ? chosen.engine : fmt::format("{}:{}", library_of(spec), chosen.engine);
 }

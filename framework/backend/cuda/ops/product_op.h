@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/cuda/op.h"
+#include "backend/node_settings.h"
 
 namespace athanor::cuda::ops {
 
@@ -16,9 +17,8 @@ constexpr std::size_t align_scratch(std::size_t bytes) {
   return (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
 }
 
-/// Of conv2d and linear: whether there is a bias (input 2), and a ReLU behind it.
+/// Of conv2d and linear: whether there is a bias (input 2).
 bool wants_bias(const Node& node);
-bool wants_relu(const Node& node);
 
 /// "cudnn:" or "cublaslt:" and the engine, or an engine of our own: "athanor:direct".
 std::string product_implementation(const ProductSpec& spec, const ChosenEngine& chosen);
