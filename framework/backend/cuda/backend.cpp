@@ -23,23 +23,27 @@ int local_rank() {
   return 0;
 }
 
+/// What own kernels are compiled for, and bfloat16 and TF32 want.
+constexpr int kLeastCapability = 80;
+
 class CudaBackend final : public Backend {
  public:
   CudaBackend()
       : device_(cuda::open_device(cuda::ordinal_of(local_rank(), cuda::visible_devices()))),
-        engines_(*device_, cuda::engine_cache_folder()) {}
+        engines_(*device_, cuda::engine_cache_folder()) {
+    const cuda::DeviceInfo& info = device_->info();
+    if (info.capability >= kLeastCapability) return;
+    throw DeviceError("{} has compute capability {}.{}, 8.0 is needed; use device=cpu", info.name, info.capability / 10,
+                      info.capability % 10);
+  }
 
   std::string_view name() const override { return "cuda"; }
   std::string versions() const override {
     const cuda::DeviceInfo& info = device_->info();
     return fmt::format("{}, CUDA {}, cuDNN {}, NCCL {}", info.name, info.runtime, info.cudnn, info.nccl);
   }
-  std::string precision_problem(std::string_view precision) const override {
-    const cuda::DeviceInfo& info = device_->info();
-    if (precision == "fp32" || precision == "fp16" || info.capability >= 80) return "";
-    return fmt::format("{} has compute capability {}.{}, {} needs 8.0; use fp32 or fp16", info.name,
-                       info.capability / 10, info.capability % 10, precision);
-  }
+  /// All of them, on the GPUs that the constructor accepts.
+  std::string precision_problem(std::string_view) const override { return ""; }
   std::optional<std::size_t> device_memory_bytes() const override { return device_->free_bytes(); }
 
   std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const override {
