@@ -1,0 +1,58 @@
+// A rank's end of the heartbeats: a thread that calls the service, sends a beat a second, and hears what it says.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/failure.h"
+#include "watch/heartbeat_service.h"
+
+namespace athanor::watch {
+
+struct ClientOptions {
+  int rank = 0, world_size = 1;
+  std::string host;
+  std::string cpus;  ///< that the rank may use: "0-3"
+  double beat_s = 1;
+  double connect_time_s = 5;
+  /// From an order to end until the process is ended from here, where its own threads do not get to it.
+  double end_time_s = 5;
+  double service_silence_s = 10;
+};
+
+class HeartbeatClient {
+ public:
+  /// Calls the service; where it cannot be reached, goes without and says so once (deadlines of calls still hold).
+  /// `activity` outlives the client.
+  HeartbeatClient(const Invitation& invitation, const ClientOptions& options, const Activity& activity);
+  /// Says good-bye with the outcome, unless keep_silent().
+  ~HeartbeatClient();
+  HeartbeatClient(const HeartbeatClient&) = delete;
+  HeartbeatClient& operator=(const HeartbeatClient&) = delete;
+
+  /// Why the job must end: the service said so, or is lost itself while this rank gets no further. Never waits; any
+  /// thread. A call that waits for other ranks asks this.
+  std::optional<Failure> verdict() const;
+
+  /// Rank 0: what the service should know of the run.
+  void set_about(const RunAbout& about);
+  void set_news(const RunNews& news);
+  void set_threads(int threads);
+  /// What is called on the client's thread when the service asks to stop and save; at once where it did already.
+  void on_stop(std::function<void()> stop);
+
+  /// What the good-bye will say.
+  void set_outcome(const Failure& outcome);
+  /// Says good-bye now, and waits shortly until it is sent: before the process ends without destructors.
+  void say_good_bye();
+  /// From here on the process ends without a good-bye: the others are to know.
+  void keep_silent();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace athanor::watch

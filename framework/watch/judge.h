@@ -1,0 +1,56 @@
+// What a picture of the job means: who is silent, lost, behind, slow. Plain functions of pictures and the time, so that
+// they are tested without a network.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "watch/job_picture.h"
+
+namespace athanor::watch {
+
+struct JudgeOptions {
+  double silence_warning_s = 3;
+  double silence_lost_s = 10;
+  double shortest_timeout_s = 30;  ///< auto: max(this, steps × median step)
+  double timeout_steps = 20;
+  double slow_phase_timeout_s = 1800;  ///< starting, saving and ending wait for disks and data
+  double straggler_ratio = 1.5;
+  std::int64_t straggler_steps = 50;
+};
+
+enum class FindingKind : std::uint8_t { silent, back, lost, stalled, straggler };
+
+struct Finding {
+  FindingKind kind = FindingKind::silent;
+  std::vector<int> ranks;  ///< the culprits
+  std::string text;        ///< one sentence for people: rank, host, what, since when
+  bool is_fatal() const { return kind == FindingKind::lost || kind == FindingKind::stalled; }
+};
+
+/// Looked at about every second. Says each thing once: a rank that is silent again after it was back is news again.
+class Judge {
+ public:
+  explicit Judge(const JudgeOptions& options = {}) : options_(options) {}
+
+  /// `now_s`: a steady clock. A look that comes late (this process was paused, its machine asleep) forgives: nobody
+  /// could be heard in between.
+  std::vector<Finding> look(const JobPicture& picture, double now_s);
+  /// Seconds without progress after which the job is stalled, as of the last look.
+  double timeout_s() const { return timeout_s_; }
+
+ private:
+  struct Memory {
+    Presence presence = Presence::expected;
+    std::int64_t slow_since_step = -1;  ///< −1: is not slow
+    bool is_straggler = false;
+  };
+  JudgeOptions options_;
+  double timeout_s_ = 0;
+  std::optional<double> last_look_s_;
+  double forgiven_until_s_ = 0;
+  std::vector<Memory> memory_;
+};
+
+}  // namespace athanor::watch
