@@ -60,7 +60,7 @@ optimizer: {name: adam, lr: 1e-3}
 )";
 
 /// In the order in which a recipe is written; a section that is registered later comes last.
-constexpr std::array<std::string_view, 12> kSections = {
+constexpr std::array<std::string_view, 13> kSections = {
     "recipe", "data", "data.normalize", "model", "every model", "train", "optimizer.groups",
     "ema",    "eval", "checkpoint",     "comm",  "watchdog",    "cuda"};
 
