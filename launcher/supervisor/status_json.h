@@ -2,11 +2,7 @@
 // kept from version to version; units are in their names; what is not known is null.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
-#include <string>
 
 #include "launcher/supervisor/job_status.h"
 
@@ -16,19 +12,5 @@ nlohmann::ordered_json to_json(const JobStatus& status);
 /// Keys that are absent keep their defaults, so that other versions' files are read. Throws DataError where a value is
 /// of another kind than it should be.
 JobStatus job_status_from(const nlohmann::ordered_json& json);
-
-/// What RUN/status.json says beside the status: who wrote it, and when.
-struct StatusFile {
-  JobStatus status;
-  std::string host;           ///< that the supervisor runs on
-  std::int64_t pid = 0;       ///< the supervisor's
-  double written_unix_s = 0;  ///< by its host's clock
-};
-
-/// Puts RUN/status.json in the place of the one before; the writer is this process. False where it cannot be written: a
-/// full disk must not end a job that people only cannot look at.
-bool write_status_file(const std::filesystem::path& run_folder, const JobStatus& status);
-/// nullopt where there is none. Throws DataError for one that is no status.
-std::optional<StatusFile> read_status_file(const std::filesystem::path& run_folder);
 
 }  // namespace athanor
