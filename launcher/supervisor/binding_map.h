@@ -14,5 +14,4 @@ std::vector<std::string> binding_map(const watch::JobPicture& picture);
 /// A line for each host whose ranks compute with more threads than they have cpus.
 std::vector<std::string> binding_warnings(const watch::JobPicture& picture);
 
-
 }  // namespace athanor

@@ -1,5 +1,5 @@
-// The launcher as a process of the supervisor: in a group of its own, so that a terminal's Ctrl-C reaches the supervisor
-// alone, and told to save (SIGUSR2) by the kernel where the supervisor is killed.
+// The launcher as a process of the supervisor: in a group of its own, so that a terminal's Ctrl-C reaches the
+// supervisor alone, and told to save (SIGUSR2) by the kernel where the supervisor is killed.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,6 @@
 #include "launcher/supervisor/launcher_command.h"
 
 namespace athanor {
-
 
 enum class Output { shown, dropped };
 

@@ -46,8 +46,8 @@ std::vector<HostSlots> parse_host_list(const std::string& text) {
     const std::size_t colon = part.find(':');
     HostSlots host{part.substr(0, colon), 1};
     if (!is_host_name(host.name)) {
-      throw UsageError("--hosts {}: '{}' is no host; write names and how many ranks each takes: --hosts h1:4,h2:4", text,
-                       part);
+      throw UsageError("--hosts {}: '{}' is no host; write names and how many ranks each takes: --hosts h1:4,h2:4",
+                       text, part);
     }
     if (colon != std::string::npos) {
       const std::optional<int> slots = parse_count(std::string_view(part).substr(colon + 1));

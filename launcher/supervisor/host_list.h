@@ -1,5 +1,5 @@
-// The hosts that a job may use and how many ranks each takes: "h1:4,h2:4" of the command line, and what Slurm says of an
-// allocation.
+// The hosts that a job may use and how many ranks each takes: "h1:4,h2:4" of the command line, and what Slurm says of
+// an allocation.
 #pragma once
 
 #include <span>

@@ -5,9 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
-#include "base/error.h"
-#include "launcher/supervisor/status_json.h"
+#include "launcher/supervisor/status_file.h"
 #include "launcher/supervisor/young_daly.h"
 
 namespace athanor {
@@ -20,8 +18,8 @@ double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::
 }
 
 std::string line_of(const FaultRecord& fault) {
-  const nlohmann::ordered_json json{{"time", fault.time},   {"attempt", fault.attempt}, {"step", fault.step},
-                                    {"kind", fault.kind},   {"hosts", fault.hosts},     {"text", fault.text},
+  const nlohmann::ordered_json json{{"time", fault.time},          {"attempt", fault.attempt}, {"step", fault.step},
+                                    {"kind", fault.kind},          {"hosts", fault.hosts},     {"text", fault.text},
                                     {"exit_code", fault.exit_code}};
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -97,13 +95,7 @@ void JobRecord::write_status() {
   const JobStatus now = status();
   const std::filesystem::path folder = now.picture.about.run_folder;
   std::error_code ignored;
-  if (folder.empty() || !std::filesystem::is_directory(folder, ignored)) return;
-  try {
-    write_atomically(folder / "status.json",
-                     to_json(now).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-  } catch (const Error&) {
-    // The run's own files tell of a disk that is full; what stands here would be old in two seconds.
-  }
+  if (!folder.empty() && std::filesystem::is_directory(folder, ignored)) write_status_file(folder, now);
 }
 
 void JobRecord::write_faults() {

@@ -20,10 +20,12 @@ bool travels(const std::string& variable) {
 LauncherCommand mpirun_command(const Place& place, const Surroundings& surroundings, const RanksToStart& ranks) {
   LauncherCommand command;
   std::string hosts;
-  for (const HostSlots& host : ranks.hosts) hosts += fmt::format("{}{}:{}", hosts.empty() ? "" : ",", host.name, host.slots);
+  for (const HostSlots& host : ranks.hosts)
+    hosts += fmt::format("{}{}:{}", hosts.empty() ? "" : ",", host.name, host.slots);
   const int world_size = slots_of(ranks.hosts);
   // Ranks share the cores of a host out among themselves, so that mpirun binds nothing.
-  command.words = {"mpirun", "-np", std::to_string(world_size), "--host", hosts, "--map-by", "slot", "--bind-to", "none"};
+  command.words = {"mpirun",    "-np", std::to_string(world_size), "--host", hosts, "--map-by", "slot",
+                   "--bind-to", "none"};
   append(command.words, {"--mca", "odls_base_sigkill_timeout", std::to_string(kKillDelay_s)});
   if (place.is_this_machine && world_size > surroundings.cpus) {
     append(command.words, {"--mca", "mpi_yield_when_idle", "1"});

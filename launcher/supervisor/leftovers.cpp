@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <string_view>
@@ -14,11 +13,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A zombie's environment is empty.
-bool has_variable(pid_t pid, const std::string& variable) {
-  const std::string environment = read_text(fs::path("/proc") / std::to_string(pid) / "environ");
-  const std::string wanted = variable + '\0';
-  return environment.starts_with(wanted) || environment.find('\0' + wanted) != std::string::npos;
+/// Whether a variable of an environment (as /proc has it: each ended by NUL) begins like that.
+bool has_variable(const std::string& environment, const std::string& begin) {
+  return environment.starts_with(begin) || environment.find('\0' + begin) != std::string::npos;
+}
+
+/// Launchers know the invitation too, and so do the agents by which they reach other hosts, but those have no rank. A
+/// zombie has no environment.
+bool is_rank(const std::string& environment, const std::string& invitation) {
+  return has_variable(environment, "ATHANOR_HEARTBEAT=" + invitation + '\0') &&
+         (has_variable(environment, "OMPI_COMM_WORLD_RANK=") || has_variable(environment, "PMIX_RANK="));
 }
 
 fs::path network_of(const std::string& process) {
@@ -28,7 +32,7 @@ fs::path network_of(const std::string& process) {
 
 }  // namespace
 
-std::vector<pid_t> ranks_here(const std::string& invitation, pid_t launcher) {
+std::vector<pid_t> ranks_here(const std::string& invitation) {
   std::vector<pid_t> pids;
   const fs::path own_network = network_of("self");
   std::error_code ignored;
@@ -36,17 +40,12 @@ std::vector<pid_t> ranks_here(const std::string& invitation, pid_t launcher) {
     const std::string name = entry.path().filename().string();
     pid_t pid = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc() || end != name.data() + name.size() || pid == launcher || pid == getpid()) continue;
-    if (has_variable(pid, "ATHANOR_HEARTBEAT=" + invitation) && network_of(name) == own_network) pids.push_back(pid);
+    if (error != std::errc() || end != name.data() + name.size() || pid == getpid()) continue;
+    if (is_rank(read_text(entry.path() / "environ"), invitation) && network_of(name) == own_network) {
+      pids.push_back(pid);
+    }
   }
   return pids;
-}
-
-std::vector<pid_t> still_running(const std::vector<pid_t>& pids, const std::string& invitation) {
-  std::vector<pid_t> running;
-  std::copy_if(pids.begin(), pids.end(), std::back_inserter(running),
-               [&](pid_t pid) { return has_variable(pid, "ATHANOR_HEARTBEAT=" + invitation); });
-  return running;
 }
 
 }  // namespace athanor

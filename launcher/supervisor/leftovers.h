@@ -9,11 +9,8 @@
 
 namespace athanor {
 
-/// Processes of this network name space (a container's ranks are its own host's) whose ATHANOR_HEARTBEAT is
-/// `invitation`; `launcher` is left out.
-std::vector<pid_t> ranks_here(const std::string& invitation, pid_t launcher);
-
-/// Those of `pids` that still run with that invitation; zombies do not.
-std::vector<pid_t> still_running(const std::vector<pid_t>& pids, const std::string& invitation);
+/// Processes of this network name space (a container's ranks are its own host's) that are ranks and whose
+/// ATHANOR_HEARTBEAT is `invitation`.
+std::vector<pid_t> ranks_here(const std::string& invitation);
 
 }  // namespace athanor

@@ -22,8 +22,7 @@ std::vector<HostSlots> hosts_of_allocation(const Surroundings& surroundings) {
     if (!line.empty()) names.push_back(line);
   }
   const std::string tasks = surroundings.get("SLURM_TASKS_PER_NODE");
-  const std::vector<int> counts =
-      tasks.empty() ? std::vector<int>(names.size(), 1) : parse_tasks_per_node(tasks);
+  const std::vector<int> counts = tasks.empty() ? std::vector<int>(names.size(), 1) : parse_tasks_per_node(tasks);
   if (names.empty() || counts.size() != names.size()) {
     throw UsageError(
         "Slurm job {}: {} nodes in SLURM_JOB_NODELIST ({}) and {} in SLURM_TASKS_PER_NODE ({}); say which hosts to use "
@@ -61,8 +60,9 @@ void want_room(const PlaceRequest& request, Place& place, const Surroundings& su
                      request.hosts.empty() ? "ask sbatch for more tasks" : "give them more with --hosts HOST:RANKS");
   }
   if (place.is_this_machine && place.ranks > surroundings.cpus) {
-    place.warnings.push_back(fmt::format("{} ranks share {} of this machine: each is slower than it could be",
-                                         place.ranks, surroundings.cpus == 1 ? "the only core" : fmt::format("{} cores", surroundings.cpus)));
+    place.warnings.push_back(
+        fmt::format("{} ranks share {} of this machine: each is slower than it could be", place.ranks,
+                    surroundings.cpus == 1 ? "the only core" : fmt::format("{} cores", surroundings.cpus)));
   }
 }
 

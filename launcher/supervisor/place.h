@@ -1,5 +1,5 @@
-// Where a job runs and what starts its ranks there: mpirun on this machine or on hosts that were named, or srun inside a
-// Slurm allocation.
+// Where a job runs and what starts its ranks there: mpirun on this machine or on hosts that were named, or srun inside
+// a Slurm allocation.
 #pragma once
 
 #include <functional>
@@ -16,16 +16,16 @@ std::string_view name_of(LauncherKind kind);
 
 /// What the command line asks for.
 struct PlaceRequest {
-  int ranks = 0;       ///< 0: as many as the hosts take
-  std::string hosts;   ///< "h1:4,h2:4"; empty: Slurm's, or this machine
+  int ranks = 0;                  ///< 0: as many as the hosts take
+  std::string hosts;              ///< "h1:4,h2:4"; empty: Slurm's, or this machine
   std::string launcher = "auto";  ///< "auto", "mpirun", "srun"
 };
 
 /// What the machine offers; replaced in tests.
 struct Surroundings {
   std::map<std::string, std::string> environment;
-  int cpus = 1;                                              ///< of this machine, that this process may use
-  std::function<bool(const std::string&)> has_program;       ///< on PATH
+  int cpus = 1;                                               ///< of this machine, that this process may use
+  std::function<bool(const std::string&)> has_program;        ///< on PATH
   std::function<std::string(const std::string&)> node_names;  ///< of a Slurm list, one a line
 
   std::string get(const std::string& variable) const;
@@ -36,7 +36,7 @@ struct Place {
   LauncherKind launcher = LauncherKind::mpirun;
   std::vector<HostSlots> hosts;
   int ranks = 1;
-  std::string slurm_job;   ///< empty: outside Slurm
+  std::string slurm_job;         ///< empty: outside Slurm
   bool is_this_machine = false;  ///< nobody named hosts: the only one is where the supervisor runs
   std::vector<std::string> warnings;
 };

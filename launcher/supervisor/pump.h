@@ -19,7 +19,8 @@ inline double seconds_since(SteadyTime start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Runs the handlers of `io` until `happened()`, which is asked after each and every `look_s`; false: `until` came first.
+/// Runs the handlers of `io` until `happened()`, which is asked after each and every `look_s`; false: `until` came
+/// first.
 template <typename Happened>
 bool wait_until(boost::asio::io_context& io, SteadyTime until, Happened&& happened, double look_s = 0.1) {
   const auto work = boost::asio::make_work_guard(io);

@@ -10,7 +10,8 @@ namespace athanor {
 namespace {
 
 /// "42.3" of the step with that name; "" where Slurm knows none, nothing where Slurm does not answer.
-std::optional<std::string> find_step(boost::asio::io_context& io, const std::string& job, const std::string& step_name) {
+std::optional<std::string> find_step(boost::asio::io_context& io, const std::string& job,
+                                     const std::string& step_name) {
   constexpr double kMost_s = 5;
   const std::optional<std::string> text =
       output_of(io, {{"squeue", "--steps", "--noheader", "--jobs=" + job, "--format=%i %j"}, {}}, kMost_s);

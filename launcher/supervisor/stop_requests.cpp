@@ -35,7 +35,9 @@ void StopRequests::on_signal(int signal) {
     by_interrupt_ = true;
   }
   if (!asked_) {
-    say_(std::string(signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGUSR2") +
+    say_(std::string(signal == SIGINT    ? "SIGINT"
+                     : signal == SIGTERM ? "SIGTERM"
+                                         : "SIGUSR2") +
          ": the ranks are asked to save and leave" + (signal == SIGINT ? "; once more ends them without saving" : ""));
   }
   asked_ = true;

@@ -1,5 +1,5 @@
-// Requests to the supervisor: SIGUSR2, SIGTERM and SIGINT ask that the ranks save and leave; a second SIGINT ends all at
-// once.
+// Requests to the supervisor: SIGUSR2, SIGTERM and SIGINT ask that the ranks save and leave; a second SIGINT ends all
+// at once.
 #pragma once
 
 #include <boost/asio/signal_set.hpp>
