@@ -73,7 +73,7 @@ int Supervisor::run_attempts() {
     if (stop_.asked() && !end.by_ranks) return finish_stopped();
     const RestartDecision decision =
         policy_.decide(end, furthest_step(picture), has_made_steps(picture), now_s(), options_.restartable);
-    if (!decision.again) return finish(decision.exit_code, decision.why.empty() ? "" : end.why + "; " + decision.why);
+    if (!decision.again) return finish(decision.exit_code, decision.why);
     choice = choose_hosts(hosts, probe);
     say_restart(end, choice, decision.delay_s);
     record_.change([](JobStatus& status) {
@@ -111,6 +111,7 @@ AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProb
   record_.watch(attempt.service());
   const AttemptEnd end = attempt.run(stop_);
   record_.note_training(false);
+  binding_timer_.cancel();
   if (!detected_) detected_ = attempt.detected();
   const bool is_fault =
       end.code != static_cast<int>(ExitCode::done) && end.code != static_cast<int>(ExitCode::preempted);
@@ -161,17 +162,31 @@ bool Supervisor::has_failed_device(const watch::Event& event) const {
 
 void Supervisor::on_first_step() {
   record_.note_training(true);
-  const watch::JobPicture picture = record_.status().picture;
-  const std::vector<std::string> map = binding_map(picture);
-  if (map != shown_map_) {
-    for (const std::string& line : map) say(line);
-    for (const std::string& line : binding_warnings(picture)) say("warning: " + line);
-    shown_map_ = map;
-  }
+  constexpr int kMostLooks = 20;
+  show_binding(kMostLooks);
   if (!detected_) return;
   const double restart_s = seconds_since(*std::exchange(detected_, std::nullopt));
   record_.change([&](JobStatus& status) { status.last_restart_s = restart_s; });
   say(fmt::format("restarted in {:.1f} s", restart_s));
+}
+
+/// Ranks say with a later beat how many threads they have.
+void Supervisor::show_binding(int looks_left) {
+  const watch::JobPicture picture = record_.status().picture;
+  const bool is_known = std::all_of(picture.ranks.begin(), picture.ranks.end(),
+                                    [](const watch::RankPicture& rank) { return rank.threads > 0; });
+  if (!is_known && looks_left > 0) {
+    binding_timer_.expires_after(in_seconds(0.25));
+    binding_timer_.async_wait([this, looks_left](const boost::system::error_code& error) {
+      if (!error) show_binding(looks_left - 1);
+    });
+    return;
+  }
+  const std::vector<std::string> map = binding_map(picture);
+  if (map == shown_map_) return;
+  for (const std::string& line : map) say(line);
+  for (const std::string& line : binding_warnings(picture)) say("warning: " + line);
+  shown_map_ = map;
 }
 
 void Supervisor::blame(const std::vector<std::string>& own_names, const std::vector<HostSlots>& hosts,
@@ -196,7 +211,8 @@ void Supervisor::ask(const std::string& host, HostProbe& probe) const {
 }
 
 void Supervisor::note_fault(std::string_view kind, const std::vector<std::string>& hosts, const std::string& text) {
-  say(std::string(kind == kWarning ? "warning: " : "") + text);
+  // A rank that fails says why by itself.
+  if (kind != kind_name(watch::EventKind::failed)) say(std::string(kind == kWarning ? "warning: " : "") + text);
   FaultRecord fault;
   fault.time = utc_now();
   fault.attempt = number_;
@@ -242,7 +258,7 @@ int Supervisor::finish(int code, const std::string& why) {
   });
   const JobStatus status = record_.status();
   if (!status.interval_advice.empty()) say(status.interval_advice);
-  if (!why.empty()) say(fmt::format("not started again: {}", why));
+  if (!why.empty()) say(fmt::format("not started again (code {}): {}", code, why));
   if (status.restarts > 0) {
     say(fmt::format("ended with code {} after {} restart{}", code, status.restarts, status.restarts == 1 ? "" : "s"));
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,7 @@ class Supervisor {
   AttemptEnd run_attempt(const std::vector<HostSlots>& hosts, HostProbe& probe);
   void on_event(const watch::Event& event, const std::vector<HostSlots>& hosts, HostProbe& probe);
   void on_first_step();
+  void show_binding(int looks_left);
   bool has_failed_device(const watch::Event& event) const;
   void blame(const std::vector<std::string>& own_names, const std::vector<HostSlots>& hosts, HostProbe& probe);
   void ask(const std::string& host, HostProbe& probe) const;
@@ -57,6 +59,7 @@ class Supervisor {
   JobRecord record_;
   std::optional<SteadyTime> detected_;  ///< when the fault was known that the coming attempt makes good
   int number_ = 0;                      ///< of the attempt
+  boost::asio::steady_timer binding_timer_{io_};
   std::vector<std::string> shown_map_;
 };
 
