@@ -257,7 +257,10 @@ int Supervisor::finish(int code, const std::string& why) {
     status.exit_code = code;
   });
   const JobStatus status = record_.status();
-  if (!status.interval_advice.empty()) say(status.interval_advice);
+  // A short job that went well needs none.
+  constexpr double kShort_s = 60;
+  const bool is_advice_wanted = status.restarts > 0 || status.uptime_s > kShort_s;
+  if (is_advice_wanted && !status.interval_advice.empty()) say(status.interval_advice);
   if (!why.empty()) say(fmt::format("not started again (code {}): {}", code, why));
   if (status.restarts > 0) {
     say(fmt::format("ended with code {} after {} restart{}", code, status.restarts, status.restarts == 1 ? "" : "s"));
