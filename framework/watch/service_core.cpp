@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/host_name.h"
+#include "watch/blame.h"
 #include "watch/clock.h"
 #include "watch/wording.h"
 
@@ -300,6 +301,14 @@ void ServiceCore::finish_gathering() {
         fmt::format("{} are lost: their connections broke together; {}", names_of(picture_, culprits_), sentences_[0]);
   }
   update_ages(steady_s());
+  if (end_kind_ == EventKind::stalled) {
+    // The rings know more calls than the beats did, of several threads.
+    const Blame blame = find_blame(picture_, known_calls(picture_, gathered_));
+    if (!blame.ranks.empty() && blame.ranks != culprits_) {
+      culprits_ = blame.ranks;
+      sentence = fmt::format("the job makes no progress: {}", blame.text);
+    }
+  }
   const std::string report = stall_report(picture_, culprits_, sentence, gathered_);
   gathered_.clear();
   event(end_kind_, culprits_, report);
