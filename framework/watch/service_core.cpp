@@ -263,8 +263,8 @@ void ServiceCore::begin_end(const Finding& finding) {
   for (std::size_t rank = 0; rank < peers_.size(); ++rank) {
     if (picture_.ranks[rank].presence != Presence::connected) continue;
     const bool is_culprit =
-        ranks.empty() || std::find(ranks.begin(), ranks.end(), static_cast<int>(rank)) != ranks.end();
-    const bool with_stacks = kind == EventKind::stalled && is_culprit && stacks < kMostStacks;
+        culprits_.empty() || std::find(culprits_.begin(), culprits_.end(), static_cast<int>(rank)) != culprits_.end();
+    const bool with_stacks = is_culprit && stacks < kMostStacks;
     stacks += with_stacks ? 1 : 0;
     peers_[rank].channel->send(Gather{with_stacks});
     is_asked_[rank] = true;
