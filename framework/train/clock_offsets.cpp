@@ -75,17 +75,18 @@ Finding judge_clocks(std::span<const ClockOffset> offsets, std::span<const std::
   if (apart_s - uncertainty <= kMuch_s) {
     return {fmt::format("at most {:.0f} ms apart", std::ceil((apart_s + uncertainty) * 1e3))};
   }
-  // The one that is further from the clock in the middle is the wrong one.
+  // The one that is further from the clock in the middle is the wrong one; of two clocks nobody can tell.
   std::vector<double> all{0};
   for (const ClockOffset& offset : offsets) all.push_back(offset.seconds);
   std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2), all.end());
   const double middle = all[all.size() / 2];
-  const ClockOffset& wrong = std::abs(last.seconds - middle) >= std::abs(first.seconds - middle) ? last : first;
-  const ClockOffset& other = &wrong == &last ? first : last;
+  const bool last_is_wrong = std::abs(last.seconds - middle) >= std::abs(first.seconds - middle);
+  const ClockOffset &wrong = last_is_wrong ? last : first, &other = last_is_wrong ? first : last;
   const auto host = [&](const ClockOffset& offset) { return hosts[static_cast<std::size_t>(offset.rank)]; };
   return {fmt::format("the clock of {} is {:.1f} s {} that of {}; the run does not mind, but times in logs mislead: "
-                      "`timedatectl set-ntp true` there",
-                      host(wrong), apart_s, &wrong == &last ? "ahead of" : "behind", host(other)),
+                      "`timedatectl set-ntp true` {}",
+                      host(wrong), apart_s, last_is_wrong ? "ahead of" : "behind", host(other),
+                      offsets.size() > 1 ? "there" : "on the one that is wrong"),
           CheckStatus::warning};
 }
 

@@ -23,8 +23,7 @@ std::vector<ReadFile> files_in(const std::string& text) {
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
     ReadFile& file = files.emplace_back();
-    words >> file.name >> file.bytes >> file.hash >> std::ws;
-    std::getline(words, file.path);
+    for (std::string* field : {&file.name, &file.bytes, &file.hash, &file.path}) std::getline(words, *field, '\t');
   }
   return files;
 }
@@ -60,9 +59,9 @@ std::string first_difference(const std::string& mine, const std::string& theirs,
 std::string text_of_files(const std::vector<SourceFile>& files, const std::string& fingerprint) {
   std::string text;
   for (const SourceFile& file : files) {
-    text += fmt::format("{} {} {} {}\n", file.name(), file.bytes, file.content_hash, file.path);
+    text += fmt::format("{}\t{}\t{}\t{}\n", file.name(), file.bytes, file.content_hash, file.path);
   }
-  return text.empty() ? fmt::format("- 0 {} -\n", fingerprint) : text;
+  return text.empty() ? fmt::format("-\t0\t{}\t-\n", fingerprint) : text;
 }
 
 Finding judge_data(std::span<const std::string> texts, std::span<const std::string> hosts) {

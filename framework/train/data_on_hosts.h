@@ -10,8 +10,8 @@
 
 namespace athanor {
 
-/// What one rank has, as one text to gather: a line for each file, "NAME BYTES HASH PATH", or one for a set that is not
-/// read from files. Empty where it could not open its data.
+/// What one rank has, as one text to gather: a line for each file (name, bytes, hash, path), or one for a set that is
+/// not read from files. Empty where it could not open its data.
 std::string text_of_files(const std::vector<SourceFile>& files, const std::string& fingerprint);
 
 /// `texts` and `hosts`: by rank. Fails, with the file and whose it is, where a rank's files differ from those that most

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kLinks_s = 0.4, kDisk_s = 1.5;
-constexpr std::uint64_t kMostTrialBytes = std::uint64_t{64} << 20, kLeastTrialBytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t kMostTrialBytes = std::uint64_t{64} << 20, kLeastTrialBytes = std::uint64_t{16} << 20;
 
 class DeepCheck {
  public:

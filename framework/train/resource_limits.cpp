@@ -33,16 +33,24 @@ ResourceLimit limit_in(const std::string& text, const char* name) {
   return {leading_number(soft).value_or(kUnlimited), leading_number(hard).value_or(kUnlimited)};
 }
 
+/// A limit as a shell and as systemd call it.
+struct LimitName {
+  char flag;
+  const char* in_unit;
+};
+constexpr LimitName kFiles{'n', "LimitNOFILE"}, kProcesses{'u', "LimitNPROC"}, kCpu{'t', "LimitCPU"},
+    kStack{'s', "LimitSTACK"}, kFileSize{'f', "LimitFSIZE"}, kLocked{'l', "LimitMEMLOCK"}, kAddresses{'v', "LimitAS"};
+
 /// "ulimit -n 4096 before the launcher", or who must raise it where this user may not.
-std::string raise(char flag, const ResourceLimit& limit, std::uint64_t wanted, std::uint64_t unit = 1) {
-  const bool no_end = wanted == kUnlimited;
-  const std::string value = no_end ? "unlimited" : std::to_string((wanted + unit - 1) / unit);
-  if (limit.hard >= wanted)
-    return fmt::format("`ulimit -{} {}` in the shell or batch script, before the launcher", flag, value);
+std::string raise(const LimitName& name, const ResourceLimit& limit, std::uint64_t wanted, std::uint64_t unit = 1) {
+  const std::string value = wanted == kUnlimited ? "unlimited" : std::to_string((wanted + unit - 1) / unit);
+  if (limit.hard >= wanted) {
+    return fmt::format("`ulimit -{} {}` in the shell or batch script, before the launcher", name.flag, value);
+  }
   return fmt::format(
-      "the hard limit is no higher: ask for {} in /etc/security/limits.conf (or the unit's Limit…= of "
-      "slurmd or the container runtime) of this host",
-      value);
+      "the hard limit is no higher: ask for {} in /etc/security/limits.conf of this host, or {} in the "
+      "unit of slurmd or of the container runtime",
+      value, name.in_unit);
 }
 
 Finding warn(std::string text) {
@@ -67,43 +75,43 @@ Finding judge_limits(const ResourceLimits& limits, const LimitNeeds& needs) {
   const auto low = [](const ResourceLimit& limit, std::uint64_t wanted) { return limit.soft < wanted; };
   if (needs.checkpoint_bytes > 0 && low(limits.file_bytes, needs.checkpoint_bytes)) {
     return {fmt::format("files may have {}, and a checkpoint has {}: {}", bytes_text(limits.file_bytes.soft),
-                        bytes_text(needs.checkpoint_bytes), raise('f', limits.file_bytes, kUnlimited)),
+                        bytes_text(needs.checkpoint_bytes), raise(kFileSize, limits.file_bytes, kUnlimited)),
             CheckStatus::failed, ExitCode::storage};
   }
   if (needs.peak_bytes > 0 && low(limits.address_bytes, needs.peak_bytes)) {
     return {fmt::format("a process may have {} of addresses, and the run needs {} of memory: {}",
                         bytes_text(limits.address_bytes.soft), bytes_text(needs.peak_bytes),
-                        raise('v', limits.address_bytes, kUnlimited)),
+                        raise(kAddresses, limits.address_bytes, kUnlimited)),
             CheckStatus::failed, ExitCode::device};
   }
   const bool tight = needs.has_device || low(limits.address_bytes, needs.peak_bytes + kOwnAddresses);
   if (limits.address_bytes.soft != kUnlimited && tight) {
     return warn(fmt::format("a process may have {} of addresses, which is little for MPI and {}: {}",
                             bytes_text(limits.address_bytes.soft), needs.has_device ? "CUDA" : "this run",
-                            raise('v', limits.address_bytes, kUnlimited)));
+                            raise(kAddresses, limits.address_bytes, kUnlimited)));
   }
   const std::uint64_t files = kOwnFiles + kFilesOfRank * static_cast<std::uint64_t>(needs.ranks);
   if (low(limits.open_files, files)) {
     return warn(fmt::format("{} files and connections may be open, and {} may want {}: {}", limits.open_files.soft,
-                            plural(needs.ranks, "rank"), files, raise('n', limits.open_files, files)));
+                            plural(needs.ranks, "rank"), files, raise(kFiles, limits.open_files, files)));
   }
   const std::uint64_t threads = kOwnThreads + 4 * static_cast<std::uint64_t>(needs.threads_of_host);
   if (low(limits.processes, threads)) {
     return warn(fmt::format("this user may have {} processes and threads, and this host may want {}: {}",
-                            limits.processes.soft, threads, raise('u', limits.processes, threads)));
+                            limits.processes.soft, threads, raise(kProcesses, limits.processes, threads)));
   }
   if (limits.cpu_s.soft != kUnlimited) {
     return warn(fmt::format("the kernel kills a process after {} of cpu time: {}",
                             duration_text(static_cast<double>(limits.cpu_s.soft)),
-                            raise('t', limits.cpu_s, kUnlimited)));
+                            raise(kCpu, limits.cpu_s, kUnlimited)));
   }
   if (low(limits.stack_bytes, kLeastStack)) {
     return warn(fmt::format("threads get {} of stack: {}", bytes_text(limits.stack_bytes.soft),
-                            raise('s', limits.stack_bytes, 8 * kLeastStack, 1024)));
+                            raise(kStack, limits.stack_bytes, 8 * kLeastStack, 1024)));
   }
   if (needs.has_rdma && limits.locked_bytes.soft != kUnlimited) {
     return warn(fmt::format("{} of memory may be locked, and the RDMA cards of this host want all they ask for: {}",
-                            bytes_text(limits.locked_bytes.soft), raise('l', limits.locked_bytes, kUnlimited)));
+                            bytes_text(limits.locked_bytes.soft), raise(kLocked, limits.locked_bytes, kUnlimited)));
   }
   if (limits.core_bytes.soft != 0 && needs.peak_bytes > kMuchCore) {
     return warn(

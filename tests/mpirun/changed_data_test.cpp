@@ -38,6 +38,10 @@ Words rank_with(const fs::path& data) {
   return {"-np", "1", "-x", "ATHANOR_DATA=" + data.string(), ATHANOR_PROGRAM, "train", "r.yaml", "--run", "x"};
 }
 
+Words alone_with(const fs::path& data, const std::string& run = "x") {
+  return {"train", "r.yaml", "data.path=" + (data / "cifar10").string(), "--run", run};
+}
+
 TEST(ChangedData, AFileCutShortOnOneHostEndsAllWithItsName) {
   const HomeWithData home;
   Words words = rank_with(home.path / "a");
@@ -55,7 +59,7 @@ TEST(ChangedData, AFileCutShortOnOneHostEndsAllWithItsName) {
 
 TEST(ChangedData, ATestFileThatIsRemovedEndsTheRunLongBeforeAnEvaluation) {
   const HomeWithData home;
-  Job job(home.path, rank_with(home.path / "a"));
+  Job job(home.path, 0, alone_with(home.path / "a"));
   ASSERT_TRUE(job.wait_until([&] { return home.steps() >= 5; })) << job.err();
   fs::remove(home.data("a") / "test_batch.bin");
   const Outcome outcome = job.wait();
@@ -66,7 +70,7 @@ TEST(ChangedData, ATestFileThatIsRemovedEndsTheRunLongBeforeAnEvaluation) {
 
 TEST(ChangedData, AFileThatIsOnlyTouchedChangesNothing) {
   const HomeWithData home;
-  Job job(home.path, rank_with(home.path / "a"));
+  Job job(home.path, 0, alone_with(home.path / "a"));
   ASSERT_TRUE(job.wait_until([&] { return home.steps() >= 5; })) << job.err();
   const fs::path file = home.data("a") / "data_batch_1.bin";
   fs::last_write_time(file, fs::last_write_time(file) + std::chrono::hours(1));
@@ -76,10 +80,9 @@ TEST(ChangedData, AFileThatIsOnlyTouchedChangesNothing) {
   kill(job.pid(), SIGUSR2);
   ASSERT_EQ(job.wait().code, 75);
   const nlohmann::json touched = summary_of(home.path / "x");
-  Words words = rank_with(home.path / "b");
-  words.back() = "undisturbed";
+  Words words = alone_with(home.path / "b", "undisturbed");
   words.push_back("train.max_steps=" + std::to_string(touched.value("steps", 0)));
-  ASSERT_EQ(Job(home.path, words).wait().code, 0);
+  ASSERT_EQ(run(home.path, 0, words).code, 0);
   EXPECT_EQ(summary_of(home.path / "undisturbed").value("weights_sha256", "?"), touched.value("weights_sha256", ""));
 }
 
