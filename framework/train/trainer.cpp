@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "train/finished_marker.h"
 #include "train/phases.h"
 #include "train/read_summary.h"
 #include "train/resume.h"
@@ -240,8 +241,11 @@ Summary train(Recipe recipe, const TrainOptions& options) {
   if (options.communicator != nullptr) return train_on_ranks(std::move(recipe), options, *options.communicator);
   const std::unique_ptr<Communicator> communicator = make_communicator();
   Summary summary;
-  end_together(
-      *communicator, [&] { summary = train_on_ranks(std::move(recipe), options, *communicator); }, tell_on_stderr);
+  const auto act = [&] {
+    summary = train_on_ranks(std::move(recipe), options, *communicator);
+    if (summary.status == "done") first_does(*communicator, "finished marker", leave_finished_marker);
+  };
+  end_together(*communicator, act, tell_on_stderr);
   return summary;
 }
 

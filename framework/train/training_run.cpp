@@ -37,6 +37,7 @@ LoaderOptions training_loader(const RunParts& parts, std::int64_t step) {
   options.start_step = step % parts.sizing.steps_per_epoch;
   options.augmentations = parts.data.augmentations;
   options.subset = parts.data.train_subset;
+  options.watched = {parts.data.train.get(), parts.data.test.get()};
   return options;
 }
 

@@ -72,7 +72,10 @@ std::uint32_t Activity::enter(std::string_view name, std::uint32_t group, std::u
   std::array<std::uint64_t, kNameWords> letters{};
   std::memcpy(letters.data(), name.data(), std::min(name.size(), sizeof letters - 1));
   Entry& entry = ring_[ticket % kRing];
-  entry.version.store(2 * ticket + 1, kRelaxed);
+  note_progress_at(now_ns);
+  // Where another thread is writing here still, kRing calls later, this call goes unrecorded.
+  std::uint32_t version = entry.version.load(kRelaxed);
+  if (version % 2 != 0 || !entry.version.compare_exchange_strong(version, 2 * ticket + 1, kRelaxed)) return ticket;
   std::atomic_thread_fence(std::memory_order_release);
   for (std::size_t i = 0; i < kNameWords; ++i) entry.words[i].store(letters[i], kRelaxed);
   entry.words[kNameWords].store(group, kRelaxed);
@@ -81,7 +84,6 @@ std::uint32_t Activity::enter(std::string_view name, std::uint32_t group, std::u
   entry.words[kNameWords + 3].store(static_cast<std::uint64_t>(now_ns), kRelaxed);
   entry.words[kEndedWord].store(0, kRelaxed);
   entry.version.store(2 * ticket + 2, std::memory_order_release);
-  note_progress_at(now_ns);
   return ticket;
 }
 
@@ -89,8 +91,11 @@ void Activity::leave(std::uint32_t ticket) {
   const std::int64_t now_ns = steady_ns();
   Entry& entry = ring_[ticket % kRing];
   // So many calls of other threads may have begun since that the entry is another's.
-  if (entry.version.load(kRelaxed) == 2 * ticket + 2) {
+  std::uint32_t own = 2 * ticket + 2;
+  if (entry.version.compare_exchange_strong(own, 2 * ticket + 1, kRelaxed)) {
+    std::atomic_thread_fence(std::memory_order_release);
     entry.words[kEndedWord].store(static_cast<std::uint64_t>(now_ns), kRelaxed);
+    entry.version.store(2 * ticket + 2, std::memory_order_release);
   }
   note_progress_at(now_ns);
 }

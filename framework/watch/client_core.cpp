@@ -122,6 +122,7 @@ void ClientCore::join(const Welcome& welcome) {
   heard_s_ = steady_s();
   if (about_) channel_->send(About{*about_});
   send_beat();
+  if (called_) std::exchange(called_, {})();
   if (leaving_) say_good_bye(std::exchange(leaving_, {}));
 }
 
@@ -260,6 +261,7 @@ void ClientCore::watch_service(double now_s) {
 void ClientCore::go_without(const std::string& why) {
   line_ = Line::over;
   channel_.reset();
+  if (called_) std::exchange(called_, {})();
   if (leaving_) return std::exchange(leaving_, {})();
   note(why);
 }
@@ -305,6 +307,11 @@ void ClientCore::note(const std::string& text) {
   } else if (early_notes_.size() < kMostEarlyNotes) {
     early_notes_.push_back(text);
   }
+}
+
+void ClientCore::on_called(std::function<void()> done) {
+  if (line_ == Line::joined || line_ == Line::over) return done();
+  called_ = std::move(done);
 }
 
 void ClientCore::set_about(const RunAbout& about) {

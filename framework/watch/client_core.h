@@ -31,6 +31,8 @@ class ClientCore : public FrameChannel::Owner {
 
   // The client's thread.
   void begin();
+  /// `done` is called when the service has answered, or will not.
+  void on_called(std::function<void()> done);
   void set_about(const RunAbout& about);
   void set_crew(int threads, int shards);
   void on_stop(std::function<void()> stop);
@@ -89,6 +91,7 @@ class ClientCore : public FrameChannel::Owner {
   std::function<void()> stop_;
   std::function<void(const std::string&)> note_;
   std::vector<std::string> early_notes_;
+  std::function<void()> called_;   ///< to be called when it is known whether the service answers
   std::function<void()> leaving_;  ///< to be called when a good-bye that waits for the connection is sent
   double end_due_s_ = 0;           ///< when this process is ended from here; 0: no verdict
 

@@ -127,11 +127,6 @@ void fields(GoodBye& good_bye, Wire& wire) {
   wire.text(good_bye.words, kTextLength);
 }
 
-std::uint32_t checksum_of(std::uint8_t type, std::span<const std::uint8_t> body) {
-  const std::uint64_t seed = std::uint64_t{type} << 32 | body.size();
-  return static_cast<std::uint32_t>(XXH3_64bits_withSeed(body.data(), body.size(), seed));
-}
-
 template <std::size_t kType>
 std::optional<Message> read_body(std::span<const std::uint8_t> body) {
   std::variant_alternative_t<kType, Message> message;
@@ -156,7 +151,7 @@ void append(std::uint8_t type, const T& message, std::vector<std::uint8_t>& out)
   fields(const_cast<T&>(message), wire);
   const std::span<const std::uint8_t> body = std::span(out).subspan(start + kHeaderBytes);
   const auto length = static_cast<std::uint32_t>(body.size());
-  const std::uint32_t checksum = checksum_of(type, body);
+  const std::uint32_t checksum = frame_checksum(type, body);
   std::uint8_t* const header = out.data() + start;
   std::memcpy(header, &kMagic, 4);
   header[4] = kVersion;
@@ -171,6 +166,11 @@ constexpr std::uint8_t type_of() {
 }
 
 }  // namespace
+
+std::uint32_t frame_checksum(std::uint8_t type, std::span<const std::uint8_t> body) {
+  const std::uint64_t seed = std::uint64_t{type} << 32 | body.size();
+  return static_cast<std::uint32_t>(XXH3_64bits_withSeed(body.data(), body.size(), seed));
+}
 
 void append_frame(const Message& message, std::vector<std::uint8_t>& out) {
   std::visit([&](const auto& value) { append(static_cast<std::uint8_t>(message.index()), value, out); }, message);
@@ -202,7 +202,7 @@ Header read_header(std::span<const std::uint8_t> bytes) {
 
 std::optional<Message> read_message(const Header& header, std::span<const std::uint8_t> body) {
   if (header.fault != HeaderFault::none || body.size() != header.length) return std::nullopt;
-  if (checksum_of(header.type, body) != header.checksum) return std::nullopt;
+  if (frame_checksum(header.type, body) != header.checksum) return std::nullopt;
   return read_type(header.type, body, std::make_index_sequence<std::variant_size_v<Message>>());
 }
 

@@ -104,6 +104,8 @@ struct Header {
   std::uint32_t checksum = 0;
   HeaderFault fault = HeaderFault::none;
 };
+/// What a header says of type, length and body: damage is found, forgery is the key's matter.
+std::uint32_t frame_checksum(std::uint8_t type, std::span<const std::uint8_t> body);
 /// `bytes` are kHeaderBytes.
 Header read_header(std::span<const std::uint8_t> bytes);
 /// The message of a header and its whole body; none: malformed.

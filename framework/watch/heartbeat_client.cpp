@@ -23,23 +23,26 @@ struct HeartbeatClient::State {
   State(const Invitation& invitation, const ClientOptions& options, const Activity& activity)
       : core(context, invitation, options, activity) {}
 
-  /// On the client's thread; waits for it, but not for long.
-  void say_good_bye() {
+  /// Runs `act` on the client's thread, which calls the function that it gets when it is done; waits so long at most.
+  void wait_for(std::chrono::nanoseconds time, const std::function<void(std::function<void()> done)>& act) {
     struct Answer {
       std::mutex mutex;
       std::condition_variable changed;
       bool is_there = false;
     };
     const auto answer = std::make_shared<Answer>();
-    boost::asio::post(context, [this, answer] {
-      core.say_good_bye([answer] {
+    boost::asio::post(context, [act, answer] {
+      act([answer] {
         const std::lock_guard lock(answer->mutex);
         answer->is_there = true;
         answer->changed.notify_one();
       });
     });
     std::unique_lock lock(answer->mutex);
-    answer->changed.wait_for(lock, kSendTime, [&] { return answer->is_there; });
+    answer->changed.wait_for(lock, time, [&] { return answer->is_there; });
+  }
+  void say_good_bye() {
+    wait_for(kSendTime, [this](std::function<void()> done) { core.say_good_bye(std::move(done)); });
   }
 
   boost::asio::io_context context{1};
@@ -55,6 +58,9 @@ HeartbeatClient::HeartbeatClient(const Invitation& invitation, const ClientOptio
     const auto work = boost::asio::make_work_guard(state->context);
     state->context.run();
   });
+  state_->wait_for(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options.connect_time_s)),
+      [state = state_.get()](std::function<void()> done) { state->core.on_called(std::move(done)); });
 }
 
 HeartbeatClient::~HeartbeatClient() {

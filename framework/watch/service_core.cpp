@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/host_name.h"
+#include "watch/blame.h"
 #include "watch/clock.h"
 #include "watch/wording.h"
 
@@ -16,8 +17,6 @@ namespace {
 constexpr double kFailedEnd_s = 5;
 /// What a rank says of another one is believed after this time, when the other one has not been lost.
 constexpr double kHearsay_s = 0.5;
-/// Processes that die together are named together: their connections do not break in the same instant.
-constexpr double kTogether_s = 0.1;
 /// A look that comes this late had no chance to hear the ranks: what has arrived meanwhile is read before it judges.
 constexpr double kLate_s = 2;
 constexpr double kDrain_s = 0.05;
@@ -189,25 +188,18 @@ void ServiceCore::lose(std::size_t rank, ChannelEnd how) {
     seen.presence = is_expected ? Presence::left : Presence::lost;
   }
   const RankPicture& seen = picture_.ranks[rank];
-  if (ending_ == Ending::gathering) {
-    count_answer(rank);
-    const bool goes_along = end_kind_ == EventKind::lost && steady_s() < end_begun_s_ + kTogether_s &&
-                            seen.host == picture_.ranks[static_cast<std::size_t>(culprits_[0])].host;
-    if (!goes_along) return;
-  } else if (seen.presence == Presence::left) {
-    return;
-  }
+  if (ending_ == Ending::gathering) return count_answer(rank);
+  if (seen.presence == Presence::left) return;
   const std::string what = doing(seen.activity);
   const std::string sentence = fmt::format(
       "{} is lost: {}{}{}", name_of(seen),
       how == ChannelEnd::closed || how == ChannelEnd::broken ? "its connection broke" : "it sent what is no heartbeat",
       what.empty() ? "" : " while it was ", what);
-  if (ending_ == Ending::gathering) {
-    culprits_.push_back(static_cast<int>(rank));
-    sentences_.push_back(sentence);
-    return;
-  }
-  begin_end(EventKind::lost, {static_cast<int>(rank)}, sentence);
+  // What is gone cannot be asked, and the others only wait: they are told at once.
+  culprits_ = {static_cast<int>(rank)};
+  end_kind_ = EventKind::lost;
+  gathered_.clear();
+  report_and_end(sentence);
 }
 
 void ServiceCore::schedule_look(double seconds) {
@@ -253,19 +245,17 @@ void ServiceCore::act_on(const Finding& finding) {
   }
   if (ending_ != Ending::no) return;
   if (finding.is_fatal()) {
-    begin_end(finding.kind == FindingKind::lost ? EventKind::lost : EventKind::stalled, finding.ranks, finding.text);
-    return;
+    return begin_end(finding);
   }
   event(EventKind::warning, finding.ranks, finding.text);
   send_note(finding.text);
 }
 
-void ServiceCore::begin_end(EventKind kind, const std::vector<int>& ranks, const std::string& sentence) {
+void ServiceCore::begin_end(const Finding& finding) {
   ending_ = Ending::gathering;
-  end_kind_ = kind;
-  culprits_ = ranks;
-  sentences_ = {sentence};
-  end_begun_s_ = steady_s();
+  end_kind_ = finding.kind == FindingKind::lost ? EventKind::lost : EventKind::stalled;
+  culprits_ = finding.ranks;
+  end_.text = finding.text;
   gathered_.assign(peers_.size(), std::nullopt);
   is_asked_.assign(peers_.size(), false);
   answers_missing_ = 0;
@@ -273,32 +263,37 @@ void ServiceCore::begin_end(EventKind kind, const std::vector<int>& ranks, const
   for (std::size_t rank = 0; rank < peers_.size(); ++rank) {
     if (picture_.ranks[rank].presence != Presence::connected) continue;
     const bool is_culprit =
-        ranks.empty() || std::find(ranks.begin(), ranks.end(), static_cast<int>(rank)) != ranks.end();
-    const bool with_stacks = kind == EventKind::stalled && is_culprit && stacks < kMostStacks;
+        culprits_.empty() || std::find(culprits_.begin(), culprits_.end(), static_cast<int>(rank)) != culprits_.end();
+    const bool with_stacks = is_culprit && stacks < kMostStacks;
     stacks += with_stacks ? 1 : 0;
     peers_[rank].channel->send(Gather{with_stacks});
     is_asked_[rank] = true;
     ++answers_missing_;
   }
-  const double wait_s = answers_missing_ > 0 ? std::max(options_.gather_time_s, kTogether_s) : kTogether_s;
-  after(end_timer_, wait_s, &ServiceCore::finish_gathering);
+  after(end_timer_, answers_missing_ > 0 ? options_.gather_time_s : 0, &ServiceCore::finish_gathering);
 }
 
 /// That of `rank` is there, or will never be.
 void ServiceCore::count_answer(std::size_t rank) {
   if (!is_asked_[rank]) return;
   is_asked_[rank] = false;
-  if (--answers_missing_ > 0) return;
-  const double missing_s = end_begun_s_ + kTogether_s - steady_s();
-  after(end_timer_, std::max(missing_s, 0.0), &ServiceCore::finish_gathering);
+  if (--answers_missing_ == 0) after(end_timer_, 0, &ServiceCore::finish_gathering);
 }
 
 void ServiceCore::finish_gathering() {
-  std::string sentence = sentences_[0];
-  if (sentences_.size() > 1) {
-    sentence =
-        fmt::format("{} are lost: their connections broke together; {}", names_of(picture_, culprits_), sentences_[0]);
+  std::string sentence = end_.text;
+  if (end_kind_ == EventKind::stalled) {
+    // The rings know more calls than the beats did, of several threads.
+    const Blame blame = find_blame(picture_, known_calls(picture_, gathered_));
+    if (!blame.ranks.empty() && blame.ranks != culprits_) {
+      culprits_ = blame.ranks;
+      sentence = fmt::format("the job makes no progress: {}", blame.text);
+    }
   }
+  report_and_end(sentence);
+}
+
+void ServiceCore::report_and_end(const std::string& sentence) {
   update_ages(steady_s());
   const std::string report = stall_report(picture_, culprits_, sentence, gathered_);
   gathered_.clear();

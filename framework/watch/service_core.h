@@ -54,9 +54,10 @@ class ServiceCore : public FrameChannel::Owner {
   void update_ages(double now_s);
   void act_on(const Finding& finding);
   void lose(std::size_t rank, ChannelEnd how);
-  void begin_end(EventKind kind, const std::vector<int>& ranks, const std::string& sentence);
+  void begin_end(const Finding& finding);
   void count_answer(std::size_t rank);
   void finish_gathering();
+  void report_and_end(const std::string& sentence);
   void tell_end(int code, const std::string& text);
   void after(boost::asio::steady_timer& timer, double seconds, void (ServiceCore::*act)());
   void failed_for_long();
@@ -79,9 +80,7 @@ class ServiceCore : public FrameChannel::Owner {
   Ending ending_ = Ending::no;
   EventKind end_kind_ = EventKind::lost;
   std::vector<int> culprits_;
-  std::vector<std::string> sentences_;
-  double end_begun_s_ = 0;
-  End end_;
+  End end_;  ///< what all are told, or will be
   bool is_failure_told_ = false;
   std::vector<std::optional<Rings>> gathered_;  ///< by rank
   std::vector<bool> is_asked_;                  ///< by rank: has yet to answer

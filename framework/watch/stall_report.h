@@ -1,4 +1,4 @@
-// Who holds up a job that does not get on, and the paragraph that says so.
+// What is known of a job at the moment in which it is given up, for people.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,12 @@
 
 namespace athanor::watch {
 
-/// The paragraph for people, from what the ranks that still answer have told, by rank; then the stacks. `sentence`
-/// comes first.
+/// The calls of every rank, by rank: the rings that were gathered, else the newest call of its beats.
+std::vector<std::vector<Collective>> known_calls(const JobPicture& picture,
+                                                 const std::vector<std::optional<Rings>>& gathered);
+
+/// One paragraph: `sentence`, what the other ranks are doing, the newest calls of the culprits; then the culprits'
+/// stacks, line by line, where they were gathered.
 std::string stall_report(const JobPicture& picture, const std::vector<int>& culprits, const std::string& sentence,
                          const std::vector<std::optional<Rings>>& gathered);
 

@@ -1,12 +1,12 @@
 #include "launcher/supervisor/status_server.h"
 
-#include <algorithm>
+#include <fcntl.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <fstream>
-#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -28,6 +28,11 @@ asio::ip::address address_from(const std::string& text) {
   const asio::ip::address address = asio::ip::make_address(text == "localhost" ? "127.0.0.1" : text, error);
   if (error) throw UsageError("--status {} is no address; an IPv4 or IPv6 address is wanted, 0.0.0.0 for all", text);
   return address;
+}
+
+/// The ranks' launcher is started from this process and must not inherit the server.
+void close_on_exec(int descriptor) {
+  ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 }
 
 std::string endpoint_text(const tcp::endpoint& endpoint) {
@@ -96,6 +101,7 @@ void StatusServer::State::listen(const StatusServerOptions& options) {
   }
   boost::system::error_code error;
   acceptor.open(wanted.protocol(), error);
+  if (!error) close_on_exec(acceptor.native_handle());
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor.bind(wanted, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
@@ -115,6 +121,7 @@ void StatusServer::State::accept() {
       });
       return;
     }
+    close_on_exec(socket.native_handle());
     accept();
     // The one too many is closed by its destructor.
     if (sessions->count < most_connections) start_status_session(std::move(socket), sessions);

@@ -24,7 +24,7 @@ std::string share_text(double share) {
 }
 
 /// Where the faults' frequency comes from.
-std::string faults_text(const IntervalFigures& figures) {
+std::string fault_rate_text(const IntervalFigures& figures) {
   const std::string every = short_duration_text(fault_every_s(figures));
   if (figures.faults >= kFaultsToMeasure) return fmt::format("a fault comes every {}", every);
   return fmt::format("a fault is taken to come every {}, until {} were seen", every, kFaultsToMeasure);
@@ -62,14 +62,14 @@ std::string interval_advice(const IntervalFigures& figures) {
     if (lost - best < kWorthwhile) {
       return fmt::format("a checkpoint every {} ({}) is as good as any: a save holds up training for {}, {}",
                          plural(figures.every_steps, "step"), short_duration_text(now_s),
-                         short_duration_text(figures.stall_s), faults_text(figures));
+                         short_duration_text(figures.stall_s), fault_rate_text(figures));
     }
     now = fmt::format("now every {}, which loses {}", plural(figures.every_steps, "step"), share_text(lost));
   }
   return fmt::format(
       "checkpoint.every_steps={} (every {}) would lose least, {} of the time: a save holds up training for {}, {}; {}",
       steps, short_duration_text(interval_s), share_text(best), short_duration_text(figures.stall_s),
-      faults_text(figures), now);
+      fault_rate_text(figures), now);
 }
 
 std::string interval_advice(const JobStatus& status) {

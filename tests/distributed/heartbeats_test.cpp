@@ -37,7 +37,7 @@ TEST(Heartbeats, ARankThatGoesIsNoticedByAllOthersAndNamed) {
     const std::optional<Failure> verdict = wait_for_verdict(*heartbeats->client());
     ASSERT_TRUE(verdict.has_value());
     EXPECT_EQ(verdict->code, ExitCode::peer);
-    EXPECT_THAT(verdict->message, testing::HasSubstr(world().name_of(victim)));
+    EXPECT_THAT(verdict->message, ::testing::HasSubstr(world().name_of(victim)));
     EXPECT_TRUE(heartbeats->client()->is_told_to_all());
   }
   // Nobody takes the service away before all have heard it.
