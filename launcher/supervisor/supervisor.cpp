@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/host_name.h"
 #include "launcher/supervisor/binding_map.h"
 
 namespace athanor {
@@ -37,6 +38,15 @@ std::string_view kind_name(watch::EventKind kind) {
     default:
       return "failed";
   }
+}
+
+/// As people know them.
+std::vector<HostSlots> shown(const std::vector<HostSlots>& hosts) {
+  std::vector<HostSlots> named = hosts;
+  for (HostSlots& host : named) {
+    if (host.name == "localhost") host.name = host_name();
+  }
+  return named;
 }
 
 /// Of a report's lines the first, which says who and what.
@@ -89,7 +99,7 @@ int Supervisor::run_attempts() {
 void Supervisor::begin_attempt(const std::vector<HostSlots>& hosts, const HostLedger::Choice& choice) {
   const int ranks = slots_of(hosts);
   if (ranks < options_.place.ranks) {
-    say(fmt::format("{} of {} ranks: that is what {} take{}", ranks, options_.place.ranks, names_text(hosts),
+    say(fmt::format("{} of {} ranks: that is what {} take{}", ranks, options_.place.ranks, names_text(shown(hosts)),
                     hosts.size() == 1 ? "s" : ""));
   }
   ++number_;
@@ -97,7 +107,7 @@ void Supervisor::begin_attempt(const std::vector<HostSlots>& hosts, const HostLe
     status.attempt = number_;
     status.state = "starting";
     status.hosts.clear();
-    for (const HostSlots& host : hosts) status.hosts.push_back(host.name);
+    for (const HostSlots& host : shown(hosts)) status.hosts.push_back(host.name);
     status.left_out_hosts = choice.unreachable;
     status.left_out_hosts.insert(status.left_out_hosts.end(), choice.failing.begin(), choice.failing.end());
   });
@@ -242,8 +252,8 @@ void Supervisor::say_restart(const AttemptEnd& end, const HostLedger::Choice& ch
   const std::string advice = record_.status().interval_advice;
   if (!advice.empty()) say(advice);
   say(fmt::format("attempt {} ended with code {}; starting again{} on {}, from the newest checkpoint that verifies{}",
-                  number_, end.code, delay_s > 0 ? fmt::format(" in {:.0f} s", delay_s) : "", names_text(choice.hosts),
-                  left_out));
+                  number_, end.code, delay_s > 0 ? fmt::format(" in {:.0f} s", delay_s) : "",
+                  names_text(shown(choice.hosts)), left_out));
 }
 
 /// Asked to stop where no rank could save any more: the run goes on later from its last checkpoint.
