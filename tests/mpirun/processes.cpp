@@ -19,11 +19,6 @@ std::vector<pid_t> all_processes() {
   return pids;
 }
 
-/// A zombie has no environment any more.
-std::string environment_of(pid_t process) {
-  return '\0' + read_file("/proc/" + std::to_string(process) + "/environ");
-}
-
 bool wait_for(const std::function<bool()>& happened) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadline_ms);
   while (!happened()) {
@@ -38,12 +33,8 @@ bool wait_for(const std::function<bool()>& happened) {
 std::vector<pid_t> processes_in(const fs::path& home) {
   std::vector<pid_t> found;
   for (const pid_t pid : all_processes()) {
-    const std::string environment = environment_of(pid);
-    for (const char* variable : {"PWD=", "OMPI_MCA_initial_wdir="}) {
-      if (environment.find('\0' + (variable + home.string()) + '\0') == std::string::npos) continue;
-      found.push_back(pid);
-      break;
-    }
+    std::error_code ignored;
+    if (fs::read_symlink("/proc/" + std::to_string(pid) + "/cwd", ignored) == home) found.push_back(pid);
   }
   return found;
 }
@@ -61,7 +52,8 @@ bool wait_until_none_is_in(const fs::path& home) {
 }
 
 bool wait_for_end_of(pid_t process) {
-  return wait_for([&] { return environment_of(process).size() <= 1; });
+  // A zombie has no environment any more.
+  return wait_for([&] { return read_file("/proc/" + std::to_string(process) + "/environ").empty(); });
 }
 
 }  // namespace athanor::mpirun_test

@@ -8,7 +8,7 @@
 
 namespace athanor::mpirun_test {
 
-/// Those that were started in that folder and still run.
+/// Those that run in that folder.
 std::vector<pid_t> processes_in(const std::filesystem::path& home);
 std::vector<pid_t> children_of(pid_t parent);
 /// Waits until none is left there; false: a minute was not enough.
