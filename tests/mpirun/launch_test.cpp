@@ -17,12 +17,12 @@ using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::string kMomentumSgd = "{name: sgd, lr: 0.05, momentum: 0.9}";
+const std::string kLaunchedSgd = "{name: sgd, lr: 0.05, momentum: 0.9}";
 
 /// A home with a recipe that saves often, and a job in it.
-class Launch : public testing::Test {
+class Launch : public ::testing::Test {
  protected:
-  Launch() { write_file(home_ / "r.yaml", tiny_recipe(kMomentumSgd, "checkpoint: {every_steps: 5}\n")); }
+  Launch() { write_file(home_ / "r.yaml", tiny_recipe(kLaunchedSgd, "checkpoint: {every_steps: 5}\n")); }
   ~Launch() override { EXPECT_EQ(processes_in(home_), std::vector<pid_t>{}) << "left running"; }
 
   Words words(const Words& options = {}, const Words& settings = {}) const {
