@@ -134,7 +134,7 @@ void ClientCore::on_message(FrameChannel&, Message& message) {
     return;
   }
   if (const auto* const pulse = std::get_if<Pulse>(&message)) {
-    watchdog_s_ = pulse->watchdog_timeout_s;
+    watchdog_s_.store(pulse->watchdog_timeout_s, std::memory_order_relaxed);
     measure_round_trip(*pulse);
   } else if (std::holds_alternative<Stop>(message)) {
     is_stop_asked_ = true;
@@ -251,7 +251,7 @@ void ClientCore::watch_service(double now_s) {
                      duration_text(silent_s)));
   }
   const double stalled_s = now_s - progress_s_;
-  if (activity.phase == Phase::unwatched || watchdog_s_ <= 0 || stalled_s < watchdog_s_) return;
+  if (activity.phase == Phase::unwatched || watchdog_timeout_s() <= 0 || stalled_s < watchdog_timeout_s()) return;
   decide({ExitCode::peer, fmt::format("{} gets no further: no progress for {}{}{}, and {} has said nothing for {}",
                                       own_name(), duration_text(stalled_s), what.empty() ? "" : ", ", what,
                                       service_name(), duration_text(silent_s))},

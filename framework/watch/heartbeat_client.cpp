@@ -77,6 +77,10 @@ bool HeartbeatClient::is_told_to_all() const {
   return state_->core.is_told_to_all();
 }
 
+double HeartbeatClient::watchdog_timeout_s() const {
+  return state_->core.watchdog_timeout_s();
+}
+
 void HeartbeatClient::set_about(const RunAbout& about) {
   boost::asio::post(state_->context, [state = state_.get(), about] { state->core.set_about(about); });
 }
