@@ -102,6 +102,10 @@ void HeartbeatClient::on_note(std::function<void(const std::string&)> note) {
   boost::asio::post(state_->context, [state = state_.get(), note = std::move(note)] { state->core.on_note(note); });
 }
 
+double HeartbeatClient::cpu_seconds() const {
+  return cpu_seconds_of(state_->thread);
+}
+
 void HeartbeatClient::set_outcome(const Failure& outcome) {
   state_->core.set_outcome(outcome);
 }

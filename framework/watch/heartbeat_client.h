@@ -51,6 +51,9 @@ class HeartbeatClient {
   /// Rank 0: what is called on the client's thread with each note of the service for the run's log; must not block.
   void on_note(std::function<void(const std::string&)> note);
 
+  /// Processor time that the client's thread has taken.
+  double cpu_seconds() const;
+
   /// What the good-bye will say.
   void set_outcome(const Failure& outcome);
   /// Says good-bye now, and waits shortly until it is sent: before the process ends without destructors.

@@ -9,9 +9,9 @@
 namespace athanor::watch {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::ForkedJob;
 using testing::ForkedProcess;
+using ::testing::HasSubstr;
 using testing::here;
 using testing::Pipe;
 using testing::quick_client;
@@ -23,9 +23,10 @@ TEST(Processes, AKilledRankIsKnownToAllOthersWithinASecond) {
   job.rank(1).send(SIGKILL);
   for (const int rank : {0, 2}) {
     const std::string verdict = job.rank(rank).hear();
-    EXPECT_THAT(verdict, HasSubstr(fmt::format("rank 1 on node0 (process {}) is lost: its connection broke while it was "
-                                               "training step",
-                                               job.rank(1).pid())));
+    EXPECT_THAT(verdict,
+                HasSubstr(fmt::format("rank 1 on node0 (process {}) is lost: its connection broke while it was "
+                                      "training step",
+                                      job.rank(1).pid())));
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
   EXPECT_EQ(job.rank(0).wait(), 6);
@@ -44,8 +45,7 @@ TEST(Processes, AStoppedRankIsSilentAndComesBack) {
   EXPECT_THAT(silent.text, HasSubstr("is silent: no heartbeat for 0."));
   job.rank(1).send(SIGCONT);
   EXPECT_TRUE(testing::comes_true([&] { return job.events.count(EventKind::warning) == 2; }));
-  EXPECT_TRUE(testing::comes_true(
-      [&] { return job.service->picture().ranks[1].presence == Presence::connected; }));
+  EXPECT_TRUE(testing::comes_true([&] { return job.service->picture().ranks[1].presence == Presence::connected; }));
   EXPECT_EQ(job.events.count(EventKind::lost), 0);
 }
 
@@ -67,9 +67,8 @@ TEST(Processes, WhenTheRankOfTheServiceIsKilledTheOthersKnowItByThemselves) {
     in.hear(1000);
     return 0;
   });
-  ForkedProcess second([](const Pipe& in, const Pipe& out) {
-    return testing::train_until_verdict(quick_client(1, 2), in, out);
-  });
+  ForkedProcess second(
+      [](const Pipe& in, const Pipe& out) { return testing::train_until_verdict(quick_client(1, 2), in, out); });
   second.say(first.hear());
   ASSERT_EQ(second.hear(), "joined");
   first.send(SIGKILL);
