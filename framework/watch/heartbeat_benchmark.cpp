@@ -27,7 +27,7 @@ constexpr int kCollectivesAStep = 12;
 /// Log files, libraries, the service's own.
 constexpr int kOtherDescriptors = 64;
 
-/// Calls the service for one rank; −1: it did not let it in.
+/// Calls the service for one rank, and sends its first beat; −1: it did not let it in.
 int call_service(const Invitation& invitation, int rank, int ranks) {
   const int line = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in place{};
@@ -49,7 +49,9 @@ int call_service(const Invitation& invitation, int rank, int ranks) {
       recv(line, answer.data(), answer.size(), 0) <= 0) {
     return -1;
   }
-  return line;
+  frame.clear();
+  append_frame(Beat{.sent_ns = steady_ns()}, frame);
+  return send(line, frame.data(), frame.size(), MSG_NOSIGNAL) < 0 ? -1 : line;
 }
 
 /// All ranks, each once a second, evenly spread, until the process is killed.

@@ -72,24 +72,19 @@ JobPicture ServiceCore::picture() const {
 
 bool ServiceCore::admit(const std::shared_ptr<FrameChannel>& channel, const Hello& hello) {
   const auto rank = static_cast<std::size_t>(hello.rank);
-  if (picture_.ranks[rank].presence != Presence::expected) return false;
+  if (picture_.ranks[rank].presence != Presence::expected || peers_[rank].channel) return false;
   {
     const std::lock_guard lock(mutex_);
     RankPicture& seen = picture_.ranks[rank];
     seen.host = hello.host;
     seen.pid = hello.pid;
     seen.cpus = hello.cpus;
-    seen.presence = Presence::connected;
-    peers_[rank].beat_s = peers_[rank].progress_s = steady_s();
   }
   peers_[rank].channel = channel;
   channel->hand_over(*this, hello.rank, kMostBodyBytes);
   channel->send(Welcome{host_name()});
   if (stop_requested_) channel->send(Stop{});
   if (ending_ == Ending::told) channel->send(end_);
-  if (++joined_ == options_.world_size) {
-    event(EventKind::joined, {}, fmt::format("all {} ranks have called", options_.world_size));
-  }
   return true;
 }
 
@@ -120,11 +115,16 @@ void ServiceCore::on_beat(std::size_t rank, FrameChannel& channel, const Beat& b
   beats_.store(beats_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const double now_s = steady_s();
   bool steps_first = false;
+  const bool joins = picture_.ranks[rank].presence == Presence::expected;
   {
     const std::lock_guard lock(mutex_);
     Peer& peer = peers_[rank];
     RankPicture& seen = picture_.ranks[rank];
     peer.beat_s = now_s;
+    if (joins) {
+      seen.presence = Presence::connected;
+      peer.progress_s = now_s;
+    }
     if (beat.activity.progress != seen.activity.progress) peer.progress_s = now_s;
     seen.activity = beat.activity;
     seen.round_trip_s = beat.round_trip_s;
@@ -135,6 +135,9 @@ void ServiceCore::on_beat(std::size_t rank, FrameChannel& channel, const Beat& b
   }
   if (peers_[rank].beats++ % answer_every_ == 0)
     channel.send_if_idle(Pulse{.sent_ns = beat.sent_ns, .watchdog_timeout_s = judge_.timeout_s()});
+  if (joins && ++joined_ == options_.world_size) {
+    event(EventKind::joined, {}, fmt::format("all {} ranks have called", options_.world_size));
+  }
   if (steps_first) {
     has_stepped_ = true;
     event(EventKind::first_step, {static_cast<int>(rank)}, fmt::format("step {} has begun", beat.activity.step));
@@ -182,7 +185,10 @@ void ServiceCore::on_end(FrameChannel& channel, ChannelEnd how) {
     const std::lock_guard lock(mutex_);
     ++(how == ChannelEnd::malformed ? picture_.dropped.malformed : picture_.dropped.oversized);
   }
-  lose(static_cast<std::size_t>(channel.tag()), how);
+  const auto rank = static_cast<std::size_t>(channel.tag());
+  // One that has heard no welcome gives up and calls again; it is there from its first beat on.
+  if (picture_.ranks[rank].presence == Presence::expected) return peers_[rank].channel.reset();
+  lose(rank, how);
 }
 
 void ServiceCore::lose(std::size_t rank, ChannelEnd how) {

@@ -157,10 +157,26 @@ TEST(JoinedCallers, ThatSendWhatIsNoFrameAreLostRanks) {
   HeartbeatService service(quick_service(2), [&](const Event& event) { events.add(event); });
   Caller rank(service);
   rank.say(good_hello(service, 1, 2));
+  rank.say(Beat{});
   ASSERT_TRUE(comes_true([&] { return service.picture().ranks[1].presence == Presence::connected; }));
   rank.say(std::vector<std::uint8_t>(64, 0x55));
   EXPECT_EQ(events.wait_for(EventKind::lost).ranks, std::vector<int>{1});
   EXPECT_EQ(service.picture().dropped.malformed, 1U);
+}
+
+TEST(JoinedCallers, AreThereFromTheirFirstBeatOn) {
+  testing::Events events;
+  HeartbeatService service(quick_service(2), [&](const Event& event) { events.add(event); });
+  {
+    Caller impatient(service);
+    impatient.say(good_hello(service, 1, 2));
+    ASSERT_TRUE(comes_true([&] { return service.picture().ranks[1].pid == 4711; }));
+  }
+  // It may have to call more than once: the end of its first call has to be noticed.
+  testing::Rank rank(testing::here(service.invitation()), testing::quick_client(1, 2));
+  EXPECT_TRUE(comes_true([&] { return service.picture().ranks[1].presence == Presence::connected; }));
+  EXPECT_EQ(service.picture().ranks[1].pid, getpid());
+  EXPECT_EQ(events.count(EventKind::lost), 0);
 }
 
 }  // namespace
