@@ -13,19 +13,19 @@ namespace athanor {
 namespace {
 
 /// What the costs are told as a share of.
-constexpr double kStep_ns = 10e6;
+constexpr double kHeartbeatStep_ns = 10e6;
 
-struct Arguments {
+struct HeartbeatArguments {
   int ranks = 4096;
   double seconds = 10;
   bool json = false;
 };
 
-void run(const Arguments& arguments) {
+void run_heartbeat(const HeartbeatArguments& arguments) {
   // First, for it forks.
   const watch::ServiceCost service = watch::measure_service_cost(arguments.ranks, arguments.seconds);
   const watch::RankCost rank = watch::measure_rank_cost(arguments.seconds);
-  const double board_share = rank.board_ns / kStep_ns;
+  const double board_share = rank.board_ns / kHeartbeatStep_ns;
   std::FILE* const out = arguments.json ? stderr : stdout;
   fmt::print(out, "each rank, with steps of 10 ms and 12 collectives in each\n");
   fmt::print(out, "  board      {:.2f} us a step: {:.4f} %\n", rank.board_ns * 1e-3, board_share * 100);
@@ -57,7 +57,7 @@ void run(const Arguments& arguments) {
 }
 
 void add_bench_heartbeat(CLI::App& program, int&) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<HeartbeatArguments>();
   CLI::App* command = bench_command(program).add_subcommand(
       "heartbeat", "What the heartbeats cost each step, and their service with the ranks of a large job");
   command->add_option("--ranks", arguments->ranks, "Ranks that are simulated (default: 4096)")
@@ -65,7 +65,7 @@ void add_bench_heartbeat(CLI::App& program, int&) {
   command->add_option("--seconds", arguments->seconds, "How long to measure each (default: 10)")
       ->check(number_from(0.1, 3600));
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output, the text on standard error");
-  command->callback([arguments] { run(*arguments); });
+  command->callback([arguments] { run_heartbeat(*arguments); });
 }
 
 const RegisterCommand kBenchHeartbeat{25, add_bench_heartbeat};

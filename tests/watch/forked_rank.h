@@ -19,15 +19,15 @@ namespace athanor::watch::testing {
 class Pipe {
  public:
   Pipe() {
-    if (pipe2(ends_, O_CLOEXEC) != 0) std::abort();
+    if (::pipe2(ends_, O_CLOEXEC) != 0) std::abort();
   }
   ~Pipe() {
-    close(ends_[0]);
-    close(ends_[1]);
+    ::close(ends_[0]);
+    ::close(ends_[1]);
   }
   void say(const std::string& line) const {
     const std::string text = line + "\n";
-    if (write(ends_[1], text.data(), text.size()) != static_cast<ssize_t>(text.size())) std::abort();
+    if (::write(ends_[1], text.data(), text.size()) != static_cast<ssize_t>(text.size())) std::abort();
   }
   /// Empty: none within the time.
   std::string hear(double seconds = 20) const {
@@ -36,8 +36,8 @@ class Pipe {
     for (char letter = 0;;) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
       pollfd can_read{ends_[0], POLLIN, 0};
-      if (left.count() <= 0 || poll(&can_read, 1, static_cast<int>(left.count())) <= 0) return {};
-      if (read(ends_[0], &letter, 1) != 1) return {};
+      if (left.count() <= 0 || ::poll(&can_read, 1, static_cast<int>(left.count())) <= 0) return {};
+      if (::read(ends_[0], &letter, 1) != 1) return {};
       if (letter == '\n') return line;
       line += letter;
     }
@@ -51,7 +51,7 @@ class ForkedProcess {
  public:
   /// `act` gets what this process says and what it hears; what it returns is its exit code.
   explicit ForkedProcess(const std::function<int(const Pipe& from_parent, const Pipe& to_parent)>& act) {
-    pid_ = fork();
+    pid_ = ::fork();
     if (pid_ < 0) std::abort();
     if (pid_ == 0) _exit(act(to_child_, to_parent_));
   }
@@ -67,13 +67,13 @@ class ForkedProcess {
   pid_t pid() const { return pid_; }
   void say(const std::string& line) const { to_child_.say(line); }
   std::string hear(double seconds = 20) const { return to_parent_.hear(seconds); }
-  void send(int signal) const { kill(pid_, signal); }
+  void send(int signal) const { ::kill(pid_, signal); }
   /// Its exit code, or 128 + the signal that ended it; −1 where it has not ended in time.
   int wait(double seconds = 20) {
     const bool has_ended = comes_true(
         [this] {
           int status = 0;
-          if (!status_ && waitpid(pid_, &status, WNOHANG) == pid_) status_ = status;
+          if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_) status_ = status;
           return status_.has_value();
         },
         seconds);
