@@ -12,7 +12,8 @@
 
 namespace athanor::watch {
 
-enum class Phase : std::uint8_t { starting, training, evaluating, saving, ending };
+/// `unwatched`: commands that are not judged for getting on, as at first.
+enum class Phase : std::uint8_t { unwatched, starting, training, evaluating, saving, ending };
 std::string_view name_of(Phase phase);  ///< "starting", "training", …
 
 /// One collective call of a rank. Calls of a group carry the same sequence number on all ranks.
@@ -32,7 +33,7 @@ struct StepTimes {
 };
 
 struct ActivitySnapshot {
-  Phase phase = Phase::starting;
+  Phase phase = Phase::unwatched;
   std::int64_t step = 0;         ///< the step in hand, from 1; 0 before the first
   std::uint64_t progress = 0;    ///< grows with everything that shows that the rank gets on
   std::int64_t progress_ns = 0;  ///< steady clock, when it last grew
@@ -45,6 +46,7 @@ class Activity {
   static constexpr std::size_t kRing = 64;  ///< collectives that are kept
 
   void set_phase(Phase phase);
+  Phase phase() const { return phase_.load(std::memory_order_relaxed); }
   void begin_step(std::int64_t step);
   /// Anything else that shows that the rank gets on: a batch of an evaluation, a part of a file.
   void note_progress();
@@ -69,7 +71,7 @@ class Activity {
     Collective call;
   };
   std::atomic<std::uint32_t> groups_{0};
-  std::atomic<Phase> phase_{Phase::starting};
+  std::atomic<Phase> phase_{Phase::unwatched};
   std::atomic<std::int64_t> step_{0};
   std::atomic<std::uint64_t> progress_{0};
   std::atomic<std::int64_t> progress_ns_{0};
@@ -77,6 +79,21 @@ class Activity {
   std::array<Entry, kRing> ring_;
   std::atomic<std::uint32_t> times_version_{0};
   StepTimes times_;
+};
+
+/// A phase while it lives; then the one before again.
+class PhaseScope {
+ public:
+  PhaseScope(Activity& activity, Phase phase) : activity_(activity), before_(activity.phase()) {
+    activity_.set_phase(phase);
+  }
+  ~PhaseScope() { activity_.set_phase(before_); }
+  PhaseScope(const PhaseScope&) = delete;
+  PhaseScope& operator=(const PhaseScope&) = delete;
+
+ private:
+  Activity& activity_;
+  Phase before_;
 };
 
 }  // namespace athanor::watch

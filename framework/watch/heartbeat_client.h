@@ -35,13 +35,19 @@ class HeartbeatClient {
   /// Why the job must end: the service said so, or is lost itself while this rank gets no further. Never waits; any
   /// thread. A call that waits for other ranks asks this.
   std::optional<Failure> verdict() const;
+  /// Whether the verdict is the service's, which tells it to all ranks: then one of them need say it.
+  bool is_told_to_all() const;
 
   /// Rank 0: what the service should know of the run.
   void set_about(const RunAbout& about);
   void set_news(const RunNews& news);
-  void set_threads(int threads);
+  /// What this rank computes with, and how many shards of the batch it runs.
+  void set_crew(int threads, int shards);
   /// What is called on the client's thread when the service asks to stop and save; at once where it did already.
   void on_stop(std::function<void()> stop);
+
+  /// Rank 0: what is called on the client's thread with each note of the service for the run's log; must not block.
+  void on_note(std::function<void(const std::string&)> note);
 
   /// What the good-bye will say.
   void set_outcome(const Failure& outcome);

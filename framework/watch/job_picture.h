@@ -46,6 +46,7 @@ struct RankPicture {
   std::int64_t pid = 0;
   std::string cpus;  ///< that it may use: "0-3"
   int threads = 0;   ///< that it computes with
+  int shards = 0;    ///< of the batch, that it runs
   Presence presence = Presence::expected;
   ActivitySnapshot activity;  ///< as of the newest beat; its times are the rank's own clock
   double beat_age_s = 0;      ///< since the newest beat
