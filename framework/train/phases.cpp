@@ -4,6 +4,8 @@
 #include <charconv>
 #include <exception>
 
+#include "watch/heartbeat_client.h"
+
 namespace athanor {
 namespace {
 
@@ -87,15 +89,23 @@ void want_alike(Communicator& communicator, const std::string& text, const char*
                                                    *other, texts[0])});
 }
 
+void set_outcome(Communicator& communicator, const Failure& outcome) {
+  if (watch::HeartbeatClient* const heartbeats = communicator.heartbeats()) heartbeats->set_outcome(outcome);
+}
+
 void end_together(Communicator& communicator, const std::function<void()>& act, const TellFailure& tell) {
   if (communicator.size() == 1) return act();
   try {
     act();
   } catch (const OnAllRanks&) {
     throw;
+  } catch (const ToldElsewhere& error) {
+    set_outcome(communicator, {error.code(), error.what()});
+    communicator.leave(error.code());
   } catch (...) {
     Failure failure = current_failure();
     failure.message = fmt::format("{}: {}", communicator.name_of(communicator.rank()), failure.message);
+    set_outcome(communicator, failure);
     tell(failure);
     communicator.leave(failure.code);
   }

@@ -1,0 +1,158 @@
+#include "launcher/supervisor/run_view.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/host_name.h"
+#include "base/text_file.h"
+#include "base/tilde.h"
+#include "io/checkpoint_folder.h"
+#include "launcher/supervisor/status_file.h"
+#include "train/read_summary.h"
+
+namespace athanor {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+/// The end of metrics.jsonl that is read: thousands of steps, with an evaluation among them more often than not.
+constexpr std::uintmax_t kTailBytes = std::uintmax_t{1} << 20;
+/// Metrics that are so much newer than status.json are those of a later run without a supervisor.
+constexpr double kOtherRun_s = 60;
+
+double now_unix_s() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::optional<double> changed_unix_s(const fs::path& file) {
+  std::error_code error;
+  const auto time = fs::last_write_time(file, error);
+  if (error) return std::nullopt;
+  return std::chrono::duration<double>(std::chrono::file_clock::to_sys(time).time_since_epoch()).count();
+}
+
+/// Whether a process of this program has that number; nullopt where another host would have to say.
+std::optional<bool> lives(std::int64_t pid, const std::string& host) {
+  if (pid <= 0 || host != host_name()) return std::nullopt;
+  if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
+  // Numbers are used again.
+  return read_text(fmt::format("/proc/{}/comm", pid)) == read_text("/proc/self/comm");
+}
+
+struct LockHolder {
+  std::int64_t pid = 0;
+  std::string host;
+};
+
+/// What the run's lock says: "pid N on HOST".
+LockHolder holder_of_lock(const fs::path& run_folder) {
+  const std::string text = read_text(run_folder / ".lock");
+  long long pid = 0;
+  char host[256] = "";
+  if (std::sscanf(text.c_str(), "pid %lld on %255s", &pid, host) != 2) return {};
+  return {pid, host};
+}
+
+template <typename Value>
+void take_number(const Json& line, const char* key, Value& value) {
+  const auto found = line.find(key);
+  if (found != line.end() && found->is_number()) value = found->template get<Value>();
+}
+
+/// Of the newest lines of each kind; lines that are torn or none are passed over.
+void take_metrics(const fs::path& file, watch::RunNews& news) {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  if (!in) return;
+  const auto size = static_cast<std::uintmax_t>(std::max<std::streamoff>(0, in.tellg()));
+  const std::uintmax_t bytes = std::min(size, kTailBytes);
+  in.seekg(static_cast<std::streamoff>(size - bytes));
+  std::string tail(bytes, '\0');
+  in.read(tail.data(), static_cast<std::streamsize>(bytes));
+  tail.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
+  bool has_step = false, has_evaluation = false;
+  while (!tail.empty() && !(has_step && has_evaluation)) {
+    const std::size_t begin = tail.find_last_of('\n') + 1;  // npos + 1 is 0
+    const Json line = Json::parse(tail.begin() + static_cast<std::ptrdiff_t>(begin), tail.end(), nullptr, false);
+    tail.resize(begin > 0 ? begin - 1 : 0);
+    if (!line.is_object()) continue;
+    const Json kind = line.value("kind", Json());
+    if (kind == "train" && !has_step) {
+      has_step = true;
+      take_number(line, "step", news.step);
+      take_number(line, "epoch", news.epoch);
+      take_number(line, "samples", news.samples);
+      take_number(line, "loss", news.loss);
+      take_number(line, "lr", news.lr);
+      take_number(line, "images_per_s", news.images_per_s);
+    } else if (kind == "eval" && !has_evaluation) {
+      has_evaluation = true;
+      take_number(line, "accuracy", news.accuracy);
+    }
+  }
+}
+
+void take_summary(const fs::path& run_folder, RunView& view) {
+  std::error_code error;
+  if (!fs::exists(run_folder / "summary.json", error)) {
+    view.status.state = view.is_alive ? (*view.is_alive ? "running" : "ended") : "unknown";
+    return;
+  }
+  try {
+    const Summary summary = read_summary(run_folder);
+    view.status.state = "ended";
+    view.status.picture.about.total_steps = summary.status == "done" ? summary.steps : 0;
+    for (const auto& [status, code] : {std::pair{"done", ExitCode::done}, std::pair{"preempted", ExitCode::preempted},
+                                       std::pair{"interrupted", ExitCode::interrupted}}) {
+      if (summary.status == status) view.status.exit_code = static_cast<int>(code);
+    }
+  } catch (const std::exception&) {
+    view.status.state = "unknown";  // half written, or another version's
+  }
+}
+
+RunView look_without_supervisor(const fs::path& run_folder) {
+  RunView view;
+  const LockHolder holder = holder_of_lock(run_folder);
+  view.is_alive = lives(holder.pid, holder.host);
+  if (holder.pid > 0) view.writer = fmt::format("pid {} on {}", holder.pid, holder.host);
+  if (const auto changed = changed_unix_s(run_folder / "metrics.jsonl")) view.age_s = now_unix_s() - *changed;
+  view.status.picture.about.run_folder = run_folder.string();
+  view.status.picture.about.name = fs::absolute(run_folder).lexically_normal().filename().string();
+  take_metrics(run_folder / "metrics.jsonl", view.status.picture.news);
+  const auto checkpoints = CheckpointFolder(run_folder / "checkpoints").list();
+  if (!checkpoints.empty()) view.status.picture.news.checkpoint_step = CheckpointFolder::step_of(checkpoints.front());
+  take_summary(run_folder, view);
+  return view;
+}
+
+}  // namespace
+
+RunView look_at_run(const fs::path& run_folder) {
+  if (std::optional<StatusFile> file = read_status_file(run_folder)) {
+    RunView view{.status = std::move(file->status), .is_supervised = true};
+    view.writer = fmt::format("pid {} on {}", file->pid, file->host);
+    view.is_alive = lives(file->pid, file->host);
+    view.age_s = now_unix_s() - file->written_unix_s;
+    const auto metrics = changed_unix_s(run_folder / "metrics.jsonl");
+    const bool is_of_another_run = view.is_alive != true && metrics && *metrics > file->written_unix_s + kOtherRun_s;
+    if (!is_of_another_run) return view;
+  }
+  std::error_code error;
+  if (!fs::exists(run_folder / "recipe.yaml", error) && !fs::exists(run_folder / "metrics.jsonl", error)) {
+    throw UsageError("{} holds no run: there is neither status.json nor recipe.yaml; wanted a run folder (runs/NAME){}",
+                     run_folder.string(), tilde_hint(run_folder.string()));
+  }
+  return look_without_supervisor(run_folder);
+}
+
+}  // namespace athanor
