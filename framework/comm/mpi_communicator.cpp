@@ -120,6 +120,8 @@ class MpiCommunicator final : public Communicator {
   void look_around(Clock::time_point start, const char* name);
   [[noreturn]] void give_up(const char* name, const std::string& why);
   [[noreturn]] void end_as_told(const Failure& verdict);
+  std::optional<Failure> verdict_now() const;
+  std::optional<Failure> verdict_soon() const;
   std::string awaited_text() const;
 
   std::shared_ptr<MpiProcess> process_;
@@ -152,6 +154,20 @@ void MpiCommunicator::give_up(const char* name, const std::string& why) {
   throw PeerError("gave up in '{}': {}. Start the job again: it goes on from its last checkpoint", name, why);
 }
 
+std::optional<Failure> MpiCommunicator::verdict_now() const {
+  const watch::HeartbeatClient* const client = process_->client();
+  return client != nullptr ? client->verdict() : std::nullopt;
+}
+
+std::optional<Failure> MpiCommunicator::verdict_soon() const {
+  constexpr std::chrono::milliseconds kPatience{1000}, kNap{5};
+  if (process_->client() == nullptr) return std::nullopt;
+  for (const Clock::time_point end = Clock::now() + kPatience; Clock::now() < end; std::this_thread::sleep_for(kNap)) {
+    if (std::optional<Failure> verdict = verdict_now()) return verdict;
+  }
+  return std::nullopt;
+}
+
 /// Whoever watches the job knows more than this rank, which only waits.
 void MpiCommunicator::end_as_told(const Failure& verdict) {
   process_->broken = true;
@@ -176,18 +192,19 @@ std::string MpiCommunicator::awaited_text() const {
 
 /// Throws where waiting is of no use any more.
 void MpiCommunicator::look_around(Clock::time_point start, const char* name) {
+  if (const std::optional<Failure> verdict = verdict_now()) end_as_told(*verdict);
   for (int rank = 0; rank < size_; ++rank) {
     const Peer& peer = process_->peers[static_cast<std::size_t>(rank)];
     if (rank == rank_ || !peer.is_watched || !is_dead(peer.process)) continue;
     // What it sent before it died may be all that was missing.
     int all_done = 0;
     post(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE), name);
-    if (all_done == 0)
+    if (all_done == 0) {
+      // It may have left because of another one: whoever watches the job knows, and says so in a moment.
+      if (const std::optional<Failure> verdict = verdict_soon()) end_as_told(*verdict);
       give_up(name, fmt::format("{} (process {}) is gone: it died, or ended with a message of its own", name_of(rank),
                                 peer.process.pid));
-  }
-  if (watch::HeartbeatClient* const client = process_->client()) {
-    if (const std::optional<Failure> verdict = client->verdict()) end_as_told(*verdict);
+    }
   }
   const double waited_s = std::chrono::duration<double>(Clock::now() - start).count();
   const std::optional<double> limit_s = limit_s_ ? limit_s_() : std::nullopt;

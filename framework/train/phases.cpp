@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <exception>
+#include <thread>
 
 #include "watch/heartbeat_client.h"
 
@@ -14,6 +16,8 @@ class SharedErrorOf final : public ErrorOf<kCode>, public OnAllRanks {
  public:
   explicit SharedErrorOf(const std::string& message) : ErrorOf<kCode>(message) {}
 };
+
+constexpr std::chrono::seconds kTimeToTell{2};
 
 /// As one text to gather: "3 cannot read …"; "0 " where nothing failed.
 std::string text_of(const Failure& failure) {
@@ -101,6 +105,8 @@ void end_together(Communicator& communicator, const std::function<void()>& act, 
     throw;
   } catch (const ToldElsewhere& error) {
     set_outcome(communicator, {error.code(), error.what()});
+    // Whoever leaves first ends all: the rank that says why is to be the one.
+    std::this_thread::sleep_for(kTimeToTell);
     communicator.leave(error.code());
   } catch (...) {
     Failure failure = current_failure();
