@@ -57,6 +57,17 @@ class Cluster:
             raise RuntimeError(f"on {host}: {' '.join(map(str, words))}: exit code {done.returncode}: {done.stderr}{done.stdout}")
         return done.stdout
 
+    def seen_on(self, host, path):
+        """Where a path of a host, its own disk say, is found from here."""
+        anchor = (self.folder / f"{host}.pid").read_text().strip()
+        return Path(f"/proc/{anchor}/root{path}")
+
+    def set_environment(self, environment):
+        """What commands that come from another host find in their environment (see `enter`)."""
+        for host in self.names:
+            lines = "".join(f"{key}={value}\n" for key, value in environment.items())
+            (self.folder / f"environment-{host}").write_text(lines)
+
     def is_up(self, host):
         return (self.folder / f"{host}.pid").exists()
 
@@ -104,6 +115,7 @@ class Cluster:
     def restore(self):
         """Makes the cluster whole: no jobs, all hosts alive, all links up, nothing left of earlier tests."""
         self.run("ctl", "sh", "-c", "squeue -h -o %i | xargs -r scancel", check=False)
+        self.set_environment({})
         for host in self.names:
             for pid in self.processes(host):
                 if Path(f"/proc/{pid}").exists() and "slurmstepd" not in " ".join(self.processes(host).get(pid, [])):
@@ -115,7 +127,7 @@ class Cluster:
                 self.revive(host)
             self.heal(host)
             self.rate(host, "none")
-            self.run(host, "sh", "-c", f"mount -o remount,rw {self.disk}; rm -rf {self.disk}/*; rm -f /tmp/clock", check=False)
+            self.run(host, "sh", "-c", f"rm -rf {self.disk}/* /tmp/clock", check=False)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             states = dict(line.split() for line in

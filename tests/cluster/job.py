@@ -30,14 +30,20 @@ def wait_until(condition, what, deadline_s, about=None):
 
 
 class Job:
-    """`self.run_folder` is the run's, `self.output` the file with what the job prints."""
+    """`self.run_folder` is where the run's files are found from here, `self.output` the file with what the job prints."""
 
-    def __init__(self, cluster, home, recipe, overrides=(), name="run"):
+    def __init__(self, cluster, home, recipe, overrides=(), environment=None, everywhere=False, run_folder=None, seen_at=None):
+        """`overrides`: of the recipe. `environment`: of the job; `everywhere`: of ranks on other hosts too, where the
+        launcher does not see to that itself. `run_folder`: another than the usual, and where it is `seen_at` from here."""
         self.cluster = cluster
         self.home = home
-        self.run_folder = home / name
-        self.output = home / f"{name}.out"
-        self.train = ["train", str(recipe), "--run", str(self.run_folder), *overrides]
+        run_folder = run_folder or home / "run"
+        self.run_folder = seen_at or run_folder
+        self.output = home / "run.out"
+        self.environment = environment or {}
+        self.train = ["train", str(recipe), "--run", str(run_folder), *overrides]
+        if everywhere:
+            cluster.set_environment(self.environment)
 
     def text(self):
         """All that the job has printed."""
@@ -67,9 +73,9 @@ class Job:
         lines = self.metrics()
         return lines[-1]["step"] if lines else 0
 
-    def summary(self):
+    def summary(self, folder=None):
         try:
-            return json.loads((self.run_folder / "summary.json").read_text())
+            return json.loads(((folder or self.run_folder) / "summary.json").read_text())
         except (OSError, ValueError):
             return {}
 
@@ -109,6 +115,9 @@ class Job:
         """The process number of the rank on a host."""
         return self.wait(lambda: self.cluster.processes_named(host, "athanor", "train"), f"a rank on {host}", 30)[0]
 
+    def has_started(self):
+        return bool(self.rank_hosts()) or self.has_ended()
+
     def rank_hosts(self):
         """Hosts on which ranks run now."""
         return [host for host in self.cluster.names if self.cluster.processes_named(host, "athanor", "train")]
@@ -119,12 +128,12 @@ class LaunchJob(Job):
 
     launcher = "mpirun"
 
-    def __init__(self, cluster, home, recipe, overrides=(), options=(), name="run", environment=None, hosts=None):
-        super().__init__(cluster, home, recipe, overrides, name)
-        places = ",".join(f"{host}:1" for host in hosts or cluster.names)
-        self.words = [str(cluster.program), "launch", "--hosts", places, "--launcher", "mpirun", "--rsh", str(ENTER), *options,
+    def __init__(self, cluster, home, recipe, overrides=(), options=(), rsh=ENTER, **more):
+        """`options`: of `athanor launch`. `rsh`: what mpirun reaches other hosts with."""
+        super().__init__(cluster, home, recipe, overrides, **more)
+        places = ",".join(f"{host}:1" for host in cluster.names)
+        self.words = [str(cluster.program), "launch", "--hosts", places, "--launcher", "mpirun", "--rsh", str(rsh), *options,
                       *self.train]
-        self.environment = environment or {}
         self.process = None
 
     def start(self):
@@ -158,18 +167,21 @@ class SlurmJob(Job):
 
     launcher = "slurm"
     SCRIPT = ROOT / "cluster/slurm/train.sbatch"
+    FOUR_HOSTS = ("--nodes=4", "--ntasks-per-node=1")
 
-    def __init__(self, cluster, home, recipe, overrides=(), options=(), name="run", environment=None, words=()):
-        super().__init__(cluster, home, recipe, overrides, name)
-        self.options = ["--nodes=4", "--ntasks-per-node=1", *options]
-        self.words = [str(cluster.program), *words, *self.train]
-        self.environment = environment or {}
+    def __init__(self, cluster, home, recipe, overrides=(), options=(), words=(), program=None, script=SCRIPT, arguments=(),
+                 **more):
+        """`options`: of sbatch, on top of the four hosts; None: none at all. `words`: what stands before `train`.
+        `arguments`: of the script, before the program."""
+        super().__init__(cluster, home, recipe, overrides, **more)
+        self.options = [] if options is None else [*self.FOUR_HOSTS, *options]
+        self.words = [script, *arguments, program or cluster.program, *words, *self.train]
         self.id = None
 
     def start(self):
         exported = [f"{key}={value}" for key, value in self.environment.items()]
         printed = self.cluster.run("ctl", "env", *exported, "sbatch", "--parsable", f"--output={self.output}", *self.options,
-                                   self.SCRIPT, *self.words, cwd=self.home)
+                                   *self.words, cwd=self.home)
         self.id = int(printed.split(";")[0])
         return self
 

@@ -12,7 +12,7 @@ ONE_RANK = "rank 2 on node3"
 @rows_under(BOTH, "a_rank_is_killed")
 def a_rank_is_killed(bench, kind):
     job = bench.job(kind)
-    job.wait_for_step(50)
+    job.wait_for_step(45)
     step, since = job.step(), time.monotonic()
     os.kill(job.rank_on("node3"), signal.SIGKILL)
     bench.want_named(job, ONE_RANK + r" \(process \d+\) is (lost|gone)", since)
@@ -23,7 +23,7 @@ def a_rank_is_killed(bench, kind):
 @rows_under(BOTH, "the_launcher_is_killed")
 def the_launcher_is_killed(bench, kind):
     job = bench.job(kind)
-    job.wait_for_step(50)
+    job.wait_for_step(45)
     _, launcher = job.launcher_process()
     step, since = job.step(), time.monotonic()
     os.kill(launcher, signal.SIGKILL)
@@ -35,7 +35,7 @@ def the_launcher_is_killed(bench, kind):
 @rows_under(BOTH, "a_rank_is_paused_for_ever")
 def a_rank_is_paused_for_ever(bench, kind):
     job = bench.job(kind)
-    job.wait_for_step(50)
+    job.wait_for_step(45)
     step, since = job.step(), time.monotonic()
     os.kill(job.rank_on("node3"), signal.SIGSTOP)
     bench.want_named(job, ONE_RANK + r".*? is (lost|silent|stopped)", since)
@@ -46,7 +46,7 @@ def a_rank_is_paused_for_ever(bench, kind):
 @rows_under(BOTH, "a_rank_is_paused_for_five_seconds")
 def a_rank_is_paused_for_five_seconds(bench, kind):
     job = bench.job(kind)
-    job.wait_for_step(50)
+    job.wait_for_step(45)
     rank, since = job.rank_on("node3"), time.monotonic()
     os.kill(rank, signal.SIGSTOP)
     try:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from job import Failed, LaunchJob, Skipped, SlurmJob, wait_until
 
 ROWS = {}
 
-STEPS, EVERY_STEPS = 240, 20
+STEPS, EVERY_STEPS = 160, 20
 
 RECIPE = """\
 name: small
@@ -87,8 +88,24 @@ class Bench:
         self.jobs.append(job)
         return job.start()
 
-    def undisturbed(self):
-        return json.loads((self.cluster.folder / "undisturbed.json").read_text())
+    def own_data(self):
+        """A copy of the real data, which the recipe then names."""
+        data = real_data()
+        if data is None:
+            raise Skipped("needs Fashion-MNIST in ATHANOR_DATA")
+        folder = self.home / "data"
+        shutil.copytree(data, folder)
+        self.recipe.write_text(recipe_text(folder))
+        return folder
+
+    def undisturbed(self, overrides=()):
+        """The summary of a run alone, without a fault."""
+        if not overrides:
+            return json.loads((self.cluster.folder / "undisturbed.json").read_text())
+        folder = self.home / "undisturbed"
+        subprocess.run([self.cluster.program, "train", self.recipe, *overrides, "--run", folder], check=True,
+                       stdout=subprocess.DEVNULL)
+        return json.loads((folder / "summary.json").read_text())
 
     def want(self, condition, what):
         if not condition:
@@ -116,12 +133,12 @@ class Bench:
         self.want(len(stops) >= times and stops[times - 1] == resumed, f"stopped after {stops}, went on from {job.resumes()}")
         print(f"stopped after step {resumed} and went on from there")
 
-    def want_undisturbed_result(self, job, code=0, deadline_s=120):
+    def want_undisturbed_result(self, job, overrides=(), code=0, deadline_s=120):
         """The job must end with `code` and the weights of the undisturbed run, and leave nothing on any host."""
         found = job.end(deadline_s)
         self.want(found == code, f"exit code {found}, want {code}")
         summary = job.summary()
-        self.want(summary.get("weights_sha256") == self.undisturbed()["weights_sha256"],
+        self.want(summary.get("weights_sha256") == self.undisturbed(overrides)["weights_sha256"],
                   f"the weights are not those of the undisturbed run: {summary}")
         steps = [line["step"] for line in job.metrics()]
         self.want(steps == list(range(1, len(steps) + 1)), f"metrics.jsonl does not count 1, 2, 3, …: {steps}")
@@ -139,5 +156,5 @@ class Bench:
             job.stop()
 
 
-__all__ = ["BOTH", "Bench", "EVERY_STEPS", "Failed", "LaunchJob", "ROWS", "STEPS", "Skipped", "SlurmJob", "real_data",
+__all__ = ["BOTH", "Bench", "EVERY_STEPS", "Failed", "LaunchJob", "ROOT", "ROWS", "STEPS", "Skipped", "SlurmJob", "real_data",
            "recipe_text", "row", "rows_under", "wait_until"]
