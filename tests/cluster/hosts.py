@@ -123,9 +123,10 @@ class Cluster:
                         os.kill(pid, 9)
                     except ProcessLookupError:
                         pass
-            if not self.is_up(host):
+            if self.is_up(host):
+                self.heal(host)
+            else:
                 self.revive(host)
-            self.heal(host)
             self.rate(host, "none")
             self.run(host, "sh", "-c", f"rm -rf {self.disk}/* /tmp/clock", check=False)
         deadline = time.monotonic() + 60

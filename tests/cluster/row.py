@@ -129,8 +129,7 @@ class Bench:
     def want_nothing_lost(self, job, times=1, deadline_s=60):
         """Like want_restarted after a stop that was asked for: it must go on from the step after which it stopped."""
         resumed = job.wait(lambda: job.resumes()[times - 1:], f"going on for the {times}. time", deadline_s)[0]
-        stops = job.stops()
-        self.want(len(stops) >= times and stops[times - 1] == resumed, f"stopped after {stops}, went on from {job.resumes()}")
+        self.want(job.stops()[-1:] == [resumed], f"stopped after {job.stops()}, went on from {job.resumes()}")
         print(f"stopped after step {resumed} and went on from there")
 
     def want_undisturbed_result(self, job, overrides=(), code=0, deadline_s=120):
