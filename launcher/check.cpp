@@ -8,6 +8,7 @@
 #include "launcher/ranks.h"
 #include "launcher/usage.h"
 #include "train/check.h"
+#include "train/phases.h"
 
 namespace athanor {
 namespace {
@@ -32,6 +33,7 @@ std::string json_of(const std::vector<CheckLine>& lines) {
 }
 
 int run_check(const CheckArguments& arguments, Communicator& communicator) {
+  want_alike(communicator, fmt::format("--run {}{}", arguments.run, arguments.deep ? " --deep" : ""), "option");
   CheckOptions options;
   options.deep = arguments.deep;
   options.run = arguments.run;
@@ -50,7 +52,10 @@ void add_check(CLI::App& program, int& exit_code) {
       program.add_subcommand("check", "Checks recipe, data, model, memory, disk and ranks before a run");
   arguments->recipe.add_to(*command);
   add_run_option(*command, arguments->run);
-  command->add_flag("--deep", arguments->deep, "Read every image too");
+  command->add_flag(
+      "--deep", arguments->deep,
+      "Read every image, and look at the ranks together: launcher, binding, memory and other limits, clocks, "
+      "run folder, disk, data of every host, links between hosts");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback([arguments, &exit_code] {
     run_on_ranks("check", [&](Communicator& communicator) { exit_code = run_check(*arguments, communicator); });

@@ -12,6 +12,7 @@
 #include "launcher/output.h"
 #include "launcher/ranks.h"
 #include "launcher/usage.h"
+#include "train/finished_marker.h"
 
 namespace athanor {
 namespace {
@@ -56,6 +57,17 @@ int run(const CommandLine& line) {
   return exit_code;
 }
 
+/// The last thing that a job does that went well.
+int leave_marker() {
+  if (!is_first_rank()) return 0;
+  try {
+    leave_finished_marker();
+    return 0;
+  } catch (...) {
+    return report(current_failure());
+  }
+}
+
 }  // namespace
 }  // namespace athanor
 
@@ -73,5 +85,5 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "athanor: cannot write to standard output\n");
     if (exit_code == 0) exit_code = static_cast<int>(athanor::ExitCode::storage);
   }
-  return exit_code;
+  return exit_code == 0 ? athanor::leave_marker() : exit_code;
 }

@@ -29,6 +29,7 @@ void run_on_ranks(const char* command, const std::function<void(Communicator&)>&
       want_alike(*communicator, command, "command");
       act(*communicator);
     } catch (const OnAllRanks&) {
+      set_outcome(*communicator, current_failure());
       // A launcher ends the others when the first rank leaves with an error, so nobody leaves before it is said.
       if (is_first) report_failure(current_failure());
       communicator->barrier("reporting");
@@ -51,7 +52,7 @@ bool is_first_rank() {
 }
 
 void join_ranks() {
-  if (was_launched()) make_noted_communicator();
+  if (was_launched()) set_outcome(*make_noted_communicator(), {ExitCode::usage, "the command line cannot be read"});
 }
 
 }  // namespace athanor

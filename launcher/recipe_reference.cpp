@@ -60,9 +60,9 @@ optimizer: {name: adam, lr: 1e-3}
 )";
 
 /// In the order in which a recipe is written; a section that is registered later comes last.
-constexpr std::array<std::string_view, 12> kSections = {
-    "recipe",           "data", "data.normalize", "model",      "every model", "train",
-    "optimizer.groups", "ema",  "eval",           "checkpoint", "comm",        "cuda"};
+constexpr std::array<std::string_view, 13> kSections = {
+    "recipe", "data", "data.normalize", "model", "every model", "train", "optimizer.groups",
+    "ema",    "eval", "checkpoint",     "comm",  "watchdog",    "cuda"};
 
 struct Kind {
   std::string_view name;

@@ -79,7 +79,10 @@ void add_train(CLI::App& program, int& exit_code) {
   command->callback([arguments, &exit_code] {
     // From before the ranks meet until after they part: a launcher may say it twice.
     const StopSignals stop;
-    run_on_ranks("train", [&](Communicator& communicator) { exit_code = run_train(*arguments, stop, communicator); });
+    run_on_ranks("train", [&](Communicator& communicator) {
+      exit_code = run_train(*arguments, stop, communicator);
+      set_outcome(communicator, {static_cast<ExitCode>(exit_code), ""});
+    });
   });
 }
 

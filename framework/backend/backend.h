@@ -38,6 +38,8 @@ class Backend {
   virtual std::string precision_problem(std::string_view precision) const = 0;
   /// Bytes of the device's own memory that are free; none: it works in the host's.
   virtual std::optional<std::size_t> device_memory_bytes() const = 0;
+  /// Which device of its host that is (its address on the bus), so that two ranks on one are noticed; "": the host.
+  virtual std::string device_place() const { return ""; }
 
   /// Chooses layouts and implementations.
   virtual std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const = 0;

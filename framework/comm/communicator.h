@@ -15,8 +15,13 @@
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "watch/activity.h"
 
 namespace athanor {
+
+namespace watch {
+class HeartbeatClient;
+}
 
 enum class ReduceOp : std::uint8_t { sum, max, min };
 
@@ -30,6 +35,12 @@ struct ReceivePart {
   int peer = 0;
   void* data = nullptr;
   std::size_t bytes = 0;
+};
+
+/// The job must end, and another rank says why.
+class ToldElsewhere final : public PeerError {
+ public:
+  explicit ToldElsewhere(const std::string& message) : PeerError(message) {}
 };
 
 /// Who this process is, and what the group does together. Every collective is called by all ranks in the same order,
@@ -81,9 +92,17 @@ class Communicator {
   /// The same ranks as another group, for another thread. Collective. Must not outlive this one.
   virtual std::unique_ptr<Communicator> duplicate(const char* name) = 0;
 
+  /// What this rank is doing, for whoever watches the job; one for all groups of a process.
+  virtual watch::Activity& activity() { return activity_; }
+  /// The line to whoever watches the job; nullptr where nobody does.
+  virtual watch::HeartbeatClient* heartbeats() { return nullptr; }
+
   /// Ends all ranks of the job with `code`, without asking them. For what the others cannot know: a failure of this
   /// rank alone. Does not return.
   [[noreturn]] virtual void leave(ExitCode code) = 0;
+
+ private:
+  watch::Activity activity_;
 };
 
 /// Texts of all ranks, by rank. Collective.

@@ -14,9 +14,10 @@
 #include <thread>
 
 #include "base/host_name.h"
-#include "comm/life_lines.h"
+#include "comm/heartbeats.h"
 #include "comm/mpi_types.h"
 #include "comm/peer_watch.h"
+#include "watch/heartbeat_client.h"
 
 namespace athanor {
 namespace {
@@ -53,10 +54,7 @@ class MpiProcess {
   }
   /// A group that lost a peer would wait in MPI_Finalize for ever; the launcher ends what is left.
   ~MpiProcess() {
-    if (broken) {
-      if (lines) lines->keep_silent();
-      return;
-    }
+    if (broken) return;
     if (operations) operations->release();
     MPI_Finalize();
   }
@@ -68,12 +66,16 @@ class MpiProcess {
   std::vector<Peer> peers;  ///< by rank of MPI_COMM_WORLD
   int local_rank = 0, local_size = 1;
   std::vector<std::string> hosts;
-  std::unique_ptr<LifeLines> lines;  ///< where there is more than one host
+  watch::Activity activity;
+  std::unique_ptr<Heartbeats> heartbeats;
+
+  watch::HeartbeatClient* client() const { return heartbeats ? heartbeats->client() : nullptr; }
 };
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(std::shared_ptr<MpiProcess> process, MPI_Comm comm) : process_(std::move(process)), comm_(comm) {
+  MpiCommunicator(std::shared_ptr<MpiProcess> process, MPI_Comm comm)
+      : process_(std::move(process)), comm_(comm), group_(process_->activity.new_group()) {
     MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
     MPI_Comm_rank(comm_, &rank_);
     MPI_Comm_size(comm_, &size_);
@@ -103,6 +105,8 @@ class MpiCommunicator final : public Communicator {
   void set_limit(std::function<std::optional<double>()> limit_s) override { limit_s_ = std::move(limit_s); }
   void set_background(const std::atomic<int>* waiting) override { waiting_ = waiting; }
   std::unique_ptr<Communicator> duplicate(const char* name) override;
+  watch::Activity& activity() override { return process_->activity; }
+  watch::HeartbeatClient* heartbeats() override { return process_->client(); }
   [[noreturn]] void leave(ExitCode code) override;
 
   MPI_Comm handle() const { return comm_; }
@@ -111,12 +115,19 @@ class MpiCommunicator final : public Communicator {
   MPI_Request& add_request(int peer);
   void post(int status, const char* name);
   void wait(const char* name);
+  template <typename Post>
+  void call(const char* name, std::size_t bytes, Post&& post_all);
   void look_around(Clock::time_point start, const char* name);
   [[noreturn]] void give_up(const char* name, const std::string& why);
+  [[noreturn]] void end_as_told(const Failure& verdict);
+  std::optional<Failure> verdict_now() const;
+  std::optional<Failure> verdict_soon() const;
   std::string awaited_text() const;
 
   std::shared_ptr<MpiProcess> process_;
   MPI_Comm comm_;
+  const std::uint32_t group_;   ///< among the groups of this process
+  std::uint64_t sequence_ = 0;  ///< calls so far
   int rank_ = 0, size_ = 1;
   double timeout_s_ = kDefaultTimeout_s;
   std::function<std::optional<double>()> limit_s_;
@@ -143,6 +154,28 @@ void MpiCommunicator::give_up(const char* name, const std::string& why) {
   throw PeerError("gave up in '{}': {}. Start the job again: it goes on from its last checkpoint", name, why);
 }
 
+std::optional<Failure> MpiCommunicator::verdict_now() const {
+  const watch::HeartbeatClient* const client = process_->client();
+  return client != nullptr ? client->verdict() : std::nullopt;
+}
+
+std::optional<Failure> MpiCommunicator::verdict_soon() const {
+  constexpr std::chrono::milliseconds kPatience{1000}, kNap{5};
+  if (process_->client() == nullptr) return std::nullopt;
+  for (const Clock::time_point end = Clock::now() + kPatience; Clock::now() < end; std::this_thread::sleep_for(kNap)) {
+    if (std::optional<Failure> verdict = verdict_now()) return verdict;
+  }
+  return std::nullopt;
+}
+
+/// Whoever watches the job knows more than this rank, which only waits.
+void MpiCommunicator::end_as_told(const Failure& verdict) {
+  process_->broken = true;
+  if (process_->client()->is_told_to_all() && rank_ != 0) throw ToldElsewhere(verdict.message);
+  if (verdict.code == ExitCode::peer) throw PeerError(verdict.message);
+  throw Error(verdict.code, verdict.message);
+}
+
 /// "rank 2 on node1, rank 3 on node1 (every rank of 4 takes part)".
 std::string MpiCommunicator::awaited_text() const {
   std::vector<int> ranks;
@@ -159,19 +192,19 @@ std::string MpiCommunicator::awaited_text() const {
 
 /// Throws where waiting is of no use any more.
 void MpiCommunicator::look_around(Clock::time_point start, const char* name) {
+  if (const std::optional<Failure> verdict = verdict_now()) end_as_told(*verdict);
   for (int rank = 0; rank < size_; ++rank) {
     const Peer& peer = process_->peers[static_cast<std::size_t>(rank)];
     if (rank == rank_ || !peer.is_watched || !is_dead(peer.process)) continue;
     // What it sent before it died may be all that was missing.
     int all_done = 0;
     post(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE), name);
-    if (all_done == 0)
+    if (all_done == 0) {
+      // It may have left because of another one: whoever watches the job knows, and says so in a moment.
+      if (const std::optional<Failure> verdict = verdict_soon()) end_as_told(*verdict);
       give_up(name, fmt::format("{} (process {}) is gone: it died, or ended with a message of its own", name_of(rank),
                                 peer.process.pid));
-  }
-  const int gone = process_->lines ? process_->lines->find_gone() : -1;
-  if (gone >= 0) {
-    give_up(name, fmt::format("{} is gone, or its host or network is: its connection broke", name_of(gone)));
+    }
   }
   const double waited_s = std::chrono::duration<double>(Clock::now() - start).count();
   const std::optional<double> limit_s = limit_s_ ? limit_s_() : std::nullopt;
@@ -209,15 +242,25 @@ void MpiCommunicator::wait(const char* name) {
   awaited_.clear();
 }
 
+/// Posts, waits, and has it on the board meanwhile; a call that throws stays there as one that never returned.
+template <typename Post>
+void MpiCommunicator::call(const char* name, std::size_t bytes, Post&& post_all) {
+  const std::uint32_t ticket = process_->activity.enter(name, group_, ++sequence_, bytes);
+  post_all();
+  wait(name);
+  process_->activity.leave(ticket);
+}
+
 void MpiCommunicator::all_reduce(void* data, std::size_t count, DType type, ReduceOp op, const char* name) {
   const MpiReduction reduction = process_->operations->of(type, op);
   const std::size_t most = kMostBytes / size_of(type);
   for (std::size_t begin = 0; begin < count; begin += most) {
     const int part = static_cast<int>(std::min(most, count - begin));
-    post(MPI_Iallreduce(MPI_IN_PLACE, static_cast<std::byte*>(data) + begin * size_of(type), part, reduction.type,
-                        reduction.op, comm_, &add_request(-1)),
-         name);
-    wait(name);
+    call(name, static_cast<std::size_t>(part) * size_of(type), [&] {
+      post(MPI_Iallreduce(MPI_IN_PLACE, static_cast<std::byte*>(data) + begin * size_of(type), part, reduction.type,
+                          reduction.op, comm_, &add_request(-1)),
+           name);
+    });
   }
 }
 
@@ -225,10 +268,11 @@ void MpiCommunicator::reduce_scatter(const void* in, void* out, std::size_t coun
                                      const char* name) {
   const MpiReduction reduction = process_->operations->of(type, op);
   ATHANOR_CHECK(count * size_of(type) <= kMostBytes, "{}: reduce_scatter of {} elements a rank", name, count);
-  post(MPI_Ireduce_scatter_block(in, out, static_cast<int>(count), reduction.type, reduction.op, comm_,
-                                 &add_request(-1)),
-       name);
-  wait(name);
+  call(name, count * size_of(type), [&] {
+    post(MPI_Ireduce_scatter_block(in, out, static_cast<int>(count), reduction.type, reduction.op, comm_,
+                                   &add_request(-1)),
+         name);
+  });
 }
 
 void MpiCommunicator::all_gather(const void* in, void* out, std::size_t bytes, const char* name) {
@@ -246,23 +290,23 @@ void MpiCommunicator::all_gather(const void* in, void* out, std::size_t bytes, c
     exchange(sends, receives, name);
     return;
   }
-  post(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_BYTE, out, static_cast<int>(bytes), MPI_BYTE, comm_, &add_request(-1)),
-       name);
-  wait(name);
+  call(name, bytes, [&] {
+    post(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_BYTE, out, static_cast<int>(bytes), MPI_BYTE, comm_, &add_request(-1)),
+         name);
+  });
 }
 
 void MpiCommunicator::broadcast(void* data, std::size_t bytes, int root, const char* name) {
   for (std::size_t begin = 0; begin < bytes; begin += kMostBytes) {
-    post(MPI_Ibcast(static_cast<std::byte*>(data) + begin, static_cast<int>(std::min(kMostBytes, bytes - begin)),
-                    MPI_BYTE, root, comm_, &add_request(-1)),
-         name);
-    wait(name);
+    const auto part = static_cast<int>(std::min(kMostBytes, bytes - begin));
+    call(name, static_cast<std::size_t>(part), [&] {
+      post(MPI_Ibcast(static_cast<std::byte*>(data) + begin, part, MPI_BYTE, root, comm_, &add_request(-1)), name);
+    });
   }
 }
 
 void MpiCommunicator::barrier(const char* name) {
-  post(MPI_Ibarrier(comm_, &add_request(-1)), name);
-  wait(name);
+  call(name, 0, [&] { post(MPI_Ibarrier(comm_, &add_request(-1)), name); });
 }
 
 void MpiCommunicator::exchange(std::span<const SendPart> sends, std::span<const ReceivePart> receives,
@@ -272,27 +316,27 @@ void MpiCommunicator::exchange(std::span<const SendPart> sends, std::span<const 
       visit(begin, static_cast<int>(std::min(kMostBytes, bytes - begin)));
     }
   };
-  for (const ReceivePart& part : receives) {
-    in_parts(part.bytes, [&](std::size_t begin, int bytes) {
-      post(MPI_Irecv(static_cast<std::byte*>(part.data) + begin, bytes, MPI_BYTE, part.peer, kTag, comm_,
-                     &add_request(part.peer)),
-           name);
-    });
-  }
-  for (const SendPart& part : sends) {
-    in_parts(part.bytes, [&](std::size_t begin, int bytes) {
-      post(MPI_Isend(static_cast<const std::byte*>(part.data) + begin, bytes, MPI_BYTE, part.peer, kTag, comm_,
-                     &add_request(part.peer)),
-           name);
-    });
-  }
-  wait(name);
+  call(name, 0, [&] {
+    for (const ReceivePart& part : receives) {
+      in_parts(part.bytes, [&](std::size_t begin, int bytes) {
+        post(MPI_Irecv(static_cast<std::byte*>(part.data) + begin, bytes, MPI_BYTE, part.peer, kTag, comm_,
+                       &add_request(part.peer)),
+             name);
+      });
+    }
+    for (const SendPart& part : sends) {
+      in_parts(part.bytes, [&](std::size_t begin, int bytes) {
+        post(MPI_Isend(static_cast<const std::byte*>(part.data) + begin, bytes, MPI_BYTE, part.peer, kTag, comm_,
+                       &add_request(part.peer)),
+             name);
+      });
+    }
+  });
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::duplicate(const char* name) {
   MPI_Comm copy = MPI_COMM_NULL;
-  post(MPI_Comm_idup(comm_, &copy, &add_request(-1)), name);
-  wait(name);
+  call(name, 0, [&] { post(MPI_Comm_idup(comm_, &copy, &add_request(-1)), name); });
   auto group = std::make_unique<MpiCommunicator>(process_, copy);
   group->timeout_s_ = timeout_s_;
   group->limit_s_ = limit_s_;
@@ -302,6 +346,7 @@ std::unique_ptr<Communicator> MpiCommunicator::duplicate(const char* name) {
 void MpiCommunicator::leave(ExitCode code) {
   process_->broken = true;
   std::fflush(nullptr);
+  if (process_->client() != nullptr) process_->client()->say_good_bye();
   // The abort itself may hang, with a launcher that is gone.
   std::thread([code] {
     std::this_thread::sleep_for(std::chrono::seconds(5));
@@ -327,7 +372,7 @@ void meet(MpiProcess& process, MpiCommunicator& world) {
     process.hosts.emplace_back(peer.host);
     peer.is_watched = std::strcmp(peer.host, own.host) == 0 && is_visible(peer.process);
   }
-  if (process.local_size < world.size()) process.lines = std::make_unique<LifeLines>(world);
+  process.heartbeats = std::make_unique<Heartbeats>(world);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace athanor {
 namespace {
 
 /// In the order in which a name without its section is looked for: `lr` is the optimizer's, not the schedule's.
-constexpr std::array<std::string_view, 7> kSections = {"train", "ema",  "eval",          "checkpoint",
-                                                       "comm",  "cuda", "data.normalize"};
+constexpr std::array<std::string_view, 8> kSections = {"train", "ema",      "eval", "checkpoint",
+                                                       "comm",  "watchdog", "cuda", "data.normalize"};
 constexpr std::array<std::string_view, 5> kKinds = {"optimizer", "schedule", "data", "model", "loss"};
 
 void add_fields(std::vector<std::string>& keys, std::string_view prefix, const Schema& schema) {

@@ -35,6 +35,8 @@ ByteReader::ByteReader(std::string what, const std::filesystem::path& path) : wh
                     where_to_look(path.string()));
   }
   path_ = found.string();
+  int ignored = 0;
+  stamp_ = look_at_file(path_.c_str(), ignored).value_or(FileStamp{});
   file_.open(found, std::ios::binary);
   if (!file_) throw DataError("cannot read {}: {}: the file cannot be opened; may you read it?", what_, path_);
   file_bytes_ = std::filesystem::file_size(found);
@@ -92,8 +94,13 @@ void ByteReader::expect_room_for(std::uint64_t bytes) const {
 
 std::size_t ByteReader::read_some(std::span<std::uint8_t> out) {
   const std::size_t got = gzip_ ? read_gzip(out) : read_raw(out);
+  hash_.add(out.first(got));
   offset_ += got;
   return got;
+}
+
+SourceFile ByteReader::source() const {
+  return {.path = path_, .stamp = stamp_, .bytes = offset_, .content_hash = hash_.hex()};
 }
 
 std::size_t ByteReader::read_raw(std::span<std::uint8_t> out) {
@@ -146,6 +153,14 @@ std::size_t ByteReader::read_gzip(std::span<std::uint8_t> out) {
     }
   }
   return got;
+}
+
+SourceFile read_source_file(std::string what, const std::filesystem::path& path) {
+  ByteReader reader(std::move(what), path);
+  std::vector<std::uint8_t> bytes(kPackedBufferBytes);
+  while (reader.read_some(bytes) > 0) {
+  }
+  return reader.source();
 }
 
 }  // namespace athanor

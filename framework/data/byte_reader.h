@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "data/source_file.h"
+
 namespace athanor {
 
 /// `path`, or `path` + ".gz" where there is no such file.
@@ -25,6 +27,8 @@ class ByteReader {
   ByteReader(const ByteReader&) = delete;
   ByteReader& operator=(const ByteReader&) = delete;
 
+  /// Fills what there is of `out`; 0 at the end of the file. Throws DataError where its gzip data are damaged.
+  std::size_t read_some(std::span<std::uint8_t> out);
   /// Fills `out`. Throws DataError where the file ends early or its gzip data are damaged.
   void read(std::span<std::uint8_t> out);
   /// A big-endian 32-bit number.
@@ -39,11 +43,12 @@ class ByteReader {
   /// Unpacked bytes delivered so far.
   std::uint64_t offset() const { return offset_; }
   const std::string& path() const { return path_; }
+  /// What was read, once it was read to its end.
+  SourceFile source() const;
   /// Throws DataError: "cannot read WHAT: PATH: offset OFFSET: MESSAGE".
   [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const;
 
  private:
-  std::size_t read_some(std::span<std::uint8_t> out);
   std::size_t read_raw(std::span<std::uint8_t> out);
   std::size_t read_gzip(std::span<std::uint8_t> out);
   void refill();
@@ -51,6 +56,8 @@ class ByteReader {
   std::string what_;
   std::string path_;
   std::ifstream file_;
+  FileStamp stamp_;
+  FileHash hash_;
   std::uint64_t file_bytes_ = 0;
   std::uint64_t offset_ = 0;
   bool gzip_ = false;
@@ -59,5 +66,8 @@ class ByteReader {
   std::uint64_t packed_read_ = 0;
   std::vector<std::uint8_t> packed_;
 };
+
+/// Reads a file from end to end for its hash. Throws DataError as ByteReader does.
+SourceFile read_source_file(std::string what, const std::filesystem::path& path);
 
 }  // namespace athanor

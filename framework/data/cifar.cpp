@@ -28,6 +28,7 @@ struct Layout {
 
 struct Records {
   std::vector<std::uint8_t> images, labels;
+  std::vector<SourceFile> files;
 };
 
 /// Records in a file. Throws DataError unless its size is a multiple of the record.
@@ -63,6 +64,7 @@ void append_file(const Layout& layout, const fs::path& path, Records& records) {
     reader.read(std::span(records.images).subspan(i * kImageBytes, kImageBytes));
   }
   reader.expect_end();
+  records.files.push_back(reader.source());
 }
 
 /// Which files hold a split, in order. Throws DataError where there are none for training.
@@ -138,7 +140,8 @@ std::unique_ptr<Dataset> open_cifar(const Layout& layout, const Attributes& sett
                    .classes = layout.classes,
                    .in_memory = true,
                    .fingerprint = fingerprint.add(std::span<const std::uint8_t>(records.labels)).hex()};
-  return std::make_unique<MemoryDataset>(std::move(info), std::move(records.images), std::move(records.labels));
+  return std::make_unique<MemoryDataset>(std::move(info), std::move(records.images), std::move(records.labels),
+                                         std::move(records.files));
 }
 
 DatasetInfo describe_cifar(const char* name, std::int64_t classes, const Attributes& settings) {

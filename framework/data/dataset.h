@@ -12,6 +12,7 @@
 
 #include "config/attributes.h"
 #include "config/schema.h"
+#include "data/source_file.h"
 
 namespace athanor {
 
@@ -53,6 +54,11 @@ class Dataset {
   virtual void read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
   /// All labels in order.
   std::vector<std::int32_t> labels() const;
+  /// The files that this split was read from, as they were then; none of a set that is made by a procedure.
+  virtual std::vector<SourceFile> files() const { return {}; }
+  /// Throws DataError where one of them is gone, or is not what it was. Quick, and allocates nothing, where nothing
+  /// changed: the loader's threads ask once a second.
+  virtual void want_unchanged() const {}
 
  protected:
   explicit Dataset(DatasetInfo info) : info_(std::move(info)) {}

@@ -45,10 +45,11 @@ IdxImages read_idx_images(const std::filesystem::path& path) {
   images.pixels.resize(bytes);
   reader.read(images.pixels);
   reader.expect_end();
+  images.source = reader.source();
   return images;
 }
 
-std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path, int classes) {
+IdxLabels read_idx_labels(const std::filesystem::path& path, int classes) {
   ByteReader reader("labels", path);
   expect_magic(reader, kLabelsMagic);
   const std::uint32_t count = reader.read_u32();
@@ -63,7 +64,7 @@ std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path, int
                   fmt::format("label {} of sample {} is out of range, want 0 to {}", labels[i], i, classes - 1));
     }
   }
-  return labels;
+  return {std::move(labels), reader.source()};
 }
 
 std::int64_t peek_idx_count(const std::filesystem::path& path) {

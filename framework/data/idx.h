@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "data/source_file.h"
+
 namespace athanor {
 
 struct IdxImages {
@@ -13,6 +15,12 @@ struct IdxImages {
   std::int64_t height = 0;
   std::int64_t width = 0;
   std::vector<std::uint8_t> pixels;  ///< [count, height, width]
+  SourceFile source;
+};
+
+struct IdxLabels {
+  std::vector<std::uint8_t> labels;
+  SourceFile source;
 };
 
 /// Reads an images file (magic 0x0803); `path` may lack its ".gz". Throws DataError naming file, offset, what was found
@@ -20,7 +28,7 @@ struct IdxImages {
 IdxImages read_idx_images(const std::filesystem::path& path);
 
 /// Reads a labels file (magic 0x0801), every label below `classes`. Throws DataError likewise.
-std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path, int classes);
+IdxLabels read_idx_labels(const std::filesystem::path& path, int classes);
 
 /// The count that a labels file's header states, without reading the rest; 0 where there is no such file.
 std::int64_t peek_idx_count(const std::filesystem::path& path);

@@ -4,6 +4,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
@@ -14,6 +15,10 @@
 
 namespace athanor {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kLookEvery{1};
 
 struct Slot {
   BatchStorage storage;
@@ -42,10 +47,13 @@ struct Loader::State {
   bool stop = false;
   bool paused = false;
 
+  std::atomic<Clock::time_point> next_look;  ///< at the files of watched data sets
+
   boost::asio::thread_pool pool;
 
   State(const Dataset& dataset, LoaderOptions options)
       : source(dataset, std::move(options)), pool(static_cast<std::size_t>(std::max(source.options().workers, 1))) {
+    next_look = Clock::now() + kLookEvery;
     const int depth = std::max(source.options().depth, 2);
     ring.reserve(static_cast<std::size_t>(depth));
     for (int i = 0; i < depth; ++i) {
@@ -56,6 +64,15 @@ struct Loader::State {
   Slot& slot(std::int64_t number) { return ring[static_cast<std::size_t>(number) % ring.size()]; }
   bool has_work() const {
     return !paused && tickets < source.batches() && tickets < consumed + static_cast<std::int64_t>(ring.size());
+  }
+
+  /// Whichever worker comes first when a second is over.
+  void look_at_watched() {
+    Clock::time_point due = next_look;
+    const Clock::time_point now = Clock::now();
+    if (source.options().watched.empty() || now < due) return;
+    if (!next_look.compare_exchange_strong(due, now + kLookEvery)) return;
+    for (const Dataset* dataset : source.options().watched) dataset->want_unchanged();
   }
 
   /// One task for a worker's whole life, so that Asio queues nothing per batch.
@@ -69,6 +86,7 @@ struct Loader::State {
       lock.unlock();
       std::exception_ptr error;
       try {
+        look_at_watched();
         source.fill(number, slot(number).storage.batch());
       } catch (...) {
         error = std::current_exception();
@@ -100,7 +118,6 @@ Loader::~Loader() {
 }
 
 const Batch& Loader::next() {
-  using Clock = std::chrono::steady_clock;
   release();
   State& s = *state_;
   ATHANOR_CHECK(remaining() > 0, "the loader has no batch left");

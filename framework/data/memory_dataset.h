@@ -12,9 +12,11 @@ namespace athanor {
 
 class MemoryDataset final : public Dataset {
  public:
-  /// `images` is uint8 [N, C, H, W], `labels` is [N] with every label in [0, classes).
-  MemoryDataset(DatasetInfo info, std::vector<std::uint8_t> images, std::vector<std::uint8_t> labels)
-      : Dataset(std::move(info)), images_(std::move(images)), labels_(std::move(labels)) {
+  /// `images` is uint8 [N, C, H, W], `labels` is [N] with every label in [0, classes). `files`: what they were read
+  /// from.
+  MemoryDataset(DatasetInfo info, std::vector<std::uint8_t> images, std::vector<std::uint8_t> labels,
+                std::vector<SourceFile> files = {})
+      : Dataset(std::move(info)), images_(std::move(images)), labels_(std::move(labels)), files_(std::move(files)) {
     ATHANOR_CHECK(images_.size() == labels_.size() * static_cast<std::size_t>(this->info().image_bytes()));
   }
 
@@ -23,10 +25,13 @@ class MemoryDataset final : public Dataset {
   void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
     std::memcpy(pixels.data(), images_.data() + static_cast<std::size_t>(index) * pixels.size(), pixels.size());
   }
+  std::vector<SourceFile> files() const override { return files_.list(); }
+  void want_unchanged() const override { files_.want_unchanged(); }
 
  private:
   std::vector<std::uint8_t> images_;
   std::vector<std::uint8_t> labels_;
+  SourceFiles files_;
 };
 
 }  // namespace athanor

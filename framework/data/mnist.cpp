@@ -24,7 +24,8 @@ Files files_of(Split split) {
 std::unique_ptr<Dataset> open_idx(const char* name, const Attributes& settings, Split split) {
   const std::filesystem::path folder = resolve_data_path(settings.text("path"));
   const Files files = files_of(split);
-  const std::vector<std::uint8_t> labels = read_idx_labels(folder / files.labels, kClasses);
+  IdxLabels read = read_idx_labels(folder / files.labels, kClasses);
+  const std::vector<std::uint8_t>& labels = read.labels;
   IdxImages images = read_idx_images(folder / files.images);
   if (images.count != static_cast<std::int64_t>(labels.size())) {
     throw DataError("cannot read {}: {}: offset 4: the count is {}, want {} as in {}", name,
@@ -54,7 +55,8 @@ std::unique_ptr<Dataset> open_idx(const char* name, const Attributes& settings, 
                          .add(files.labels)
                          .add(std::span(labels))
                          .hex();
-  return std::make_unique<MemoryDataset>(std::move(info), std::move(images.pixels), labels);
+  return std::make_unique<MemoryDataset>(std::move(info), std::move(images.pixels), std::move(read.labels),
+                                         std::vector{std::move(images.source), std::move(read.source)});
 }
 
 DatasetInfo describe_idx(const char* name) {

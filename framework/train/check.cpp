@@ -10,7 +10,9 @@
 
 #include "backend/backend.h"
 #include "train/core_share.h"
+#include "train/deep_check.h"
 #include "train/run_folder.h"
+#include "train/run_place.h"
 #include "train/run_screen.h"
 #include "train/session.h"
 #include "train/units_text.h"
@@ -19,12 +21,6 @@ namespace athanor {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// What a check found, where it did not throw.
-struct Finding {
-  std::string text;
-  CheckStatus status = CheckStatus::ok;
-};
 
 /// Labels in range and no class empty; the shape that the network will see.
 Finding describe_data(const RunData& data) {
@@ -80,14 +76,6 @@ Finding read_all(const RunData& data) {
   }
   return {fmt::format("every image read; of the training images normalize: {{mean: [{}], std: [{}]}}",
                       fmt::join(mean, ", "), fmt::join(deviation, ", "))};
-}
-
-/// The folder that `path` is or will be made in.
-fs::path existing_part(fs::path path) {
-  std::error_code ignored;
-  path = fs::absolute(path, ignored);
-  while (!fs::exists(path, ignored) && path.has_parent_path() && path != path.parent_path()) path = path.parent_path();
-  return path;
 }
 
 /// Throws UsageError where the run folder cannot be used for this recipe, `as_asked` before the machine filled it in.
@@ -172,10 +160,12 @@ class Preflight {
     check("threads", sizing_.has_value(), [&] { return check_threads(*sizing_, hardware_); });
     check("disk", recipe_.has_value(), [&] {
       if (communicator_.rank() != 0) return Finding{"rank 0 writes"};
-      const fs::path run = options_.run.empty() ? default_run_folder(recipe_->name) : options_.run;
-      return check_disk(*recipe_, as_asked_, run, memory_ ? memory_->state + memory_->optimizer : 0);
+      return check_disk(*recipe_, as_asked_, run_folder(), memory_ ? memory_->state + memory_->optimizer : 0);
     });
     check("ranks", true, [&] { return check_ranks(communicator_, hardware_); });
+    if (options_.deep) {
+      for (CheckLine& line : check_deeply(deep_subject(), hardware_, communicator_)) lines_.push_back(std::move(line));
+    }
     return std::move(lines_);
   }
 
@@ -248,6 +238,18 @@ class Preflight {
       return Finding{fmt::format("{} of {} available", bytes_text(is_device ? memory_->device() : memory_->total()),
                                  bytes_text(available_bytes(backend_for(recipe_->device), hardware_, communicator_)))};
     });
+  }
+
+  fs::path run_folder() const {
+    return options_.run.empty() && recipe_ ? default_run_folder(recipe_->name) : options_.run;
+  }
+
+  DeepSubject deep_subject() const {
+    DeepSubject subject{.data = data_ ? &*data_ : nullptr, .run = run_folder(), .memory = memory_};
+    if (sizing_) subject.threads = static_cast<int>(sizing_->lanes * sizing_->shard_threads);
+    if (plans_) subject.checkpoint_bytes = checkpoint_bytes(*plans_);
+    if (recipe_) subject.backend = &backend_for(recipe_->device);
+    return subject;
   }
 
   CheckOptions options_;

@@ -1,5 +1,5 @@
 // The pre-flight of a run: everything that can be found wrong before step 0, each with its fix, without training and
-// without writing anything. A failing check does not keep the later ones from being made.
+// without leaving anything behind. A failing check does not keep the later ones from being made.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +10,21 @@
 
 #include "base/error.h"
 #include "comm/communicator.h"
+#include "train/finding.h"
 
 namespace athanor {
 
-enum class CheckStatus : std::uint8_t {
-  ok,
-  warning,  ///< works, but probably not as meant
-  failed,
-  skipped  ///< depends on a check that failed
-};
-
 struct CheckLine {
   CheckStatus status = CheckStatus::ok;
-  std::string what;  ///< "recipe", "data", "images", "device", "batch", "model", "memory", "threads", "disk", "ranks"
+  std::string
+      what;  ///< "recipe", "data", "images", "device", "batch", "model", "memory", "threads", "disk", "ranks";
+             ///< deep: "launcher", "binding", "cgroup", "ulimits", "clocks", "shared", "speed", "content", "links"
   std::string text;  ///< what was found; of a failure what is wrong, where, and what to do
   ExitCode code = ExitCode::done;
 };
 
 struct CheckOptions {
-  bool deep = false;          ///< read every image
+  bool deep = false;          ///< read every image; the checks of deep_check.h too
   std::filesystem::path run;  ///< run folder; empty: runs/NAME
 };
 

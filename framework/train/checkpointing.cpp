@@ -101,6 +101,7 @@ void Checkpointing::poll() {
 
 void Checkpointing::note(const CheckpointWriter::Outcome& outcome) {
   if (!outcome.error.empty()) {
+    ++tally_.failed;
     if (parts_.settings.required) throw StorageError("step {}: {}", outcome.step, outcome.error);
     log_error("step {}: {}; training goes on, the earlier checkpoints stay, and the next one is tried when it is due",
               outcome.step, outcome.error);
@@ -108,6 +109,10 @@ void Checkpointing::note(const CheckpointWriter::Outcome& outcome) {
   }
   if (!outcome.after_error.empty()) log_warning("step {}: {}", outcome.step, outcome.after_error);
   last_is_written_ = outcome.step == saved_step_;
+  tally_.newest_step = outcome.step;
+  ++tally_.written;
+  tally_.stall_s += stall_ms_ * 1e-3;
+  tally_.write_s += outcome.written.write_s;
   const std::string path = outcome.path.string();
   parts_.metrics.checkpoint({.step = outcome.step,
                              .stall_ms = stall_ms_,

@@ -17,6 +17,14 @@
 
 namespace athanor {
 
+/// What saving has come to so far.
+struct CheckpointTally {
+  std::int64_t newest_step = -1;  ///< on the disk
+  std::int64_t written = 0, failed = 0;
+  double stall_s = 0;  ///< sums over the written ones: training stood still,
+  double write_s = 0;  ///< and what writing took
+};
+
 struct CheckpointingParts {
   const CheckpointSettings& settings;
   Executable& executable;
@@ -50,6 +58,7 @@ class Checkpointing {
   /// Waits for the write in hand. True on all ranks where the last save() is on the disk. Collective. Throws as poll().
   bool finish();
 
+  const CheckpointTally& tally() const { return tally_; }
   /// Of the last save(); −1: none.
   std::int64_t saved_step() const { return saved_step_; }
 
@@ -66,6 +75,7 @@ class Checkpointing {
   bool last_is_written_ = false;
   bool said_slow_ = false;
   double stall_ms_ = 0;
+  CheckpointTally tally_;
 };
 
 }  // namespace athanor

@@ -74,6 +74,7 @@ Evaluation evaluate(Executable& executable, Loader& loader, Communicator& commun
     }
     const Batch& batch = loader.next();
     executable.evaluate(batch, losses, ranks, averaged);
+    communicator.activity().note_progress();
     for (std::size_t row = 0; row < static_cast<std::size_t>(batch.valid); ++row) {
       results.set(first + static_cast<std::int64_t>(row), losses[row], ranks[row]);
     }

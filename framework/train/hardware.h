@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu_set.h"
+
 namespace athanor {
 
 struct Hardware {
@@ -23,12 +25,6 @@ struct Hardware {
 /// Reads /proc and /sys of the machine; never throws: what cannot be read counts as no limit. `root` stands in front of
 /// both, so that the rules can be tried on other machines' files.
 Hardware probe_hardware(const std::filesystem::path& root = "/");
-
-/// Logical cpus that the scheduler lets this process use, ascending.
-std::vector<int> allowed_cpu_ids();
-
-/// "0-3,8" for {0, 1, 2, 3, 8}.
-std::string cpu_list_text(const std::vector<int>& cpus);
 
 /// What the scheduler allows: "cpus 0-1, not bound" or "cpus 4-7 of 64, bound from outside".
 std::string binding_text();

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <exception>
+#include <thread>
+
+#include "watch/heartbeat_client.h"
 
 namespace athanor {
 namespace {
@@ -12,6 +16,8 @@ class SharedErrorOf final : public ErrorOf<kCode>, public OnAllRanks {
  public:
   explicit SharedErrorOf(const std::string& message) : ErrorOf<kCode>(message) {}
 };
+
+constexpr std::chrono::seconds kTimeToTell{2};
 
 /// As one text to gather: "3 cannot read …"; "0 " where nothing failed.
 std::string text_of(const Failure& failure) {
@@ -87,15 +93,25 @@ void want_alike(Communicator& communicator, const std::string& text, const char*
                                                    *other, texts[0])});
 }
 
+void set_outcome(Communicator& communicator, const Failure& outcome) {
+  if (watch::HeartbeatClient* const heartbeats = communicator.heartbeats()) heartbeats->set_outcome(outcome);
+}
+
 void end_together(Communicator& communicator, const std::function<void()>& act, const TellFailure& tell) {
   if (communicator.size() == 1) return act();
   try {
     act();
   } catch (const OnAllRanks&) {
     throw;
+  } catch (const ToldElsewhere& error) {
+    set_outcome(communicator, {error.code(), error.what()});
+    // Whoever leaves first ends all: the rank that says why is to be the one.
+    std::this_thread::sleep_for(kTimeToTell);
+    communicator.leave(error.code());
   } catch (...) {
     Failure failure = current_failure();
     failure.message = fmt::format("{}: {}", communicator.name_of(communicator.rank()), failure.message);
+    set_outcome(communicator, failure);
     tell(failure);
     communicator.leave(failure.code);
   }

@@ -34,6 +34,9 @@ void first_does(Communicator& communicator, const char* phase, const std::functi
 /// Throws UsageError on all ranks where the texts differ: a rank was started with another `what` than rank 0.
 void want_alike(Communicator& communicator, const std::string& text, const char* what);
 
+/// What this rank will end with, for whoever watches the job.
+void set_outcome(Communicator& communicator, const Failure& outcome);
+
 /// What a rank does with a failure of its own before it ends the job: print it, say.
 using TellFailure = std::function<void(const Failure&)>;
 

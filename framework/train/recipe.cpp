@@ -91,8 +91,9 @@ class RecipeReader {
   }
 
   void read_root(const std::string& file) {
-    const std::vector<std::string> sections = {"name",     "data", "model", "loss",       "train", "optimizer",
-                                               "schedule", "ema",  "eval",  "checkpoint", "comm",  "cuda"};
+    const std::vector<std::string> sections = {"name",      "data",     "model", "loss", "train",
+                                               "optimizer", "schedule", "ema",   "eval", "checkpoint",
+                                               "comm",      "watchdog", "cuda"};
     ValidateOptions options{.other_keys = sections};
     // A key that is well known but stands outside its section: "epochs" is "train.epochs".
     options.hint = [](const std::string& key) -> std::string {
@@ -262,7 +263,7 @@ class RecipeReader {
 
   void read_comm() {
     const Values values = section("comm");
-    recipe_.comm.bucket_mb = automatic_or_positive(values, "bucket_mb");
+    recipe_.comm.bucket_mb = automatic_or_positive(values, "comm", "bucket_mb");
     recipe_.comm.wire = values.text("wire");
     if (recipe_.comm.wire != "fp32" && recipe_.train.reduction != "fast") {
       problems_.add(
@@ -272,15 +273,16 @@ class RecipeReader {
                       recipe_.comm.wire));
     }
     recipe_.comm.verify_every = values.integer("verify_every");
-    recipe_.comm.timeout_s = automatic_or_positive(values, "timeout_s");
+    recipe_.comm.timeout_s = automatic_or_positive(values, "comm", "timeout_s");
+    recipe_.watchdog.timeout_s = automatic_or_positive(section("watchdog"), "watchdog", "timeout_s");
   }
 
-  std::optional<double> automatic_or_positive(const Values& values, const std::string& key) {
+  std::optional<double> automatic_or_positive(const Values& values, const char* section, const std::string& key) {
     const std::string text = values.text(key);
     if (text == "auto" || text.empty()) return std::nullopt;
     const std::optional<double> number = parse_real(text);
     if (number && *number > 0) return number;
-    const std::string path = join_path("comm", key);
+    const std::string path = join_path(section, key);
     problems_.add(recipe_.place(path), path, fmt::format("wanted auto or a number above 0, found '{}'", text));
     return std::nullopt;
   }

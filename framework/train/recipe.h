@@ -75,6 +75,10 @@ struct CommSettings {
   std::optional<double> timeout_s;  ///< none: automatic
 };
 
+struct WatchdogSettings {
+  std::optional<double> timeout_s;  ///< none: automatic
+};
+
 struct CudaSettings {
   bool graph = true;    ///< a step is launched as one graph
   bool overlap = true;  ///< gradients of weights run beside the rest of backward
@@ -92,6 +96,7 @@ struct Recipe {
   EvalSettings eval;
   CheckpointSettings checkpoint;
   CommSettings comm;
+  WatchdogSettings watchdog;
   CudaSettings cuda;
   std::string device;  ///< "auto", "cpu", "cuda"
 

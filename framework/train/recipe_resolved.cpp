@@ -11,7 +11,7 @@ namespace athanor {
 namespace {
 
 /// Keys that two runs of one experiment may have different.
-constexpr std::array<std::string_view, 16> kFree = {"name",
+constexpr std::array<std::string_view, 17> kFree = {"name",
                                                     "train.epochs",
                                                     "train.max_steps",
                                                     "train.deterministic",
@@ -23,6 +23,7 @@ constexpr std::array<std::string_view, 16> kFree = {"name",
                                                     "comm.bucket_mb",
                                                     "comm.verify_every",
                                                     "comm.timeout_s",
+                                                    "watchdog",
                                                     "device",
                                                     "cuda",
                                                     "versions",

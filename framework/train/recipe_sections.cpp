@@ -122,6 +122,15 @@ const RegisterSchema kComm{
                 text("timeout_s", "auto", "Seconds until a silent peer counts as lost, or auto.")},
      .shorthand = {}}};
 
+const RegisterSchema kWatchdog{
+    "section",
+    {.name = "watchdog",
+     .doc = "When a job that gets no further ends.",
+     .fields = {text("timeout_s", "auto",
+                     "Seconds without progress after which all ranks end with exit code 6; auto: 30, or 20 steps where "
+                     "that is longer.")},
+     .shorthand = {}}};
+
 const RegisterSchema kCuda{
     "section",
     {.name = "cuda",

@@ -42,10 +42,17 @@ void handle_interrupt() {
   }
 }
 
-void handle(int signal) {
-  const int saved_errno = errno;
+/// No signal: somebody who watches the job asked.
+constexpr int kRequest = -1;
+
+void note(int signal) {
   int none = 0;
   first_signal.compare_exchange_strong(none, signal);
+}
+
+void handle(int signal) {
+  const int saved_errno = errno;
+  note(signal);
   if (signal == SIGINT) handle_interrupt();
   errno = saved_errno;
 }
@@ -76,6 +83,10 @@ StopSignals::~StopSignals() {
   installed = false;
 }
 
+void StopSignals::request() {
+  note(kRequest);
+}
+
 int StopSignals::signal() const {
   return first_signal.load(std::memory_order_relaxed);
 }
@@ -88,6 +99,8 @@ const char* StopSignals::signal_name() const {
       return "SIGTERM";
     case SIGUSR2:
       return "SIGUSR2";
+    case kRequest:
+      return "a request to stop";
     default:
       return "";
   }

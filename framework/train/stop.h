@@ -20,11 +20,13 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
+  /// As if a signal had come, whether or not one of these lives. Any thread.
+  static void request();
   /// Whether one of the signals came since construction.
   bool requested() const { return signal() != 0; }
   /// The first signal that came (SIGINT, …), or 0.
   int signal() const;
-  /// Its name, "SIGINT"; empty before one came.
+  /// Its name, "SIGINT", "a request to stop"; empty before one came.
   const char* signal_name() const;
 
  private:

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "train/finished_marker.h"
 #include "train/phases.h"
 #include "train/read_summary.h"
 #include "train/resume.h"
@@ -20,6 +21,7 @@
 #include "train/training_run.h"
 #include "train/units_text.h"
 #include "train/weights_hash.h"
+#include "watch/heartbeat_client.h"
 
 namespace athanor {
 namespace {
@@ -127,6 +129,11 @@ std::optional<RunState> fill(Executable& executable, Communicator& communicator,
 void train_prepared(PreparedRun& run, const TrainOptions& options, const Audience& audience, Communicator& communicator,
                     const StopSignals& stop, Summary& summary) {
   StoppingBound bound(communicator, stop);
+  if (watch::HeartbeatClient* const heartbeats = communicator.heartbeats()) {
+    heartbeats->set_crew(run.sizing.lanes * static_cast<int>(run.sizing.shard_threads),
+                         static_cast<int>(run.sizing.local.count()));
+    if (communicator.rank() == 0) heartbeats->set_about(about_run(run.recipe, run.sizing, run.folder_path));
+  }
   // Not a phase: making one is collective. A rank that fails here ends the job.
   const std::unique_ptr<Executable> executable =
       backend_for(run.recipe.device)
@@ -190,6 +197,8 @@ Summary train_on_ranks(Recipe recipe, const TrainOptions& options, Communicator&
   std::optional<StopSignals> own;
   const StopSignals& stop = options.stop != nullptr ? *options.stop : own.emplace();
   const RankVoice voice(communicator);
+  communicator.activity().set_phase(watch::Phase::starting);
+  if (watch::HeartbeatClient* const heartbeats = communicator.heartbeats()) heartbeats->on_stop(StopSignals::request);
   const Audience audience(options, communicator);
   const double usual_s = recipe.comm.timeout_s.value_or(communicator.timeout_s());
   // Before step 0 a rank may read for long: its data, a checkpoint.
@@ -232,8 +241,11 @@ Summary train(Recipe recipe, const TrainOptions& options) {
   if (options.communicator != nullptr) return train_on_ranks(std::move(recipe), options, *options.communicator);
   const std::unique_ptr<Communicator> communicator = make_communicator();
   Summary summary;
-  end_together(
-      *communicator, [&] { summary = train_on_ranks(std::move(recipe), options, *communicator); }, tell_on_stderr);
+  const auto act = [&] {
+    summary = train_on_ranks(std::move(recipe), options, *communicator);
+    if (summary.status == "done") first_does(*communicator, "finished marker", leave_finished_marker);
+  };
+  end_together(*communicator, act, tell_on_stderr);
   return summary;
 }
 

@@ -36,7 +36,8 @@ struct TrainOptions {
 /// Trains as the recipe says and leaves a run folder behind; all ranks call it alike, rank 0 prints and writes. A
 /// finished folder is left alone and its summary returned. Ends early on SIGINT, SIGTERM or SIGUSR2, on all ranks after
 /// the same step, with status "preempted" once that is saved. Throws Error for everything that can go wrong; where the
-/// run had begun, summary.json then has status "failed" and the message.
+/// run had begun, summary.json then has status "failed" and the message. A run that is done on ranks of its own leaves
+/// the marker that batch scripts ask for (finished_marker.h); where the caller brings them, that is the caller's to do.
 Summary train(Recipe recipe, const TrainOptions& options = {});
 
 /// The same with a network that a program brings and the text of a recipe without its section `model`:

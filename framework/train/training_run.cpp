@@ -37,6 +37,7 @@ LoaderOptions training_loader(const RunParts& parts, std::int64_t step) {
   options.start_step = step % parts.sizing.steps_per_epoch;
   options.augmentations = parts.data.augmentations;
   options.subset = parts.data.train_subset;
+  options.watched = {parts.data.train.get(), parts.data.test.get()};
   return options;
 }
 
@@ -75,6 +76,8 @@ bool is_power_of_two(std::int64_t count) {
 
 TrainingRun::TrainingRun(const RunParts& parts, const RunFiles& files)
     : parts_(parts),
+      activity_(parts.communicator.activity()),
+      reporter_(parts.communicator),
       metrics_(files.metrics),
       loader_(*parts.data.train, training_loader(parts, parts.start ? parts.start->step : 0)),
       test_(*parts.data.test, evaluation_loader(parts, {})),
@@ -105,6 +108,7 @@ void TrainingRun::run(const StopSignals& stop) {
   start_ = step_end_ = Clock::now();
   const std::int64_t total_steps = parts_.sizing.total_steps;
   train_until(total_steps, stop);
+  activity_.set_phase(watch::Phase::ending);
   // A request that comes after the last step finds nothing left to stop.
   const bool complete = state_.step >= total_steps;
   if (complete) {
@@ -131,6 +135,7 @@ void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop)
   const std::int64_t verify_every = parts_.recipe.comm.verify_every, per_epoch = parts_.sizing.steps_per_epoch;
   const StopRequest stop_requested = [&stop] { return stop.requested(); };
   parts_.bound.set(true);
+  activity_.set_phase(watch::Phase::training);
   bool stopping = false;
   // A stop may have cut short the evaluation that was due where the run goes on.
   if (state_.step > 0 && evaluation_is_due()) stopping = !evaluate_now(stop_requested);
@@ -152,7 +157,10 @@ void TrainingRun::train_until(std::int64_t total_steps, const StopSignals& stop)
     settle();
     // Rank 0 may have to wait for its disk, which is no lost peer.
     parts_.bound.set(false);
-    save();
+    {
+      const watch::PhaseScope saving(activity_, watch::Phase::saving);
+      save();
+    }
     parts_.bound.set(true);
     stopping = stop_asked_;
   }
@@ -181,6 +189,7 @@ void TrainingRun::evaluate_last() {
 }
 
 void TrainingRun::take_step(const StopSignals& stop) {
+  activity_.begin_step(state_.step + 1);
   const Batch& batch = loader_.next();
   const ScheduleValues values = schedule_.at(state_.step, state_.plateau);
   const RankReport rank_report{.stop = stop.requested() ? 1 : 0,
@@ -237,8 +246,11 @@ void TrainingRun::record(const StepResult& result, const PendingStep& step) {
                       .slowest_host = parts_.communicator.host(result.slowest_rank),
                       .slowest_lag_ms = result.slowest_lag_s * 1e3};
   parts_.bound.note_step(step_s);
+  activity_.note_step(step_s, std::max(0.0, step_s - step.data_wait_s - result.comm_exposed_s), step.data_wait_s,
+                      result.comm_exposed_s);
   metrics_.train(line);
   parts_.progress.step(line);
+  reporter_.step(line, checkpointing_.tally());
   note_rate(line.images_per_s);
 }
 
@@ -304,6 +316,7 @@ bool TrainingRun::evaluate_now(const StopRequest& stop) {
 
 /// An evaluation that a stop request cut short is not reported; its `samples` is 0.
 Evaluation TrainingRun::report(std::string_view split, Loader& loader, const StopRequest& stop) {
+  const watch::PhaseScope evaluating(activity_, watch::Phase::evaluating);
   const Evaluation result =
       evaluate(parts_.executable, loader, parts_.communicator, class_weights_of(parts_.recipe.loss.attributes),
                parts_.optimizer.ema.enabled(), stop);
@@ -320,6 +333,7 @@ Evaluation TrainingRun::report(std::string_view split, Loader& loader, const Sto
   log_to_file_only(LogLevel::info,
                    fmt::format("step {}, epoch {}: {} loss {}, accuracy {:.2f} % of {}", line.step, line.epoch, split,
                                number_text(line.loss), line.accuracy * 100, plural(line.samples, "image")));
+  reporter_.accuracy(result.accuracy);
   if (split == "test") state_.accuracy = result.accuracy;
   step_end_ = Clock::now();
   return result;

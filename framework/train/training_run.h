@@ -20,6 +20,7 @@
 #include "train/evaluator.h"
 #include "train/metrics.h"
 #include "train/progress.h"
+#include "train/run_reporter.h"
 #include "train/run_state.h"
 #include "train/session.h"
 #include "train/stop.h"
@@ -96,6 +97,8 @@ class TrainingRun {
   void update_summary();
 
   RunParts parts_;
+  watch::Activity& activity_;
+  RunReporter reporter_;
   MetricsLog metrics_;
   Loader loader_;
   Loader test_;

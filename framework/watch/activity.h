@@ -65,11 +65,14 @@ class Activity {
   std::vector<Collective> ring() const;
 
  private:
-  /// Even version: whole; odd: being written.
+  /// A call as words that are each read and written whole: name (3), group, sequence, bytes, begun, ended.
   struct Entry {
-    std::atomic<std::uint32_t> version{0};
-    Collective call;
+    std::atomic<std::uint32_t> version{0};  ///< 0: never used; 2 · ticket + 1: being written; 2 · ticket + 2: whole
+    std::array<std::atomic<std::uint64_t>, 8> words{};
   };
+  static bool read(const Entry& entry, Collective& call);
+  void note_progress_at(std::int64_t now_ns);
+
   std::atomic<std::uint32_t> groups_{0};
   std::atomic<Phase> phase_{Phase::unwatched};
   std::atomic<std::int64_t> step_{0};
@@ -77,8 +80,10 @@ class Activity {
   std::atomic<std::int64_t> progress_ns_{0};
   std::atomic<std::uint32_t> next_{0};
   std::array<Entry, kRing> ring_;
+  /// Odd while the times are written.
   std::atomic<std::uint32_t> times_version_{0};
-  StepTimes times_;
+  std::atomic<std::int64_t> steps_{0};
+  std::array<std::atomic<double>, 4> times_{};  ///< as they stand in StepTimes
 };
 
 /// A phase while it lives; then the one before again.

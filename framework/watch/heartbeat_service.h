@@ -18,6 +18,8 @@ namespace athanor::watch {
 /// What lets a rank in; new for every attempt of a job.
 using Key = std::array<std::uint8_t, 32>;
 Key random_key();
+/// In a time that does not depend on where they differ.
+bool is_same(const Key& a, const Key& b);
 
 /// Where a service is found: what ranks need to call it.
 struct Invitation {

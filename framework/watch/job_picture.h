@@ -52,7 +52,7 @@ struct RankPicture {
   double beat_age_s = 0;      ///< since the newest beat
   double stalled_s = 0;       ///< since it last got on; grows also while it is silent
   double step_s = 0;          ///< median of its newest steps; 0: none yet
-  double compute_s = 0, data_wait_s = 0, comm_wait_s = 0;  ///< a step, mean over about the newest 50
+  double compute_s = 0, data_wait_s = 0, comm_wait_s = 0;  ///< a step, mean over about the newest 32
   double round_trip_s = 0;                                 ///< of a beat and its answer, median of the newest
   std::optional<int> exit_code;                            ///< said in its good-bye
   std::string last_words;                                  ///< why, where it failed

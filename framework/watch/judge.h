@@ -2,6 +2,7 @@
 // they are tested without a network.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct JudgeOptions {
   double slow_phase_timeout_s = 1800;  ///< starting, saving and ending wait for disks and data
   double straggler_ratio = 1.5;
   std::int64_t straggler_steps = 50;
+  double slow_network_s = 20;  ///< as long as straggler_steps: steps over a slow network take seconds
 };
 
 enum class FindingKind : std::uint8_t { silent, back, lost, stalled, straggler };
@@ -44,12 +46,19 @@ class Judge {
   struct Memory {
     Presence presence = Presence::expected;
     std::int64_t slow_since_step = -1;  ///< −1: is not slow
+    double slow_since_s = 0;
     bool is_straggler = false;
   };
+  double timeout_of(const JobPicture& picture) const;
+  void judge_silence(const JobPicture& picture, double now_s, std::vector<Finding>& findings);
+  void judge_progress(const JobPicture& picture, double now_s, std::vector<Finding>& findings);
+  void judge_speed(const JobPicture& picture, double now_s, std::vector<Finding>& findings);
+
   JudgeOptions options_;
   double timeout_s_ = 0;
   std::optional<double> last_look_s_;
-  double forgiven_until_s_ = 0;
+  double forgiven_until_s_ = -std::numeric_limits<double>::infinity();  ///< silence and standstill count from here
+  bool is_stalled_ = false;
   std::vector<Memory> memory_;
 };
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <numeric>
@@ -48,6 +50,22 @@ class Damaged final : public Dataset {
 
  private:
   std::int64_t bad_;
+};
+
+/// A data set whose file is lost at some time.
+class Fleeting final : public Dataset {
+ public:
+  Fleeting() : Dataset(numbered(100).info()) {}
+  std::int64_t size() const override { return 100; }
+  std::int32_t label(std::int64_t) const override { return 0; }
+  void read(std::int64_t, std::span<std::uint8_t>) const override {}
+  void want_unchanged() const override {
+    ++looks;
+    if (lost) throw DataError("it is gone");
+  }
+
+  std::atomic<bool> lost = false;
+  mutable std::atomic<int> looks = 0;
 };
 
 LoaderOptions training(std::int64_t batch, int workers = 2) {
@@ -278,6 +296,26 @@ TEST(LoaderBenchmark, CountsImagesAndWait) {
   EXPECT_LE(training_run.wait_s, training_run.seconds);
   const LoaderBenchmark evaluation_run = run_loader_benchmark(dataset, evaluation(300, 1), 0.05);
   EXPECT_GT(evaluation_run.batches, 0);
+}
+
+TEST(Loader, ReportsAWatchedDataSetThatIsLostWhileItRuns) {
+  const MemoryDataset dataset = numbered(100);
+  Fleeting other;
+  LoaderOptions options = training(10);
+  options.watched = {&other};
+  Loader loader(dataset, options);
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  while (other.looks < 2 && seconds() < 30) loader.next();
+  // Thousands of batches, two workers, and one look a second.
+  EXPECT_EQ(other.looks, 2);
+  EXPECT_GE(seconds(), 2);
+  other.lost = true;
+  const auto until_it_throws = [&] {
+    while (seconds() < 30) loader.next();
+  };
+  EXPECT_THROW(until_it_throws(), DataError);
+  EXPECT_THROW(loader.next(), DataError);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "train/control_groups.h"
 #include "train/folders.h"
 
 namespace athanor {
@@ -89,6 +90,33 @@ TEST(Hardware, BindingFollowsTheAffinityMask) {
   waitpid(child, &status, 0);
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(ControlGroups, TheTightestLimitIsNamedAndNoLimitIsNone) {
+  const TemporaryFolder root;
+  write_file(root.path() / "proc/self/cgroup", "0::/slurm/job7\n");
+  const auto groups = root.path() / "sys/fs/cgroup";
+  write_file(groups / "memory.max", std::to_string(900 * kMebibyte));
+  write_file(groups / "slurm/memory.max", std::to_string(500 * kMebibyte));
+  write_file(groups / "slurm/memory.current", std::to_string(100 * kMebibyte));
+  const auto limit = tightest_memory_limit(root.path());
+  ASSERT_TRUE(limit);
+  EXPECT_EQ(limit->group, groups / "slurm");
+  EXPECT_EQ(limit->limit_bytes, 500 * kMebibyte);
+  EXPECT_EQ(limit->left_bytes, 400 * kMebibyte);
+  const TemporaryFolder other;
+  write_file(other.path() / "proc/self/cgroup", "5:memory:/x\n");
+  write_file(other.path() / "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_FALSE(tightest_memory_limit(other.path()));
+}
+
+TEST(ControlGroups, ACpusetIsCounted) {
+  const TemporaryFolder root;
+  write_file(root.path() / "proc/self/cgroup", "0::/job\n");
+  EXPECT_FALSE(cpuset_size(root.path()));
+  write_file(root.path() / "sys/fs/cgroup/cpuset.cpus.effective", "0-63\n");
+  write_file(root.path() / "sys/fs/cgroup/job/cpuset.cpus.effective", "0-3,8,10-11\n");
+  EXPECT_EQ(cpuset_size(root.path()), 7);
 }
 
 }  // namespace

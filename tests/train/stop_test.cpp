@@ -132,6 +132,13 @@ TEST(StopSignals, TheOldHandlersComeBack) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+TEST(StopSignals, WhoeverWatchesTheJobMayAskToo) {
+  const StopSignals stop;
+  StopSignals::request();
+  EXPECT_TRUE(stop.requested());
+  EXPECT_STREQ(stop.signal_name(), "a request to stop");
+}
+
 TEST(StopSignals, EachStartsWithoutARequest) {
   Child child([](const auto&) {
     {

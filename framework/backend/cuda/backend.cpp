@@ -45,6 +45,7 @@ class CudaBackend final : public Backend {
   /// All of them, on the GPUs that the constructor accepts.
   std::string precision_problem(std::string_view) const override { return ""; }
   std::optional<std::size_t> device_memory_bytes() const override { return device_->free_bytes(); }
+  std::string device_place() const override { return device_->info().bus_id; }
 
   std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const override {
     return std::make_unique<cuda::CudaPlanner>(

@@ -1,0 +1,41 @@
+#include "train/run_reporter.h"
+
+#include <algorithm>
+
+#include "watch/heartbeat_client.h"
+
+namespace athanor {
+
+watch::RunAbout about_run(const Recipe& recipe, const Sizing& sizing, const std::filesystem::path& folder) {
+  const std::int64_t by_steps = recipe.checkpoint.every_steps,
+                     by_epochs = recipe.checkpoint.every_epochs * sizing.steps_per_epoch;
+  std::error_code ignored;
+  return {.name = recipe.name,
+          .run_folder = std::filesystem::absolute(folder, ignored).string(),
+          .total_steps = sizing.total_steps,
+          .steps_per_epoch = sizing.steps_per_epoch,
+          .batch = recipe.train.batch,
+          .shards = sizing.shards,
+          .checkpoint_every_steps =
+              by_steps > 0 && by_epochs > 0 ? std::min(by_steps, by_epochs) : std::max(by_steps, by_epochs),
+          .watchdog_timeout_s = recipe.watchdog.timeout_s.value_or(0)};
+}
+
+void RunReporter::step(const StepLine& line, const CheckpointTally& checkpoints) {
+  if (heartbeats_ == nullptr) return;
+  news_.step = line.step;
+  news_.samples = line.samples;
+  news_.epoch = line.epoch;
+  news_.loss = line.loss;
+  news_.lr = line.lr;
+  news_.images_per_s = line.images_per_s;
+  news_.checkpoint_step = checkpoints.newest_step;
+  news_.failed_saves = checkpoints.failed;
+  if (checkpoints.written > 0) {
+    news_.checkpoint_stall_s = checkpoints.stall_s / static_cast<double>(checkpoints.written);
+    news_.checkpoint_write_s = checkpoints.write_s / static_cast<double>(checkpoints.written);
+  }
+  heartbeats_->set_news(news_);
+}
+
+}  // namespace athanor

@@ -1,0 +1,31 @@
+// What a run says of itself to whoever watches the job: what it is, once, and how it gets on, with each step. Only rank
+// 0 speaks; where nobody watches, nobody does.
+#pragma once
+
+#include <filesystem>
+
+#include "comm/communicator.h"
+#include "train/checkpointing.h"
+#include "train/metrics.h"
+#include "train/session.h"
+#include "watch/job_picture.h"
+
+namespace athanor {
+
+/// Of a run whose files lie in `folder`.
+watch::RunAbout about_run(const Recipe& recipe, const Sizing& sizing, const std::filesystem::path& folder);
+
+class RunReporter {
+ public:
+  explicit RunReporter(Communicator& communicator)
+      : heartbeats_(communicator.rank() == 0 ? communicator.heartbeats() : nullptr) {}
+
+  void step(const StepLine& line, const CheckpointTally& checkpoints);
+  void accuracy(double accuracy) { news_.accuracy = accuracy; }
+
+ private:
+  watch::HeartbeatClient* heartbeats_;
+  watch::RunNews news_;
+};
+
+}  // namespace athanor

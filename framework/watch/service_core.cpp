@@ -1,0 +1,360 @@
+#include "watch/service_core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/host_name.h"
+#include "watch/blame.h"
+#include "watch/clock.h"
+#include "watch/wording.h"
+
+namespace athanor::watch {
+namespace {
+
+/// From a rank's failure until the others, which should end by themselves, are ended.
+constexpr double kFailedEnd_s = 5;
+/// What a rank says of another one is believed after this time, when the other one has not been lost.
+constexpr double kHearsay_s = 0.5;
+/// A look that comes this late had no chance to hear the ranks: what has arrived meanwhile is read before it judges.
+constexpr double kLate_s = 2;
+constexpr double kDrain_s = 0.05;
+/// Stacks fill a page each.
+constexpr std::size_t kMostStacks = 8;
+
+double look_interval_s(const JudgeOptions& options) {
+  return std::clamp(options.silence_warning_s / 3, 0.02, 1.0);
+}
+
+}  // namespace
+
+ServiceCore::ServiceCore(boost::asio::io_context& context, const ServiceOptions& options,
+                         std::function<void(const Event&)> on_event)
+    : options_(options),
+      on_event_(std::move(on_event)),
+      key_(random_key()),
+      gate_(
+          context, key_, options,
+          [this](const std::shared_ptr<FrameChannel>& channel, const Hello& hello) { return admit(channel, hello); },
+          [this](std::uint64_t DroppedCallers::*why) {
+            const std::lock_guard lock(mutex_);
+            ++(picture_.dropped.*why);
+          }),
+      look_timer_(context),
+      end_timer_(context),
+      peers_(static_cast<std::size_t>(options.world_size)),
+      judge_(options.judge) {
+  picture_.ranks.resize(peers_.size());
+  for (std::size_t rank = 0; rank < peers_.size(); ++rank) picture_.ranks[rank].rank = static_cast<int>(rank);
+}
+
+void ServiceCore::begin() {
+  gate_.open();
+  schedule_look(look_interval_s(options_.judge));
+}
+
+JobPicture ServiceCore::picture() const {
+  const std::lock_guard lock(mutex_);
+  JobPicture copy = picture_;
+  const double now_s = steady_s();
+  for (std::size_t rank = 0; rank < copy.ranks.size(); ++rank) {
+    if (copy.ranks[rank].pid == 0) continue;
+    copy.ranks[rank].beat_age_s = now_s - peers_[rank].beat_s;
+    copy.ranks[rank].stalled_s = now_s - peers_[rank].progress_s;
+  }
+  return copy;
+}
+
+bool ServiceCore::admit(const std::shared_ptr<FrameChannel>& channel, const Hello& hello) {
+  const auto rank = static_cast<std::size_t>(hello.rank);
+  if (picture_.ranks[rank].presence != Presence::expected) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    RankPicture& seen = picture_.ranks[rank];
+    seen.host = hello.host;
+    seen.pid = hello.pid;
+    seen.cpus = hello.cpus;
+    seen.presence = Presence::connected;
+    peers_[rank].beat_s = peers_[rank].progress_s = steady_s();
+  }
+  peers_[rank].channel = channel;
+  channel->hand_over(*this, hello.rank, kMostBodyBytes);
+  channel->send(Welcome{host_name()});
+  if (stop_requested_) channel->send(Stop{});
+  if (ending_ == Ending::told) channel->send(end_);
+  if (++joined_ == options_.world_size) {
+    event(EventKind::joined, {}, fmt::format("all {} ranks have called", options_.world_size));
+  }
+  return true;
+}
+
+void ServiceCore::on_message(FrameChannel& channel, Message& message) {
+  const auto rank = static_cast<std::size_t>(channel.tag());
+  if (const auto* const beat = std::get_if<Beat>(&message)) return on_beat(rank, channel, *beat);
+  if (const auto* const news = std::get_if<News>(&message)) {
+    const std::lock_guard lock(mutex_);
+    picture_.news = news->news;
+    return;
+  }
+  if (auto* const about = std::get_if<About>(&message)) {
+    const std::lock_guard lock(mutex_);
+    picture_.about = std::move(about->about);
+    return;
+  }
+  if (const auto* const good_bye = std::get_if<GoodBye>(&message)) return on_good_bye(rank, *good_bye);
+  if (auto* const rings = std::get_if<Rings>(&message)) {
+    if (ending_ != Ending::gathering || !is_asked_[rank]) return;
+    gathered_[rank] = std::move(*rings);
+    return count_answer(rank);
+  }
+  channel.close();
+  on_end(channel, ChannelEnd::malformed);
+}
+
+void ServiceCore::on_beat(std::size_t rank, FrameChannel& channel, const Beat& beat) {
+  const double now_s = steady_s();
+  bool steps_first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    Peer& peer = peers_[rank];
+    RankPicture& seen = picture_.ranks[rank];
+    peer.beat_s = now_s;
+    if (beat.activity.progress != seen.activity.progress) peer.progress_s = now_s;
+    seen.activity = beat.activity;
+    seen.round_trip_s = beat.round_trip_s;
+    seen.threads = beat.threads;
+    seen.shards = beat.shards;
+    peer.history.add(beat.activity.times, seen);
+    steps_first = !has_stepped_ && beat.activity.step > 0;
+  }
+  channel.send_if_idle(Pulse{.sent_ns = beat.sent_ns, .watchdog_timeout_s = judge_.timeout_s()});
+  if (steps_first) {
+    has_stepped_ = true;
+    event(EventKind::first_step, {static_cast<int>(rank)}, fmt::format("step {} has begun", beat.activity.step));
+  }
+}
+
+void ServiceCore::on_good_bye(std::size_t rank, const GoodBye& good_bye) {
+  peers_[rank].channel->close();
+  {
+    const std::lock_guard lock(mutex_);
+    RankPicture& seen = picture_.ranks[rank];
+    seen.presence = Presence::left;
+    seen.exit_code = good_bye.code;
+    seen.last_words = good_bye.words;
+  }
+  if (ending_ == Ending::gathering) count_answer(rank);
+  if (good_bye.code == static_cast<int>(ExitCode::done) || good_bye.code == static_cast<int>(ExitCode::preempted))
+    return;
+  if (ending_ != Ending::no) return;
+  ending_ = Ending::failed;
+  const std::string text =
+      fmt::format("{} failed{}{}", name_of(picture_.ranks[rank]), good_bye.words.empty() ? "" : ": ", good_bye.words);
+  end_ = {good_bye.code, text};
+  culprits_ = {static_cast<int>(rank)};
+  // A rank that missed another one says so; the other one's connection tells more, and breaks about now.
+  is_failure_told_ = good_bye.code != static_cast<int>(ExitCode::peer);
+  if (is_failure_told_) event(EventKind::failed, culprits_, text);
+  // The ranks end themselves. Where it is the process of this service that failed, there is no later.
+  const bool is_own = rank == 0 && !options_.by_supervisor;
+  after(end_timer_, is_own ? 0 : is_failure_told_ ? kFailedEnd_s : kHearsay_s, &ServiceCore::failed_for_long);
+}
+
+void ServiceCore::failed_for_long() {
+  if (!is_failure_told_) {
+    is_failure_told_ = true;
+    event(EventKind::failed, culprits_, end_.text);
+    const bool is_own = culprits_[0] == 0 && !options_.by_supervisor;
+    if (!is_own) return after(end_timer_, kFailedEnd_s, &ServiceCore::failed_for_long);
+  }
+  tell_end(end_.code, end_.text);
+}
+
+void ServiceCore::on_end(FrameChannel& channel, ChannelEnd how) {
+  if (how == ChannelEnd::malformed || how == ChannelEnd::oversized) {
+    const std::lock_guard lock(mutex_);
+    ++(how == ChannelEnd::malformed ? picture_.dropped.malformed : picture_.dropped.oversized);
+  }
+  lose(static_cast<std::size_t>(channel.tag()), how);
+}
+
+void ServiceCore::lose(std::size_t rank, ChannelEnd how) {
+  {
+    const std::lock_guard lock(mutex_);
+    RankPicture& seen = picture_.ranks[rank];
+    // Ranks that were told to end, or know of a failure, do so in any way.
+    const bool is_expected = ending_ == Ending::told || (ending_ == Ending::failed && is_failure_told_);
+    seen.presence = is_expected ? Presence::left : Presence::lost;
+  }
+  const RankPicture& seen = picture_.ranks[rank];
+  if (ending_ == Ending::gathering) return count_answer(rank);
+  if (seen.presence == Presence::left) return;
+  const std::string what = doing(seen.activity);
+  const std::string sentence = fmt::format(
+      "{} is lost: {}{}{}", name_of(seen),
+      how == ChannelEnd::closed || how == ChannelEnd::broken ? "its connection broke" : "it sent what is no heartbeat",
+      what.empty() ? "" : " while it was ", what);
+  // What is gone cannot be asked, and the others only wait: they are told at once.
+  culprits_ = {static_cast<int>(rank)};
+  end_kind_ = EventKind::lost;
+  gathered_.clear();
+  report_and_end(sentence);
+}
+
+void ServiceCore::schedule_look(double seconds) {
+  look_due_s_ = steady_s() + seconds;
+  after(look_timer_, seconds, &ServiceCore::look);
+}
+
+void ServiceCore::update_ages(double now_s) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t rank = 0; rank < peers_.size(); ++rank) {
+    RankPicture& seen = picture_.ranks[rank];
+    if (seen.pid == 0) continue;
+    seen.beat_age_s = now_s - peers_[rank].beat_s;
+    seen.stalled_s = now_s - peers_[rank].progress_s;
+  }
+}
+
+void ServiceCore::look() {
+  const double now_s = steady_s();
+  if (now_s > look_due_s_ + kLate_s) {
+    // Nothing is forgiven twice: the judge itself sees how late the next look comes.
+    return schedule_look(kDrain_s);
+  }
+  update_ages(now_s);
+  const std::vector<Finding> findings = judge_.look(picture_, now_s);
+  {
+    const std::lock_guard lock(mutex_);
+    picture_.watchdog_timeout_s = judge_.timeout_s();
+  }
+  for (const Finding& finding : findings) act_on(finding);
+  schedule_look(look_interval_s(options_.judge));
+}
+
+void ServiceCore::act_on(const Finding& finding) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const int rank : finding.ranks) {
+      Presence& presence = picture_.ranks[static_cast<std::size_t>(rank)].presence;
+      if (finding.kind == FindingKind::silent) presence = Presence::silent;
+      if (finding.kind == FindingKind::back) presence = Presence::connected;
+      if (finding.kind == FindingKind::lost) presence = Presence::lost;
+    }
+  }
+  if (ending_ != Ending::no) return;
+  if (finding.is_fatal()) {
+    return begin_end(finding);
+  }
+  event(EventKind::warning, finding.ranks, finding.text);
+  send_note(finding.text);
+}
+
+void ServiceCore::begin_end(const Finding& finding) {
+  ending_ = Ending::gathering;
+  end_kind_ = finding.kind == FindingKind::lost ? EventKind::lost : EventKind::stalled;
+  culprits_ = finding.ranks;
+  end_.text = finding.text;
+  gathered_.assign(peers_.size(), std::nullopt);
+  is_asked_.assign(peers_.size(), false);
+  answers_missing_ = 0;
+  std::size_t stacks = 0;
+  for (std::size_t rank = 0; rank < peers_.size(); ++rank) {
+    if (picture_.ranks[rank].presence != Presence::connected) continue;
+    const bool is_culprit =
+        culprits_.empty() || std::find(culprits_.begin(), culprits_.end(), static_cast<int>(rank)) != culprits_.end();
+    const bool with_stacks = is_culprit && stacks < kMostStacks;
+    stacks += with_stacks ? 1 : 0;
+    peers_[rank].channel->send(Gather{with_stacks});
+    is_asked_[rank] = true;
+    ++answers_missing_;
+  }
+  after(end_timer_, answers_missing_ > 0 ? options_.gather_time_s : 0, &ServiceCore::finish_gathering);
+}
+
+/// That of `rank` is there, or will never be.
+void ServiceCore::count_answer(std::size_t rank) {
+  if (!is_asked_[rank]) return;
+  is_asked_[rank] = false;
+  if (--answers_missing_ == 0) after(end_timer_, 0, &ServiceCore::finish_gathering);
+}
+
+void ServiceCore::finish_gathering() {
+  std::string sentence = end_.text;
+  if (end_kind_ == EventKind::stalled) {
+    // The rings know more calls than the beats did, of several threads.
+    const Blame blame = find_blame(picture_, known_calls(picture_, gathered_));
+    if (!blame.ranks.empty() && blame.ranks != culprits_) {
+      culprits_ = blame.ranks;
+      sentence = fmt::format("the job makes no progress: {}", blame.text);
+    }
+  }
+  report_and_end(sentence);
+}
+
+void ServiceCore::report_and_end(const std::string& sentence) {
+  update_ages(steady_s());
+  const std::string report = stall_report(picture_, culprits_, sentence, gathered_);
+  gathered_.clear();
+  event(end_kind_, culprits_, report);
+  send_note(report);
+  tell_end(static_cast<int>(ExitCode::peer), sentence);
+}
+
+void ServiceCore::tell_end(int code, const std::string& text) {
+  if (ending_ == Ending::told) return;
+  ending_ = Ending::told;
+  end_ = {code, text};
+  for (const Peer& peer : peers_) {
+    if (peer.channel) peer.channel->send(end_);
+  }
+}
+
+void ServiceCore::end_job(ExitCode code, const std::string& why) {
+  end_timer_.cancel();
+  tell_end(static_cast<int>(code), why);
+}
+
+void ServiceCore::request_stop() {
+  stop_requested_ = true;
+  for (const Peer& peer : peers_) {
+    if (peer.channel) peer.channel->send(Stop{});
+  }
+}
+
+void ServiceCore::say_good_bye() {
+  gate_.close();
+  look_timer_.cancel();
+  end_timer_.cancel();
+  ending_ = Ending::told;
+  for (const Peer& peer : peers_) {
+    if (peer.channel) peer.channel->send(GoodBye{});
+  }
+}
+
+bool ServiceCore::is_sent() const {
+  return std::all_of(peers_.begin(), peers_.end(),
+                     [](const Peer& peer) { return !peer.channel || peer.channel->is_sent(); });
+}
+
+void ServiceCore::send_note(const std::string& text) {
+  if (peers_[0].channel) peers_[0].channel->send(Note{text});
+}
+
+void ServiceCore::event(EventKind kind, const std::vector<int>& ranks, const std::string& text) {
+  Event event{kind, ranks, {}, text};
+  for (const int rank : ranks) event.hosts.push_back(picture_.ranks[static_cast<std::size_t>(rank)].host);
+  std::sort(event.hosts.begin(), event.hosts.end());
+  event.hosts.erase(std::unique(event.hosts.begin(), event.hosts.end()), event.hosts.end());
+  if (on_event_) on_event_(event);
+}
+
+void ServiceCore::after(boost::asio::steady_timer& timer, double seconds, void (ServiceCore::*act)()) {
+  timer.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
+  timer.async_wait([this, act](const boost::system::error_code& error) {
+    if (!error) (this->*act)();
+  });
+}
+
+}  // namespace athanor::watch

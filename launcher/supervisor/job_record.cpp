@@ -1,0 +1,113 @@
+#include "launcher/supervisor/job_record.h"
+
+#include <fmt/chrono.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "launcher/supervisor/status_file.h"
+#include "launcher/supervisor/young_daly.h"
+
+namespace athanor {
+namespace {
+
+constexpr std::chrono::seconds kWriteEvery{2};
+
+double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+std::string line_of(const FaultRecord& fault) {
+  const nlohmann::ordered_json json{{"time", fault.time},          {"attempt", fault.attempt}, {"step", fault.step},
+                                    {"kind", fault.kind},          {"hosts", fault.hosts},     {"text", fault.text},
+                                    {"exit_code", fault.exit_code}};
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string utc_now() {
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
+}
+
+JobRecord::JobRecord(JobStatus status) : status_(std::move(status)), writer_([this] { keep_writing(); }) {}
+
+JobRecord::~JobRecord() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_ending_ = true;
+  }
+  ending_changed_.notify_one();
+  writer_.join();
+}
+
+JobStatus JobRecord::status() const {
+  const std::lock_guard lock(mutex_);
+  JobStatus status = status_;
+  if (service_) status.picture = service_->picture();
+  const auto now = std::chrono::steady_clock::now();
+  status.uptime_s = seconds_between(start_, now);
+  if (is_training_) status.training_s += seconds_between(training_since_, now);
+  status.interval_advice = interval_advice(status);
+  return status;
+}
+
+void JobRecord::change(const std::function<void(JobStatus&)>& change) {
+  const std::lock_guard lock(mutex_);
+  change(status_);
+}
+
+void JobRecord::watch(std::shared_ptr<const watch::HeartbeatService> service) {
+  const std::lock_guard lock(mutex_);
+  if (service_) status_.picture = service_->picture();
+  service_ = std::move(service);
+}
+
+void JobRecord::add_fault(FaultRecord fault) {
+  const std::lock_guard lock(mutex_);
+  status_.faults.push_back(std::move(fault));
+}
+
+void JobRecord::note_training(bool is_on) {
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (is_training_) status_.training_s += seconds_between(training_since_, now);
+  is_training_ = is_on;
+  training_since_ = now;
+}
+
+/// A thread of its own: a disk that hangs holds up nobody but it.
+void JobRecord::keep_writing() {
+  std::unique_lock lock(mutex_);
+  bool is_last = false;
+  while (!is_last) {
+    ending_changed_.wait_for(lock, kWriteEvery, [this] { return is_ending_; });
+    is_last = is_ending_;
+    lock.unlock();
+    write_faults();
+    write_status();
+    lock.lock();
+  }
+}
+
+void JobRecord::write_status() {
+  const JobStatus now = status();
+  const std::filesystem::path folder = now.picture.about.run_folder;
+  std::error_code ignored;
+  if (!folder.empty() && std::filesystem::is_directory(folder, ignored)) write_status_file(folder, now);
+}
+
+void JobRecord::write_faults() {
+  const JobStatus now = status();
+  const std::filesystem::path folder = now.picture.about.run_folder;
+  std::error_code ignored;
+  if (folder.empty() || faults_written_ == now.faults.size() || !std::filesystem::is_directory(folder, ignored)) return;
+  std::string lines;
+  for (std::size_t i = faults_written_; i < now.faults.size(); ++i) lines += line_of(now.faults[i]);
+  std::ofstream out(folder / "faults.jsonl", std::ios::app | std::ios::binary);
+  out << lines << std::flush;
+  if (out) faults_written_ = now.faults.size();
+}
+
+}  // namespace athanor

@@ -1,0 +1,59 @@
+// What the supervisor knows of the job, for itself and for everybody who asks: kept up to date by its thread, copied by
+// others. Faults go to the run folder as they happen, the status every two seconds.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "launcher/supervisor/job_status.h"
+#include "watch/heartbeat_service.h"
+
+namespace athanor {
+
+class JobRecord {
+ public:
+  /// `status`: what is known before the first attempt.
+  explicit JobRecord(JobStatus status);
+  /// Writes the last status.
+  ~JobRecord();
+  JobRecord(const JobRecord&) = delete;
+  JobRecord& operator=(const JobRecord&) = delete;
+
+  /// A copy, with the picture of the attempt in hand. Any thread.
+  JobStatus status() const;
+
+  /// `change` is given the status; what it holds of the picture is not looked at.
+  void change(const std::function<void(JobStatus&)>& change);
+  /// The attempt whose picture the status shows; after nullptr it shows the last one.
+  void watch(std::shared_ptr<const watch::HeartbeatService> service);
+  void add_fault(FaultRecord fault);
+
+  /// Steps are made from now on / no more.
+  void note_training(bool is_on);
+
+ private:
+  void write_status();
+  void write_faults();
+  void keep_writing();
+
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  mutable std::mutex mutex_;
+  JobStatus status_;
+  std::shared_ptr<const watch::HeartbeatService> service_;
+  std::chrono::steady_clock::time_point training_since_;
+  bool is_training_ = false;
+  std::size_t faults_written_ = 0;
+
+  std::condition_variable ending_changed_;
+  bool is_ending_ = false;
+  std::thread writer_;
+};
+
+/// "2026-11-27T03:08:00Z"
+std::string utc_now();
+
+}  // namespace athanor
