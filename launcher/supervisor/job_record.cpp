@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "launcher/supervisor/older_news.h"
 #include "launcher/supervisor/status_file.h"
 #include "launcher/supervisor/young_daly.h"
 
@@ -49,7 +50,7 @@ JobRecord::~JobRecord() {
 JobStatus JobRecord::status() const {
   const std::lock_guard lock(mutex_);
   JobStatus status = status_;
-  if (service_) status.picture = service_->picture();
+  status.picture = picture();
   const auto now = std::chrono::steady_clock::now();
   status.uptime_s = seconds_between(start_, now);
   if (is_training_) status.training_s += seconds_between(training_since_, now);
@@ -62,9 +63,14 @@ void JobRecord::change(const std::function<void(JobStatus&)>& change) {
   change(status_);
 }
 
+watch::JobPicture JobRecord::picture() const {
+  if (!service_) return status_.picture;
+  return with_older_news(service_->picture(), status_.picture);
+}
+
 void JobRecord::watch(std::shared_ptr<const watch::HeartbeatService> service) {
   const std::lock_guard lock(mutex_);
-  if (service_) status_.picture = service_->picture();
+  status_.picture = picture();
   service_ = std::move(service);
 }
 

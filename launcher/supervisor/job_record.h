@@ -40,6 +40,8 @@ class JobRecord {
   void note_training(bool is_on);
 
  private:
+  /// Under the lock.
+  watch::JobPicture picture() const;
   void write_status();
   void write_faults();
   void keep_writing();
