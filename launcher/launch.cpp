@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "config/nearest.h"
 #include "launcher/command.h"
+#include "launcher/supervisor/narration.h"
 #include "launcher/supervisor/status_server.h"
 #include "launcher/supervisor/supervisor.h"
 #include "launcher/usage.h"
@@ -74,7 +75,7 @@ int run_launch(const LaunchArguments& arguments, std::vector<std::string> comman
   if (arguments.dry_run) {
     const RanksToStart ranks{fill(options.place.hosts, options.place.ranks), options.command, "", options.rsh_agent,
                              "athanor"};
-    for (const std::string& warning : options.place.warnings) fmt::print(stderr, "athanor launch: {}\n", warning);
+    for (const std::string& warning : options.place.warnings) say(warning);
     fmt::print("{}\n", to_text(launcher_command(options.place, options.surroundings, ranks)));
     return 0;
   }
@@ -82,7 +83,7 @@ int run_launch(const LaunchArguments& arguments, std::vector<std::string> comman
   std::optional<StatusServer> server;
   if (!arguments.status_address.empty()) {
     server.emplace(status_server_options(arguments, supervisor));
-    fmt::print(stderr, "athanor launch: status at {}\n", server->url());
+    say("status at " + server->url());
   }
   return supervisor.run();
 }

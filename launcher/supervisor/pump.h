@@ -15,6 +15,10 @@ inline std::chrono::nanoseconds in_seconds(double seconds) {
 inline SteadyTime after_seconds(double seconds) {
   return std::chrono::steady_clock::now() + in_seconds(seconds);
 }
+/// Of the steady clock.
+inline double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 inline double seconds_since(SteadyTime start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
