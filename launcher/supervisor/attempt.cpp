@@ -12,6 +12,8 @@ namespace {
 
 /// For ranks that know of the end to end by themselves; their heartbeat threads end them after 5 s.
 constexpr double kRanksEnd_s = 8;
+/// For ranks to see for themselves that another one has failed, until they are told.
+constexpr double kByThemselves_s = 1;
 /// For a rank that has said why it fails to abort: with a launcher that waits, that hangs.
 constexpr double kAbort_s = 0.3;
 /// For a launcher whose ranks are gone to pass on what they printed. mpirun takes much longer where a rank ended with a
@@ -89,7 +91,12 @@ void Attempt::wind_up(const StopRequests& stop) {
     service_->end_job(ExitCode::peer, fmt::format("{} is gone", name_of(place_.launcher)));
   }
   if (!is_early_stop) {
-    wait_until(io_, after_seconds(kRanksEnd_s), [&] { return stop.at_once() || have_ranks_left(); });
+    const auto has_ended = [&] { return stop.at_once() || have_ranks_left(); };
+    if (detected_ && !wait_until(io_, after_seconds(kByThemselves_s), has_ended)) {
+      const AttemptEnd end = end_of_attempt(service_->picture(), "", 0);
+      service_->end_job(static_cast<ExitCode>(end.code), end.why);
+    }
+    wait_until(io_, after_seconds(kRanksEnd_s), has_ended);
     const double processes_end_s = stop.at_once() ? 0 : detected_ ? kAbort_s : kRanksEnd_s;
     wait_until(io_, after_seconds(processes_end_s), [&] { return ranks_here(ranks_.invitation).empty(); });
   }
@@ -109,9 +116,9 @@ bool Attempt::have_ranks_left() {
     });
     if (!may_leave) kill(pid, SIGKILL);
   }
-  return std::none_of(picture.ranks.begin(), picture.ranks.end(), [](const auto& rank) {
-    return rank.presence == Presence::connected || rank.presence == Presence::silent;
-  });
+  // A silent one does not hear that it should leave; where it runs here it is ended with what is left.
+  return std::none_of(picture.ranks.begin(), picture.ranks.end(),
+                      [](const auto& rank) { return rank.presence == Presence::connected; });
 }
 
 void Attempt::end_launcher() {

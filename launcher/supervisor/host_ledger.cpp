@@ -8,6 +8,13 @@ void HostLedger::note_failure(const std::string& host, double now_s) {
   failures_s_[host].push_back(now_s);
 }
 
+void HostLedger::suspect(std::span<const HostSlots> hosts, double now_s) {
+  for (const HostSlots& host : hosts) {
+    const auto known = failures_s_.find(host.name);
+    if (known != failures_s_.end() && !known->second.empty()) known->second.push_back(now_s);
+  }
+}
+
 HostLedger::Choice HostLedger::choose(const std::map<std::string, bool>& answers, double now_s) {
   constexpr std::size_t kFailuresToLeaveOut = 2;
   Choice choice;

@@ -20,6 +20,10 @@ class HostLedger {
   /// Ranks on that host were lost, stalled or failed at `now_s`.
   void note_failure(const std::string& host, double now_s);
 
+  /// Of the hosts that took part, those that have failed before fail again: the attempt came to nothing, and nobody
+  /// knows why.
+  void suspect(std::span<const HostSlots> hosts, double now_s);
+
   struct Choice {
     std::vector<HostSlots> hosts;          ///< that take part, in the order in which they were given
     std::vector<std::string> unreachable;  ///< left out: did not answer

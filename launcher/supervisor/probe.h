@@ -1,6 +1,8 @@
 // Asks hosts whether they answer, side by side, while other things go on.
 #pragma once
 
+#include <boost/asio/ip/tcp.hpp>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,8 +13,10 @@
 
 namespace athanor {
 
-/// The command that ends with 0 where `host` can take ranks.
-LauncherCommand probe_command(const Place& place, const std::string& rsh_agent, const std::string& host);
+/// The command that ends with 0 where `host` can take ranks: it answers, and reaches this machine at one of `addresses`
+/// and `port`, as its ranks will have to. Slurm's own way to a host tells enough.
+LauncherCommand probe_command(const Place& place, const std::string& rsh_agent, const std::string& host,
+                              const std::vector<std::string>& addresses, std::uint16_t port);
 
 class HostProbe {
  public:
@@ -30,7 +34,10 @@ class HostProbe {
     std::unique_ptr<Child> child;  ///< nullptr: it could not even be asked
     SteadyTime until;
   };
+  void take_callers();
+
   boost::asio::io_context& io_;
+  boost::asio::ip::tcp::acceptor acceptor_;  ///< for hosts to show that they reach this machine
   const Place& place_;
   const std::string rsh_agent_;
   std::map<std::string, Question> questions_;

@@ -108,6 +108,7 @@ AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProb
         attempt.launcher_was_killed() ? fmt::format("{} was killed", name_of(options_.place.launcher)) : end.why);
   }
   if (is_fault) ask_silent_hosts(hosts, probe);
+  if (is_fault && !attempt.has_joined()) ledger_.suspect(hosts, now_s());
   record_.settle_faults(number_, end.code);
   record_.watch(nullptr);
   return end;

@@ -37,6 +37,15 @@ TEST(HostLedger, AHostThatFailedTwiceIsLeftOutOnce) {
   EXPECT_THAT(names(ledger.choose({}, 12)), ElementsAre("a", "b", "c"));
 }
 
+TEST(HostLedger, AnAttemptThatCameToNothingCountsAgainstHostsThatFailedBefore) {
+  HostLedger ledger(kThree, 3600);
+  ledger.suspect(kThree, 0);
+  EXPECT_THAT(ledger.choose({}, 0).failing, IsEmpty()) << "nobody had failed";
+  ledger.note_failure("c", 1);
+  ledger.suspect(kThree, 2);
+  EXPECT_THAT(ledger.choose({}, 3).failing, ElementsAre("c"));
+}
+
 TEST(HostLedger, FailuresOfLongAgoDoNotCount) {
   HostLedger ledger(kThree, 100);
   ledger.note_failure("b", 0);
