@@ -27,6 +27,10 @@ std::string line_of(const FaultRecord& fault) {
 
 }  // namespace
 
+bool is_warning(std::string_view kind) {
+  return kind == "straggler" || kind == "silent";
+}
+
 std::string utc_now() {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
@@ -75,6 +79,14 @@ void JobRecord::add_fault(FaultRecord fault) {
   status_.faults.push_back(std::move(fault));
 }
 
+void JobRecord::settle_faults(int attempt, int code) {
+  const std::lock_guard lock(mutex_);
+  for (FaultRecord& fault : status_.faults) {
+    if (fault.attempt == attempt && !is_warning(fault.kind)) fault.exit_code = code;
+  }
+  faults_settled_ = status_.faults.size();
+}
+
 void JobRecord::note_training(bool is_on) {
   const std::lock_guard lock(mutex_);
   const auto now = std::chrono::steady_clock::now();
@@ -105,15 +117,19 @@ void JobRecord::write_status() {
 }
 
 void JobRecord::write_faults() {
+  const std::size_t settled = [&] {
+    const std::lock_guard lock(mutex_);
+    return faults_settled_;
+  }();
   const JobStatus now = status();
   const std::filesystem::path folder = now.picture.about.run_folder;
   std::error_code ignored;
-  if (folder.empty() || faults_written_ == now.faults.size() || !std::filesystem::is_directory(folder, ignored)) return;
+  if (folder.empty() || faults_written_ == settled || !std::filesystem::is_directory(folder, ignored)) return;
   std::string lines;
-  for (std::size_t i = faults_written_; i < now.faults.size(); ++i) lines += line_of(now.faults[i]);
+  for (std::size_t i = faults_written_; i < settled; ++i) lines += line_of(now.faults[i]);
   std::ofstream out(folder / "faults.jsonl", std::ios::app | std::ios::binary);
   out << lines << std::flush;
-  if (out) faults_written_ = now.faults.size();
+  if (out) faults_written_ = settled;
 }
 
 }  // namespace athanor

@@ -8,6 +8,7 @@
 //                         torn: it dies after the call, or in the middle of it where it writes
 //                         enospc, eio: the call fails with this error, and does nothing
 //                         short: a write takes half of what it was given
+//                         slow: this call and all that follow take a quarter of a second longer
 //   ATHANOR_FAULT_TRACE   a file for the events of trace.h, appended to
 //
 // What the C library calls inside itself (fwrite's write) is not seen.
@@ -33,7 +34,9 @@ namespace {
 using athanor::faults::EventHead;
 using athanor::faults::EventKind;
 
-enum class Fault { none, kill, torn, enospc, eio, short_write };
+enum class Fault { none, kill, torn, enospc, eio, short_write, slow };
+
+constexpr useconds_t kSlow_us = 250'000;
 
 Fault fault_called(std::string_view name) {
   if (name == "kill") return Fault::kill;
@@ -41,6 +44,7 @@ Fault fault_called(std::string_view name) {
   if (name == "enospc") return Fault::enospc;
   if (name == "eio") return Fault::eio;
   if (name == "short") return Fault::short_write;
+  if (name == "slow") return Fault::slow;
   return Fault::none;
 }
 
@@ -105,7 +109,12 @@ class Shim {
 
   /// The fault for the call that is about to be made, if its turn has come. Does not return where it is death.
   Fault count() {
-    if (++calls_ != at_) return Fault::none;
+    ++calls_;
+    if (fault_ == Fault::slow && at_ > 0 && calls_ >= at_) {
+      usleep(kSlow_us);
+      return Fault::none;
+    }
+    if (calls_ != at_) return Fault::none;
     if (fault_ == Fault::kill) die();
     return fault_;
   }

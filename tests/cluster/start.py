@@ -1,0 +1,77 @@
+"""Rows: one host is not like the others when the ranks start. All must end soon, with one message."""
+
+import gzip
+import shutil
+import time
+
+from hosts import ENTER
+from row import BOTH, SlurmJob, rows_under
+
+WITHIN_S = 10
+
+
+def want_one_message(bench, job, code, *parts, began):
+    """The job must end within 10 s of its ranks' start, with `code`, and say what is wrong once."""
+    found = job.end(60)
+    took_s = time.monotonic() - began
+    print(f"ended after {took_s:.1f} s")
+    bench.want(found == code, f"exit code {found}, want {code}")
+    bench.want(took_s <= WITHIN_S, f"it took {took_s:.1f} s, want {WITHIN_S} s")
+    said = [line for line in job.text().splitlines() if all(part in line for part in parts)]
+    bench.want(len([line for line in said if line.startswith("athanor: ")]) == 1, f"want one message with {parts}: {said}")
+    bench.want_nothing_left()
+
+
+def with_another(bench, kind, path, other, code, *parts):
+    """Starts a job whose rank on node3 finds `other` where the others find `path`."""
+    bench.cluster.run("node3", "mount", "--bind", other, path)
+    try:
+        job = bench.job(kind)
+        job.wait(job.has_started, "the start", 60)
+        want_one_message(bench, job, code, *parts, began=time.monotonic())
+    finally:
+        bench.cluster.run("node3", "umount", "-l", path)
+
+
+@rows_under(BOTH, "a_rank_has_another_recipe")
+def a_rank_has_another_recipe(bench, kind):
+    other = bench.home / "other.yaml"
+    other.write_text(bench.recipe.read_text().replace("lr: 0.05", "lr: 0.06"))
+    with_another(bench, kind, bench.recipe, other, 2, "rank 2 on node3", "optimizer.lr")
+
+
+@rows_under(BOTH, "a_rank_has_another_program")
+def a_rank_has_another_program(bench, kind):
+    library = bench.cluster.program.parent / "libathanor.so"
+    if not library.exists():
+        library = bench.cluster.program
+    other = bench.home / "other"
+    shutil.copy2(library.resolve(), other)
+    with other.open("ab") as file:
+        file.write(b"another build")
+    with_another(bench, kind, library.resolve(), other, 2, "rank 2 on node3", "another program")
+
+
+@rows_under(BOTH, "a_rank_has_other_data")
+def a_rank_has_other_data(bench, kind):
+    data = bench.own_data()
+    other = bench.home / "other"
+    shutil.copytree(data, other)
+    labels = other / "train-labels-idx1-ubyte.gz"
+    content = bytearray(gzip.decompress(labels.read_bytes()))
+    content[-1] = (content[-1] + 1) % 10
+    labels.write_bytes(gzip.compress(bytes(content)))
+    with_another(bench, kind, data, other, 3, "rank 2 on node3", "other data")
+
+
+@rows_under(BOTH, "a_rank_has_too_little_memory")
+def a_rank_has_too_little_memory(bench, kind):
+    few = bench.home / "few"
+    if kind is SlurmJob:
+        few.write_text(f'#!/bin/sh\n[ "$(hostname)" = node3 ] && ulimit -v 450000\nexec {bench.cluster.program} "$@"\n')
+    else:
+        few.write_text(f'#!/bin/sh\n[ "$1" = node3 ] && ulimit -v 450000\nexec {ENTER} "$@"\n')
+    few.chmod(0o755)
+    job = bench.job(kind, **({"program": few} if kind is SlurmJob else {"rsh": few}))
+    job.wait(job.has_started, "the start", 60)
+    want_one_message(bench, job, 5, "rank 2 on node3", "memory", began=time.monotonic())
