@@ -35,6 +35,7 @@ double ms_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 Checkpointing::Checkpointing(const CheckpointingParts& parts) : parts_(parts) {
+  tally_.newest_step = parts_.start_step;
   if (parts_.folder.empty()) return;
   entries_ = parts_.executable.list_state();
   snapshot_ = parts_.executable.make_snapshot();

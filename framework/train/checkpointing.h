@@ -31,6 +31,7 @@ struct CheckpointingParts {
   Communicator& communicator;
   MetricsLog& metrics;
   std::filesystem::path folder;  ///< RUN/checkpoints, prepared; empty on the ranks that do not write
+  std::int64_t start_step = -1;  ///< of the checkpoint that the run goes on from; −1: none
 };
 
 /// All ranks make the same calls; the one with a folder, rank 0, keeps the copy and writes.

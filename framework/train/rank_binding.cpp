@@ -59,14 +59,14 @@ std::optional<Finding> shared_too_much(const std::string& host, const HostRanks&
       users[cpu].push_back(rank);
     }
   }
+  const int host_cpus = ranks[static_cast<std::size_t>(on_host[0])].host_cpus;
+  if (threads > host_cpus) {
+    return warn_of(fmt::format("{} on {} run {} on {}: start fewer ranks there, or set train.shard_threads lower",
+                               rank_list(on_host), host, plural(threads, "thread"), plural(host_cpus, "cpu")));
+  }
   constexpr double kRounding = 1e-6;
   for (const auto& [cpu, sum] : load) {
     if (sum <= 1 + kRounding || users[cpu].size() < 2) continue;
-    const int host_cpus = ranks[static_cast<std::size_t>(on_host[0])].host_cpus;
-    if (threads > host_cpus) {
-      return warn_of(fmt::format("{} on {} run {} on {}: start fewer ranks there, or set train.shard_threads lower",
-                                 rank_list(on_host), host, plural(threads, "thread"), plural(host_cpus, "cpu")));
-    }
     return warn_of(
         fmt::format("{} on {} share cpu {}, while others are free: `mpirun --map-by slot:PE={}`, `srun "
                     "--cpu-bind=cores --cpus-per-task={}`",

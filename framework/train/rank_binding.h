@@ -23,7 +23,7 @@ std::string text_of_place(const RankPlace& place);
 RankPlace place_of_text(const std::string& text, const std::string& host);
 
 /// `ranks`: all of the job. Warns of a rank with more threads than cpus, of ranks that share cpus too few for both, of
-/// ranks that share a GPU, and of a launcher that leaves more than half of a host unused, each with the options that
+/// ranks that share a GPU, and of a launcher that leaves half of a host or more unused, each with the options that
 /// mend it.
 Finding judge_binding(std::span<const RankPlace> ranks);
 

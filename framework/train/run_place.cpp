@@ -28,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kSettling{1};
 constexpr std::chrono::milliseconds kBetweenLooks{20};
 constexpr double kLong_s = 60;
+constexpr std::uint64_t kFirstSyncBytes = std::uint64_t{4} << 20;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -142,9 +143,15 @@ DiskSpeed measure_disk(const fs::path& folder, std::uint64_t bytes, double secon
   TrialFile file(folder);
   DiskSpeed speed;
   const Clock::time_point start = Clock::now();
+  // What was written lies in memory until it is synced: only then does a slow disk show, and stop this in time.
+  std::uint64_t next_sync = kFirstSyncBytes;
   while (speed.bytes < bytes && seconds_since(start) < seconds) {
-    file.write(block.data(), std::min(block_bytes, bytes - speed.bytes));
-    speed.bytes += std::min(block_bytes, bytes - speed.bytes);
+    const std::uint64_t part = std::min(block_bytes, bytes - speed.bytes);
+    file.write(block.data(), part);
+    speed.bytes += part;
+    if (speed.bytes < next_sync) continue;
+    file.sync();
+    next_sync *= 2;
   }
   file.sync();
   speed.seconds = seconds_since(start);

@@ -86,7 +86,8 @@ TrainingRun::TrainingRun(const RunParts& parts, const RunFiles& files)
       first_step_(state_.step),
       known_(state_.step),
       earlier_seconds_(state_.train_seconds),
-      checkpointing_({parts.recipe.checkpoint, parts.executable, parts.communicator, metrics_, files.checkpoints}) {
+      checkpointing_({parts.recipe.checkpoint, parts.executable, parts.communicator, metrics_, files.checkpoints,
+                      state_.step > 0 ? state_.step : -1}) {
   if (!parts.data.validation_subset.empty()) {
     validation_ = std::make_unique<Loader>(*parts.data.train, evaluation_loader(parts, parts.data.validation_subset));
   }

@@ -25,6 +25,8 @@ constexpr double kQuickTick_s = 0.1;
 constexpr double kPaused_s = 2;
 /// One address gets this long, so that one that nobody answers at does not use up the time of the others.
 constexpr double kAddressTime_s = 1;
+/// Whoever takes the call answers within this time, or is another service.
+constexpr double kWelcomeTime_s = 2;
 constexpr std::chrono::milliseconds kLastWordsTime{500};
 
 std::chrono::nanoseconds in_ns(double seconds) {
@@ -91,14 +93,19 @@ void ClientCore::call() {
     channel_ = std::make_shared<FrameChannel>(std::move(*socket), *this);
     line_ = Line::waiting_for_welcome;
     channel_->start();
+    call_timer_.expires_after(in_ns(kWelcomeTime_s));
+    call_timer_.async_wait([this](const boost::system::error_code& ended) {
+      if (ended || line_ != Line::waiting_for_welcome) return;
+      channel_->close();
+      try_next_address();
+    });
     channel_->send(Hello{invitation_.key, options_.rank, options_.world_size, getpid(), options_.host, options_.cpus});
   });
   call_timer_.expires_after(in_ns(std::min(kAddressTime_s, left_s)));
   call_timer_.async_wait([this, socket](const boost::system::error_code& ended) {
-    if (ended || line_ == Line::joined || line_ == Line::over) return;
+    if (ended || line_ != Line::calling) return;
     boost::system::error_code ignored;
     socket->close(ignored);
-    if (channel_) channel_->close();
     ++next_address_;
     call();
   });
@@ -134,7 +141,7 @@ void ClientCore::on_message(FrameChannel&, Message& message) {
     return;
   }
   if (const auto* const pulse = std::get_if<Pulse>(&message)) {
-    watchdog_s_ = pulse->watchdog_timeout_s;
+    watchdog_s_.store(pulse->watchdog_timeout_s, std::memory_order_relaxed);
     measure_round_trip(*pulse);
   } else if (std::holds_alternative<Stop>(message)) {
     is_stop_asked_ = true;
@@ -251,7 +258,7 @@ void ClientCore::watch_service(double now_s) {
                      duration_text(silent_s)));
   }
   const double stalled_s = now_s - progress_s_;
-  if (activity.phase == Phase::unwatched || watchdog_s_ <= 0 || stalled_s < watchdog_s_) return;
+  if (activity.phase == Phase::unwatched || watchdog_timeout_s() <= 0 || stalled_s < watchdog_timeout_s()) return;
   decide({ExitCode::peer, fmt::format("{} gets no further: no progress for {}{}{}, and {} has said nothing for {}",
                                       own_name(), duration_text(stalled_s), what.empty() ? "" : ", ", what,
                                       service_name(), duration_text(silent_s))},

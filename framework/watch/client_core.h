@@ -25,6 +25,7 @@ class ClientCore : public FrameChannel::Owner {
   // Any thread.
   std::optional<Failure> verdict() const;
   bool is_told_to_all() const { return is_told_to_all_.load(std::memory_order_acquire); }
+  double watchdog_timeout_s() const { return watchdog_s_.load(std::memory_order_relaxed); }
   void set_news(const RunNews& news);
   void set_outcome(const Failure& outcome);
   void keep_silent() { is_silent_.store(true, std::memory_order_release); }
@@ -77,7 +78,6 @@ class ClientCore : public FrameChannel::Owner {
   double beat_due_s_ = 0;
   std::int64_t step_told_ = 0;
   double heard_s_ = 0;          ///< when the service last said anything
-  double watchdog_s_ = 0;       ///< as the service last said
   std::uint64_t progress_ = 0;  ///< of the activity, as last seen
   double progress_s_ = 0;       ///< when it was last seen to have grown
   bool said_unheard_ = false;
@@ -95,6 +95,7 @@ class ClientCore : public FrameChannel::Owner {
   std::function<void()> leaving_;  ///< to be called when a good-bye that waits for the connection is sent
   double end_due_s_ = 0;           ///< when this process is ended from here; 0: no verdict
 
+  std::atomic<double> watchdog_s_{0};  ///< as the service last said
   std::atomic<bool> is_silent_{false};
   std::atomic<bool> has_verdict_{false};
   std::atomic<bool> is_told_to_all_{false};

@@ -77,6 +77,10 @@ bool HeartbeatClient::is_told_to_all() const {
   return state_->core.is_told_to_all();
 }
 
+double HeartbeatClient::watchdog_timeout_s() const {
+  return state_->core.watchdog_timeout_s();
+}
+
 void HeartbeatClient::set_about(const RunAbout& about) {
   boost::asio::post(state_->context, [state = state_.get(), about] { state->core.set_about(about); });
 }
@@ -96,6 +100,10 @@ void HeartbeatClient::on_stop(std::function<void()> stop) {
 
 void HeartbeatClient::on_note(std::function<void(const std::string&)> note) {
   boost::asio::post(state_->context, [state = state_.get(), note = std::move(note)] { state->core.on_note(note); });
+}
+
+double HeartbeatClient::cpu_seconds() const {
+  return cpu_seconds_of(state_->thread);
 }
 
 void HeartbeatClient::set_outcome(const Failure& outcome) {

@@ -37,6 +37,8 @@ class HeartbeatClient {
   std::optional<Failure> verdict() const;
   /// Whether the verdict is the service's, which tells it to all ranks: then one of them need say it.
   bool is_told_to_all() const;
+  /// Seconds without progress after which the job is stalled, as the service last said; 0: it has not yet.
+  double watchdog_timeout_s() const;
 
   /// Rank 0: what the service should know of the run.
   void set_about(const RunAbout& about);
@@ -48,6 +50,9 @@ class HeartbeatClient {
 
   /// Rank 0: what is called on the client's thread with each note of the service for the run's log; must not block.
   void on_note(std::function<void(const std::string&)> note);
+
+  /// Processor time that the client's thread has taken.
+  double cpu_seconds() const;
 
   /// What the good-bye will say.
   void set_outcome(const Failure& outcome);

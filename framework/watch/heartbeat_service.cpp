@@ -1,8 +1,5 @@
 #include "watch/heartbeat_service.h"
 
-#include <pthread.h>
-#include <time.h>
-
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <thread>
@@ -16,18 +13,25 @@ namespace {
 
 /// For the good-byes of a service that ends.
 constexpr std::chrono::milliseconds kGoodByeTime{300};
+/// With many ranks, beats that come within this time are handled together: to wake up for each costs more than it.
+constexpr int kManyRanks = 256;
+constexpr std::chrono::milliseconds kNap{4};
 
 }  // namespace
 
 struct HeartbeatService::State {
   State(const ServiceOptions& options, std::function<void(const Event&)> on_event)
-      : core(context, options, std::move(on_event)) {
+      : core(context, options, std::move(on_event)), is_large(options.world_size > kManyRanks) {
     invitation = {core.key(), core.port(), local_addresses(), options.by_supervisor};
   }
 
   void run() {
     core.begin();
-    context.run();
+    while (!context.stopped()) {
+      context.run_one();
+      context.poll();
+      if (is_large && core.are_all_here() && !context.stopped()) std::this_thread::sleep_for(kNap);
+    }
     const auto until = std::chrono::steady_clock::now() + kGoodByeTime;
     context.restart();
     core.say_good_bye();
@@ -38,6 +42,7 @@ struct HeartbeatService::State {
 
   boost::asio::io_context context{1};
   ServiceCore core;
+  const bool is_large;
   Invitation invitation;
   std::thread thread;
 };
@@ -68,11 +73,12 @@ void HeartbeatService::end_job(ExitCode code, const std::string& why) {
   boost::asio::post(state_->context, [state = state_.get(), code, why] { state->core.end_job(code, why); });
 }
 
+std::uint64_t HeartbeatService::beats() const {
+  return state_->core.beats();
+}
+
 double HeartbeatService::cpu_seconds() const {
-  clockid_t clock{};
-  timespec time{};
-  if (pthread_getcpuclockid(state_->thread.native_handle(), &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  return cpu_seconds_of(state_->thread);
 }
 
 }  // namespace athanor::watch

@@ -76,6 +76,7 @@ class HeartbeatService {
   void request_stop();
   /// All ranks, those that call later too, end with `code` and `why`, within seconds. Any thread.
   void end_job(ExitCode code, const std::string& why);
+  std::uint64_t beats() const;  ///< that have arrived
   /// Processor time that the service's thread has taken.
   double cpu_seconds() const;
 

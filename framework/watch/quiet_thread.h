@@ -1,6 +1,9 @@
 // Threads that no signal of the process is delivered to: its handlers run on the threads that know of them.
 #pragma once
 
+#include <pthread.h>
+#include <time.h>
+
 #include <csignal>
 #include <thread>
 #include <utility>
@@ -19,6 +22,14 @@ std::thread quiet_thread(Act&& act) {
     ~Restore() { pthread_sigmask(SIG_SETMASK, &mask, nullptr); }
   } restore{before};
   return std::thread(std::forward<Act>(act));
+}
+
+/// Processor time that a thread has taken.
+inline double cpu_seconds_of(std::thread& thread) {
+  clockid_t clock{};
+  timespec time{};
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
 }  // namespace athanor::watch

@@ -20,6 +20,9 @@ constexpr double kHearsay_s = 0.5;
 /// A look that comes this late had no chance to hear the ranks: what has arrived meanwhile is read before it judges.
 constexpr double kLate_s = 2;
 constexpr double kDrain_s = 0.05;
+/// Most of the service's time goes into answers. Not every beat of a large job has one: at least every fourth has
+/// one, well within the silence that ranks worry about.
+constexpr std::uint32_t kAnswersASecond = 1024;
 /// Stacks fill a page each.
 constexpr std::size_t kMostStacks = 8;
 
@@ -34,6 +37,7 @@ ServiceCore::ServiceCore(boost::asio::io_context& context, const ServiceOptions&
     : options_(options),
       on_event_(std::move(on_event)),
       key_(random_key()),
+      answer_every_(std::clamp<std::uint32_t>(static_cast<std::uint32_t>(options.world_size) / kAnswersASecond, 1, 4)),
       gate_(
           context, key_, options,
           [this](const std::shared_ptr<FrameChannel>& channel, const Hello& hello) { return admit(channel, hello); },
@@ -59,7 +63,7 @@ JobPicture ServiceCore::picture() const {
   JobPicture copy = picture_;
   const double now_s = steady_s();
   for (std::size_t rank = 0; rank < copy.ranks.size(); ++rank) {
-    if (copy.ranks[rank].pid == 0) continue;
+    if (copy.ranks[rank].presence == Presence::expected) continue;
     copy.ranks[rank].beat_age_s = now_s - peers_[rank].beat_s;
     copy.ranks[rank].stalled_s = now_s - peers_[rank].progress_s;
   }
@@ -68,24 +72,19 @@ JobPicture ServiceCore::picture() const {
 
 bool ServiceCore::admit(const std::shared_ptr<FrameChannel>& channel, const Hello& hello) {
   const auto rank = static_cast<std::size_t>(hello.rank);
-  if (picture_.ranks[rank].presence != Presence::expected) return false;
+  if (picture_.ranks[rank].presence != Presence::expected || peers_[rank].channel) return false;
   {
     const std::lock_guard lock(mutex_);
     RankPicture& seen = picture_.ranks[rank];
     seen.host = hello.host;
     seen.pid = hello.pid;
     seen.cpus = hello.cpus;
-    seen.presence = Presence::connected;
-    peers_[rank].beat_s = peers_[rank].progress_s = steady_s();
   }
   peers_[rank].channel = channel;
   channel->hand_over(*this, hello.rank, kMostBodyBytes);
   channel->send(Welcome{host_name()});
   if (stop_requested_) channel->send(Stop{});
   if (ending_ == Ending::told) channel->send(end_);
-  if (++joined_ == options_.world_size) {
-    event(EventKind::joined, {}, fmt::format("all {} ranks have called", options_.world_size));
-  }
   return true;
 }
 
@@ -113,13 +112,19 @@ void ServiceCore::on_message(FrameChannel& channel, Message& message) {
 }
 
 void ServiceCore::on_beat(std::size_t rank, FrameChannel& channel, const Beat& beat) {
+  beats_.store(beats_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const double now_s = steady_s();
   bool steps_first = false;
+  const bool joins = picture_.ranks[rank].presence == Presence::expected;
   {
     const std::lock_guard lock(mutex_);
     Peer& peer = peers_[rank];
     RankPicture& seen = picture_.ranks[rank];
     peer.beat_s = now_s;
+    if (joins) {
+      seen.presence = Presence::connected;
+      peer.progress_s = now_s;
+    }
     if (beat.activity.progress != seen.activity.progress) peer.progress_s = now_s;
     seen.activity = beat.activity;
     seen.round_trip_s = beat.round_trip_s;
@@ -128,7 +133,11 @@ void ServiceCore::on_beat(std::size_t rank, FrameChannel& channel, const Beat& b
     peer.history.add(beat.activity.times, seen);
     steps_first = !has_stepped_ && beat.activity.step > 0;
   }
-  channel.send_if_idle(Pulse{.sent_ns = beat.sent_ns, .watchdog_timeout_s = judge_.timeout_s()});
+  if (peers_[rank].beats++ % answer_every_ == 0)
+    channel.send_if_idle(Pulse{.sent_ns = beat.sent_ns, .watchdog_timeout_s = judge_.timeout_s()});
+  if (joins && ++joined_ == options_.world_size) {
+    event(EventKind::joined, {}, fmt::format("all {} ranks have called", options_.world_size));
+  }
   if (steps_first) {
     has_stepped_ = true;
     event(EventKind::first_step, {static_cast<int>(rank)}, fmt::format("step {} has begun", beat.activity.step));
@@ -176,7 +185,10 @@ void ServiceCore::on_end(FrameChannel& channel, ChannelEnd how) {
     const std::lock_guard lock(mutex_);
     ++(how == ChannelEnd::malformed ? picture_.dropped.malformed : picture_.dropped.oversized);
   }
-  lose(static_cast<std::size_t>(channel.tag()), how);
+  const auto rank = static_cast<std::size_t>(channel.tag());
+  // One that has heard no welcome gives up and calls again; it is there from its first beat on.
+  if (picture_.ranks[rank].presence == Presence::expected) return peers_[rank].channel.reset();
+  lose(rank, how);
 }
 
 void ServiceCore::lose(std::size_t rank, ChannelEnd how) {
@@ -211,7 +223,7 @@ void ServiceCore::update_ages(double now_s) {
   const std::lock_guard lock(mutex_);
   for (std::size_t rank = 0; rank < peers_.size(); ++rank) {
     RankPicture& seen = picture_.ranks[rank];
-    if (seen.pid == 0) continue;
+    if (seen.presence == Presence::expected) continue;
     seen.beat_age_s = now_s - peers_[rank].beat_s;
     seen.stalled_s = now_s - peers_[rank].progress_s;
   }

@@ -2,6 +2,7 @@
 // and ends the job. Everything but the copies of the picture happens on that thread.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -28,6 +29,10 @@ class ServiceCore : public FrameChannel::Owner {
   std::uint16_t port() const { return gate_.port(); }
   const Key& key() const { return key_; }
 
+  /// Whether no more ranks have to call.
+  bool are_all_here() const { return joined_ == options_.world_size; }
+  std::uint64_t beats() const { return beats_.load(std::memory_order_relaxed); }  ///< any thread
+
   void request_stop();
   void end_job(ExitCode code, const std::string& why);
   void say_good_bye();
@@ -40,7 +45,8 @@ class ServiceCore : public FrameChannel::Owner {
  private:
   struct Peer {
     std::shared_ptr<FrameChannel> channel;
-    double beat_s = 0;      ///< when its newest beat came, on this process's clock
+    double beat_s = 0;  ///< when its newest beat came, on this process's clock
+    std::uint32_t beats = 0;
     double progress_s = 0;  ///< when a beat last said that it got on
     RankHistory history;
   };
@@ -67,12 +73,14 @@ class ServiceCore : public FrameChannel::Owner {
   const ServiceOptions options_;
   const std::function<void(const Event&)> on_event_;
   const Key key_;
+  const std::uint32_t answer_every_;  ///< beats of a rank
   CallerGate gate_;
   boost::asio::steady_timer look_timer_;
   boost::asio::steady_timer end_timer_;
   std::vector<Peer> peers_;
   Judge judge_;
   double look_due_s_ = 0;
+  std::atomic<std::uint64_t> beats_{0};
   int joined_ = 0;
   bool has_stepped_ = false;
   bool stop_requested_ = false;

@@ -12,6 +12,8 @@ namespace {
 
 /// For ranks that know of the end to end by themselves; their heartbeat threads end them after 5 s.
 constexpr double kRanksEnd_s = 8;
+/// For a rank that has said why it fails to abort: with a launcher that waits, that hangs.
+constexpr double kAbort_s = 0.3;
 /// For a launcher whose ranks are gone to pass on what they printed. mpirun takes much longer where a rank ended with a
 /// code: it waits twice kKillDelay_s for ranks that are gone.
 constexpr double kLauncherEnd_s = 1, kLauncherEndAfterFault_s = 0.3, kLauncherEndAfterSuccess_s = 10;
@@ -86,30 +88,30 @@ void Attempt::wind_up(const StopRequests& stop) {
   } else if (child_->exit_code() && !all_said_good_bye()) {
     service_->end_job(ExitCode::peer, fmt::format("{} is gone", name_of(place_.launcher)));
   }
-  const double ranks_end_s = is_early_stop ? 0 : kRanksEnd_s;
-  wait_until(io_, after_seconds(ranks_end_s), [&] { return stop.at_once() || are_ranks_gone(); });
+  if (!is_early_stop) {
+    wait_until(io_, after_seconds(kRanksEnd_s), [&] { return stop.at_once() || have_ranks_left(); });
+    const double processes_end_s = stop.at_once() ? 0 : detected_ ? kAbort_s : kRanksEnd_s;
+    wait_until(io_, after_seconds(processes_end_s), [&] { return ranks_here(ranks_.invitation).empty(); });
+  }
   for (const pid_t pid : ranks_here(ranks_.invitation)) kill(pid, SIGKILL);
   end_launcher();
   wait_until(io_, after_seconds(kKilled_s), [&] { return ranks_here(ranks_.invitation).empty(); });
 }
 
-/// As far as can be seen from here. On its way it ends the ranks of this machine that will not leave by themselves:
-/// those that are lost (stopped, perhaps) and those that never joined.
-bool Attempt::are_ranks_gone() {
+/// As far as the service knows. On its way it ends the ranks of this machine that will not leave by themselves: those
+/// that are lost (stopped, perhaps) and those that never joined.
+bool Attempt::have_ranks_left() {
   using watch::Presence;
   const watch::JobPicture picture = service_->picture();
-  const auto has = [&](const watch::RankPicture& rank, auto... presence) {
-    return ((rank.presence == presence) || ...);
-  };
-  const std::vector<pid_t> here = ranks_here(ranks_.invitation);
-  for (const pid_t pid : here) {
-    const bool may_leave = std::any_of(picture.ranks.begin(), picture.ranks.end(),
-                                       [&](const auto& rank) { return rank.pid == pid && !has(rank, Presence::lost); });
+  for (const pid_t pid : ranks_here(ranks_.invitation)) {
+    const bool may_leave = std::any_of(picture.ranks.begin(), picture.ranks.end(), [&](const auto& rank) {
+      return rank.pid == pid && rank.presence != Presence::lost;
+    });
     if (!may_leave) kill(pid, SIGKILL);
   }
-  return here.empty() && std::none_of(picture.ranks.begin(), picture.ranks.end(), [&](const auto& rank) {
-           return has(rank, Presence::connected, Presence::silent);
-         });
+  return std::none_of(picture.ranks.begin(), picture.ranks.end(), [](const auto& rank) {
+    return rank.presence == Presence::connected || rank.presence == Presence::silent;
+  });
 }
 
 void Attempt::end_launcher() {

@@ -39,7 +39,7 @@ class Attempt {
 
  private:
   void handle(const watch::Event& event);
-  bool are_ranks_gone();
+  bool have_ranks_left();
   bool all_said_good_bye() const;
   void note_end_of_launcher();
   void pass_on(const StopRequests& stop);

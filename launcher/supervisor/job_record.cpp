@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "launcher/supervisor/older_news.h"
 #include "launcher/supervisor/status_file.h"
 #include "launcher/supervisor/young_daly.h"
 
@@ -26,6 +27,10 @@ std::string line_of(const FaultRecord& fault) {
 
 }  // namespace
 
+bool is_warning(std::string_view kind) {
+  return kind == "straggler" || kind == "silent";
+}
+
 std::string utc_now() {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
@@ -45,7 +50,7 @@ JobRecord::~JobRecord() {
 JobStatus JobRecord::status() const {
   const std::lock_guard lock(mutex_);
   JobStatus status = status_;
-  if (service_) status.picture = service_->picture();
+  status.picture = picture();
   const auto now = std::chrono::steady_clock::now();
   status.uptime_s = seconds_between(start_, now);
   if (is_training_) status.training_s += seconds_between(training_since_, now);
@@ -58,15 +63,28 @@ void JobRecord::change(const std::function<void(JobStatus&)>& change) {
   change(status_);
 }
 
+watch::JobPicture JobRecord::picture() const {
+  if (!service_) return status_.picture;
+  return with_older_news(service_->picture(), status_.picture);
+}
+
 void JobRecord::watch(std::shared_ptr<const watch::HeartbeatService> service) {
   const std::lock_guard lock(mutex_);
-  if (service_) status_.picture = service_->picture();
+  status_.picture = picture();
   service_ = std::move(service);
 }
 
 void JobRecord::add_fault(FaultRecord fault) {
   const std::lock_guard lock(mutex_);
   status_.faults.push_back(std::move(fault));
+}
+
+void JobRecord::settle_faults(int attempt, int code) {
+  const std::lock_guard lock(mutex_);
+  for (FaultRecord& fault : status_.faults) {
+    if (fault.attempt == attempt && !is_warning(fault.kind)) fault.exit_code = code;
+  }
+  faults_settled_ = status_.faults.size();
 }
 
 void JobRecord::note_training(bool is_on) {
@@ -99,15 +117,19 @@ void JobRecord::write_status() {
 }
 
 void JobRecord::write_faults() {
+  const std::size_t settled = [&] {
+    const std::lock_guard lock(mutex_);
+    return faults_settled_;
+  }();
   const JobStatus now = status();
   const std::filesystem::path folder = now.picture.about.run_folder;
   std::error_code ignored;
-  if (folder.empty() || faults_written_ == now.faults.size() || !std::filesystem::is_directory(folder, ignored)) return;
+  if (folder.empty() || faults_written_ == settled || !std::filesystem::is_directory(folder, ignored)) return;
   std::string lines;
-  for (std::size_t i = faults_written_; i < now.faults.size(); ++i) lines += line_of(now.faults[i]);
+  for (std::size_t i = faults_written_; i < settled; ++i) lines += line_of(now.faults[i]);
   std::ofstream out(folder / "faults.jsonl", std::ios::app | std::ios::binary);
   out << lines << std::flush;
-  if (out) faults_written_ = now.faults.size();
+  if (out) faults_written_ = settled;
 }
 
 }  // namespace athanor

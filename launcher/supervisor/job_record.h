@@ -1,5 +1,6 @@
 // What the supervisor knows of the job, for itself and for everybody who asks: kept up to date by its thread, copied by
-// others. Faults go to the run folder as they happen, the status every two seconds.
+// others. Faults go to the run folder when their attempt has ended, the status every two
+// seconds.
 #pragma once
 
 #include <chrono>
@@ -7,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 #include "launcher/supervisor/job_status.h"
@@ -31,11 +33,15 @@ class JobRecord {
   /// The attempt whose picture the status shows; after nullptr it shows the last one.
   void watch(std::shared_ptr<const watch::HeartbeatService> service);
   void add_fault(FaultRecord fault);
+  /// The attempt has ended with `code`: its faults are complete, and go to the run folder.
+  void settle_faults(int attempt, int code);
 
   /// Steps are made from now on / no more.
   void note_training(bool is_on);
 
  private:
+  /// Under the lock.
+  watch::JobPicture picture() const;
   void write_status();
   void write_faults();
   void keep_writing();
@@ -46,12 +52,15 @@ class JobRecord {
   std::shared_ptr<const watch::HeartbeatService> service_;
   std::chrono::steady_clock::time_point training_since_;
   bool is_training_ = false;
-  std::size_t faults_written_ = 0;
+  std::size_t faults_settled_ = 0, faults_written_ = 0;
 
   std::condition_variable ending_changed_;
   bool is_ending_ = false;
   std::thread writer_;
 };
+
+/// Whether a fault of that kind ends no attempt.
+bool is_warning(std::string_view kind);
 
 /// "2026-11-27T03:08:00Z"
 std::string utc_now();

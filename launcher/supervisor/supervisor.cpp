@@ -6,12 +6,11 @@
 
 #include <algorithm>
 
+#include "base/host_name.h"
 #include "launcher/supervisor/binding_map.h"
 
 namespace athanor {
 namespace {
-
-constexpr std::string_view kWarning = "warning";
 
 void say(const std::string& text) {
   fmt::print(stderr, "athanor launch: {}\n", text);
@@ -37,6 +36,15 @@ std::string_view kind_name(watch::EventKind kind) {
     default:
       return "failed";
   }
+}
+
+/// As people know them.
+std::vector<HostSlots> shown(const std::vector<HostSlots>& hosts) {
+  std::vector<HostSlots> named = hosts;
+  for (HostSlots& host : named) {
+    if (host.name == "localhost") host.name = host_name();
+  }
+  return named;
 }
 
 /// Of a report's lines the first, which says who and what.
@@ -89,15 +97,17 @@ int Supervisor::run_attempts() {
 void Supervisor::begin_attempt(const std::vector<HostSlots>& hosts, const HostLedger::Choice& choice) {
   const int ranks = slots_of(hosts);
   if (ranks < options_.place.ranks) {
-    say(fmt::format("{} of {} ranks: that is what {} take{}", ranks, options_.place.ranks, names_text(hosts),
+    say(fmt::format("{} of {} ranks: that is what {} take{}", ranks, options_.place.ranks, names_text(shown(hosts)),
                     hosts.size() == 1 ? "s" : ""));
   }
   ++number_;
+  begun_ = std::chrono::steady_clock::now();
+  if (detected_) restart_.choosing_s = seconds_since(*detected_) - restart_.ending_s;
   record_.change([&](JobStatus& status) {
     status.attempt = number_;
     status.state = "starting";
     status.hosts.clear();
-    for (const HostSlots& host : hosts) status.hosts.push_back(host.name);
+    for (const HostSlots& host : shown(hosts)) status.hosts.push_back(host.name);
     status.left_out_hosts = choice.unreachable;
     status.left_out_hosts.insert(status.left_out_hosts.end(), choice.failing.begin(), choice.failing.end());
   });
@@ -113,6 +123,7 @@ AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProb
   record_.note_training(false);
   binding_timer_.cancel();
   if (!detected_) detected_ = attempt.detected();
+  if (detected_) restart_.ending_s = seconds_since(*detected_);
   const bool is_fault =
       end.code != static_cast<int>(ExitCode::done) && end.code != static_cast<int>(ExitCode::preempted);
   if (is_fault && record_.status().faults.size() == faults_before && !stop_.asked()) {
@@ -123,11 +134,7 @@ AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProb
       for (const HostSlots& host : hosts) ask(host.name, probe);
     }
   }
-  record_.change([&](JobStatus& status) {
-    for (std::size_t i = faults_before; i < status.faults.size(); ++i) {
-      if (status.faults[i].kind != kWarning) status.faults[i].exit_code = end.code;
-    }
-  });
+  record_.settle_faults(number_, end.code);
   record_.watch(nullptr);
   return end;
 }
@@ -136,12 +143,13 @@ void Supervisor::on_event(const watch::Event& event, const std::vector<HostSlots
   using watch::EventKind;
   switch (event.kind) {
     case EventKind::joined:
+      restart_.meeting_s = seconds_since(begun_);
       record_.change([](JobStatus& status) { status.state = "running"; });
       return;
     case EventKind::first_step:
       return on_first_step();
     case EventKind::warning:
-      return note_fault(kWarning, event.hosts, event.text);
+      return on_warning(event);
     case EventKind::lost:
     case EventKind::stalled:
     case EventKind::failed:
@@ -149,6 +157,17 @@ void Supervisor::on_event(const watch::Event& event, const std::vector<HostSlots
       note_fault(kind_name(event.kind), event.hosts, event.text);
       if (event.kind != EventKind::failed || has_failed_device(event)) blame(event.hosts, hosts, probe);
   }
+}
+
+/// Silence and slowness are recorded; that a rank is heard again is only said.
+void Supervisor::on_warning(const watch::Event& event) {
+  const watch::JobPicture picture = record_.status().picture;
+  const bool is_silent = std::any_of(event.ranks.begin(), event.ranks.end(), [&](int rank) {
+    return picture.ranks.at(static_cast<std::size_t>(rank)).presence == watch::Presence::silent;
+  });
+  const bool is_straggler = event.text.find("straggler") != std::string::npos;
+  if (is_silent || is_straggler) return note_fault(is_silent ? "silent" : "straggler", event.hosts, event.text);
+  say(event.text);
 }
 
 /// A rank that lacks memory or a device: its host is to blame. What else a rank says of itself comes from others, or
@@ -167,7 +186,11 @@ void Supervisor::on_first_step() {
   if (!detected_) return;
   const double restart_s = seconds_since(*std::exchange(detected_, std::nullopt));
   record_.change([&](JobStatus& status) { status.last_restart_s = restart_s; });
-  say(fmt::format("restarted in {:.1f} s", restart_s));
+  say(fmt::format(
+      "restarted in {:.1f} s: {:.1f} s until nothing ran any more, {:.1f} s to choose hosts, {:.1f} s until "
+      "the ranks had met, {:.1f} s until their first step",
+      restart_s, restart_.ending_s, restart_.choosing_s, restart_.meeting_s,
+      restart_s - restart_.ending_s - restart_.choosing_s - restart_.meeting_s));
 }
 
 /// Ranks say with a later beat how many threads they have.
@@ -212,7 +235,7 @@ void Supervisor::ask(const std::string& host, HostProbe& probe) const {
 
 void Supervisor::note_fault(std::string_view kind, const std::vector<std::string>& hosts, const std::string& text) {
   // A rank that fails says why by itself.
-  if (kind != kind_name(watch::EventKind::failed)) say(std::string(kind == kWarning ? "warning: " : "") + text);
+  if (kind != kind_name(watch::EventKind::failed)) say((is_warning(kind) ? "warning: " : "") + text);
   FaultRecord fault;
   fault.time = utc_now();
   fault.attempt = number_;
@@ -239,11 +262,9 @@ void Supervisor::say_restart(const AttemptEnd& end, const HostLedger::Choice& ch
   if (!choice.failing.empty()) {
     left_out += fmt::format("; left out this once: {} (failed twice)", fmt::join(choice.failing, ", "));
   }
-  const std::string advice = record_.status().interval_advice;
-  if (!advice.empty()) say(advice);
   say(fmt::format("attempt {} ended with code {}; starting again{} on {}, from the newest checkpoint that verifies{}",
-                  number_, end.code, delay_s > 0 ? fmt::format(" in {:.0f} s", delay_s) : "", names_text(choice.hosts),
-                  left_out));
+                  number_, end.code, delay_s > 0 ? fmt::format(" in {:.0f} s", delay_s) : "",
+                  names_text(shown(choice.hosts)), left_out));
 }
 
 /// Asked to stop where no rank could save any more: the run goes on later from its last checkpoint.
@@ -257,7 +278,10 @@ int Supervisor::finish(int code, const std::string& why) {
     status.exit_code = code;
   });
   const JobStatus status = record_.status();
-  if (!status.interval_advice.empty()) say(status.interval_advice);
+  // A short job that went well needs none.
+  constexpr double kShort_s = 60;
+  const bool is_advice_wanted = status.restarts > 0 || status.uptime_s > kShort_s;
+  if (is_advice_wanted && !status.interval_advice.empty()) say(status.interval_advice);
   if (!why.empty()) say(fmt::format("not started again (code {}): {}", code, why));
   if (status.restarts > 0) {
     say(fmt::format("ended with code {} after {} restart{}", code, status.restarts, status.restarts == 1 ? "" : "s"));

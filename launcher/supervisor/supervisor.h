@@ -40,6 +40,7 @@ class Supervisor {
   void begin_attempt(const std::vector<HostSlots>& hosts, const HostLedger::Choice& choice);
   AttemptEnd run_attempt(const std::vector<HostSlots>& hosts, HostProbe& probe);
   void on_event(const watch::Event& event, const std::vector<HostSlots>& hosts, HostProbe& probe);
+  void on_warning(const watch::Event& event);
   void on_first_step();
   void show_binding(int looks_left);
   bool has_failed_device(const watch::Event& event) const;
@@ -51,13 +52,20 @@ class Supervisor {
   int finish_stopped();
   int finish(int code, const std::string& why);
 
+  /// Where the time between a fault and the next step goes.
+  struct RestartTimes {
+    double ending_s = 0, choosing_s = 0, meeting_s = 0;
+  };
+
   const SupervisorOptions options_;
   boost::asio::io_context io_;
   StopRequests stop_;
   RestartPolicy policy_;
   HostLedger ledger_;
   JobRecord record_;
+  RestartTimes restart_;
   std::optional<SteadyTime> detected_;  ///< when the fault was known that the coming attempt makes good
+  SteadyTime begun_;                    ///< the attempt
   int number_ = 0;                      ///< of the attempt
   boost::asio::steady_timer binding_timer_{io_};
   std::vector<std::string> shown_map_;

@@ -49,6 +49,17 @@ TEST(BenchCommand, LoaderSaysHowFastAndHowLongOneWaits) {
   EXPECT_LE(json["wait_share"], 1);
 }
 
+TEST(BenchCommand, HeartbeatSaysWhatAStepAndTheServicePay) {
+  const Result result = run("heartbeat --ranks 20 --seconds 1 --json");
+  ASSERT_EQ(result.exit_code, 0);
+  const auto json = nlohmann::json::parse(result.output);
+  EXPECT_EQ(json["ranks"], 20);
+  EXPECT_GT(json["beats_per_s"], 5);
+  EXPECT_GT(json["board_ns"], 0);
+  EXPECT_GT(json["service_share"], 0);
+  EXPECT_EQ(json["dropped"], 0);
+}
+
 TEST(BenchCommand, WithoutAMeasurementIsAUsageError) {
   EXPECT_EQ(run("2>/dev/null").exit_code, 2);
   EXPECT_EQ(run("step " + kRecipe + kSmall + "--threads 100000 2>/dev/null").exit_code, 2);

@@ -28,12 +28,14 @@ struct HomeWithCopies {
   fs::path data(const std::string& copy) const { return path / copy / "cifar10"; }
 
   /// The words for `ranks` of mpirun that look at a copy; on a host of their own where `host` names one, which has a
-  /// file system of its own at `own_folder`.
-  Words check(int ranks, const std::string& copy, const std::string& host = "", const fs::path& own_folder = "") const {
+  /// file system of its own at `own_folder`; `before` the program.
+  Words check(int ranks, const std::string& copy, const std::string& host = "", const fs::path& own_folder = "",
+              const Words& before = {}) const {
     Words words{"-np", std::to_string(ranks), "-x", "ATHANOR_DATA=" + (path / copy).string()};
     if (!host.empty()) {
       words.insert(words.end(), {ATHANOR_SOURCE_DIR "/tests/mpirun/on_host", host, own_folder.string()});
     }
+    words.insert(words.end(), before.begin(), before.end());
     for (const char* word : {ATHANOR_PROGRAM, "check", "r.yaml", "--deep", "--run"}) words.emplace_back(word);
     words.push_back((runs / "x").string());
     return words;
@@ -92,6 +94,19 @@ TEST(DeepCheck, OfHostsSaysWhichDoNotSeeTheRunFolder) {
   EXPECT_THAT(outcome.out, HasSubstr("3 pairs of hosts"));
   EXPECT_THAT(outcome.out, ContainsRegex("ok +clocks +at most [0-9]+ ms apart"));
   EXPECT_TRUE(fs::is_empty(home.runs));
+}
+
+TEST(DeepCheck, OfAHostWhoseClockIsAnHourAheadOnlyWarns) {
+  if (std::system("unshare --uts --mount true 2>/dev/null") != 0) GTEST_SKIP() << "hosts of their own need root";
+  if (std::system("faketime -f +1s true 2>/dev/null") != 0) GTEST_SKIP() << "faketime is not installed";
+  const HomeWithCopies home;
+  fs::create_directories(home.runs);
+  const Words right = both(home.check(1, "a", "one"), home.check(1, "a", "two"));
+  const Words wrong = home.check(1, "a", "three", "", {"faketime", "-f", "+3600s"});
+  const Outcome outcome = Job(home.path, both(right, wrong)).wait();
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out,
+              ContainsRegex("warn +clocks +the clock of three is 3600.[0-9] s ahead of that of (one|two); "));
 }
 
 }  // namespace

@@ -49,6 +49,12 @@ TEST(RankBinding, MoreThreadsThanTheHostHasIsNotALaunchersFault) {
   EXPECT_THAT(found.text, HasSubstr("run 12 threads on 8 cpus: start fewer ranks"));
 }
 
+TEST(RankBinding, CpusThatTheJobWasNotGrantedDoNotCount) {
+  RankPlace ranks[] = {place("a", kAll, 3), place("a", kAll, 3)};
+  for (RankPlace& rank : ranks) rank.host_cpus = 4;
+  EXPECT_THAT(judge_binding(ranks).text, HasSubstr("run 6 threads on 4 cpus"));
+}
+
 TEST(RankBinding, ALauncherThatTiesEachRankToOneCoreIsToldOf) {
   const RankPlace ranks[] = {place("a", {0}, 1), place("a", {1}, 1)};
   const Finding found = judge_binding(ranks);

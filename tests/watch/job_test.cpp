@@ -110,12 +110,116 @@ TEST(HeartbeatJob, AFailedRankIsNamedWithItsWords) {
   EXPECT_EQ(job.picture(1).exit_code, 3);
 }
 
-TEST(HeartbeatJob, WithoutItsRankTheServiceIsGone) {
+TEST(HeartbeatJob, TheEndOfTheServiceIsNoLoss) {
   Job job(quick_service(2, false));
-  job.client(0).keep_silent();
-  // As far as rank 1 can tell, the process of rank 0 ends: the service too.
   job.service.reset();
-  EXPECT_FALSE(job.client(1).verdict()) << "a good-bye of the service is a normal end";
+  // Its good-bye has been sent; what follows it on the connection, its end, would be the loss.
+  EXPECT_FALSE(comes_true([&] { return job.client(1).verdict().has_value(); }, 0.3));
+}
+
+TEST(HeartbeatJob, AFailureThatARankOnlyHeardOfIsNotTheFirstThingToBlame) {
+  Job job(quick_service(3));
+  job.client(0).set_outcome({ExitCode::peer, "rank 2 does not answer"});
+  job.ranks[0].reset();
+  job.client(2).keep_silent();
+  job.ranks[2].reset();
+  EXPECT_EQ(job.events.wait_for(EventKind::lost).ranks, std::vector<int>{2});
+  ASSERT_TRUE(comes_true([&] { return job.client(1).verdict().has_value(); }));
+  EXPECT_THAT(job.client(1).verdict()->message, HasSubstr("rank 2 on node1"));
+  EXPECT_EQ(job.events.count(EventKind::failed), 0);
+}
+
+TEST(HeartbeatJob, AStandstillIsReportedWithWhoIsBehindAndWhereItIs) {
+  ServiceOptions options = quick_service(3);
+  options.judge.shortest_timeout_s = 0.5;
+  options.judge.timeout_steps = 0;
+  options.judge.silence_warning_s = 0.3;
+  options.judge.silence_lost_s = 60;
+  Job job(options);
+  std::string noted;
+  std::mutex mutex;
+  job.client(0).on_note([&](const std::string& note) {
+    const std::lock_guard lock(mutex);
+    noted = note;
+  });
+  for (int rank = 0; rank < 3; ++rank) {
+    Activity& activity = job.activity(rank);
+    activity.set_phase(Phase::training);
+    activity.begin_step(57);
+    activity.leave(activity.enter("agree", 0, 56, 4));
+    // The newest call of rank 1 is in another group, in which nobody waits for anybody.
+    if (rank == 1) activity.leave(activity.enter("save", 1, 9, 8));
+    if (rank != 1) activity.enter("gradients", 0, 57, 4096);
+  }
+  const Event event = job.events.wait_for(EventKind::stalled);
+  EXPECT_EQ(event.ranks, std::vector<int>{1});
+  EXPECT_EQ(event.hosts, std::vector<std::string>{"node0"});
+  EXPECT_THAT(event.text, HasSubstr("the job has made no progress for "));
+  EXPECT_THAT(event.text, HasSubstr("rank 1 on node0 (process "));
+  EXPECT_THAT(event.text, HasSubstr("has not entered 'gradients' (call 57), in which ranks 0 and 2 wait."));
+  EXPECT_THAT(event.text, HasSubstr("Of the others, ranks 0 and 2 were training step 57, in 'gradients'."));
+  EXPECT_THAT(event.text, HasSubstr("Newest collectives of rank 1: 'save' (call 9 of group 1, 8 bytes) in "));
+  EXPECT_THAT(event.text, HasSubstr("\nstacks of rank 1 on node0"));
+  for (const int rank : {0, 1, 2}) {
+    ASSERT_TRUE(comes_true([&] { return job.client(rank).verdict().has_value(); }));
+    EXPECT_EQ(job.client(rank).verdict()->code, ExitCode::peer);
+    EXPECT_EQ(job.client(rank).verdict()->message.find('\n'), std::string::npos) << "one sentence";
+  }
+  EXPECT_TRUE(comes_true([&] {
+    const std::lock_guard lock(mutex);
+    return noted == event.text;
+  })) << "the log of rank 0 has it all";
+}
+
+TEST(HeartbeatJob, WhereNobodyAnswersAClientGoesWithoutAndSaysSoOnce) {
+  Invitation nowhere;
+  nowhere.addresses = {"127.0.0.1"};
+  {
+    const HeartbeatService service(quick_service(1), {});
+    nowhere.port = service.invitation().port;
+  }
+  const Activity activity;
+  ClientOptions options = testing::quick_client(0, 1);
+  options.connect_time_s = 0.2;
+  HeartbeatClient client(nowhere, options, activity);
+  std::mutex mutex;
+  std::vector<std::string> notes;
+  client.on_note([&](const std::string& note) {
+    const std::lock_guard lock(mutex);
+    notes.push_back(note);
+  });
+  const auto count = [&] {
+    const std::lock_guard lock(mutex);
+    return notes.size();
+  };
+  ASSERT_TRUE(comes_true([&] { return count() == 1; }));
+  EXPECT_THAT(notes[0], HasSubstr("rank 0 on node0 does not reach rank 0 over TCP (127.0.0.1, port "));
+  EXPECT_FALSE(client.verdict());
+  client.say_good_bye();
+  EXPECT_EQ(count(), 1U);
+}
+
+TEST(HeartbeatJob, AServiceWithAnotherKeyIsNotTheOne) {
+  const HeartbeatService service(quick_service(1), {});
+  Invitation wrong = testing::here(service.invitation());
+  wrong.key[0] ^= 1;
+  const Activity activity;
+  ClientOptions options = testing::quick_client(0, 1);
+  options.connect_time_s = 0.3;
+  const HeartbeatClient client(wrong, options, activity);
+  EXPECT_FALSE(client.verdict());
+  EXPECT_GE(service.picture().dropped.wrong_key, 1U);
+  EXPECT_EQ(service.picture().ranks[0].presence, Presence::expected);
+}
+
+TEST(HeartbeatJob, AClientTriesAllAddresses) {
+  const HeartbeatService service(quick_service(1), {});
+  Invitation invitation = service.invitation();
+  // The first is of a network that is nobody's (RFC 5737).
+  invitation.addresses = {"192.0.2.1", "127.0.0.1"};
+  const Activity activity;
+  const HeartbeatClient client(invitation, testing::quick_client(0, 1), activity);
+  EXPECT_TRUE(comes_true([&] { return service.picture().ranks[0].presence == Presence::connected; }));
 }
 
 }  // namespace

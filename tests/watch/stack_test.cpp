@@ -18,7 +18,7 @@
 extern "C" __attribute__((noinline)) void stuck_for_the_stack_test(int event, std::atomic<int>* threads) {
   ++*threads;
   std::uint64_t count = 0;
-  if (read(event, &count, sizeof count) < 0) std::abort();
+  if (::read(event, &count, sizeof count) < 0) std::abort();
   --*threads;
 }
 
@@ -42,9 +42,9 @@ class StuckThread {
   }
   ~StuckThread() {
     const std::uint64_t one = 1;
-    EXPECT_EQ(write(event_, &one, sizeof one), static_cast<ssize_t>(sizeof one));
+    EXPECT_EQ(::write(event_, &one, sizeof one), static_cast<ssize_t>(sizeof one));
     thread_.join();
-    close(event_);
+    ::close(event_);
   }
 
  private:
@@ -53,16 +53,24 @@ class StuckThread {
   std::thread thread_;
 };
 
-TEST(Stacks, NameTheFunctionThatAThreadIsStuckIn) {
-  prepare_stacks();
+class Stacks : public ::testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP() << "the thread sanitizer keeps signals from threads that wait in the kernel";
+#endif
+    prepare_stacks();
+  }
+};
+
+TEST_F(Stacks, NameTheFunctionThatAThreadIsStuckIn) {
   const StuckThread stuck(true);
   const std::string text = stacks_of_other_threads(8, 5);
   EXPECT_THAT(text, HasSubstr("(stuck-one), state "));
   EXPECT_THAT(text, HasSubstr("stuck_for_the_stack_test+0x"));
 }
 
-TEST(Stacks, AThreadThatDoesNotAnswerIsToldWithWhatTheKernelKnows) {
-  prepare_stacks();
+TEST_F(Stacks, AThreadThatDoesNotAnswerIsToldWithWhatTheKernelKnows) {
   const StuckThread deaf(false);
   const auto start = std::chrono::steady_clock::now();
   const std::string text = stacks_of_other_threads(8, 0.05);
@@ -74,8 +82,7 @@ TEST(Stacks, AThreadThatDoesNotAnswerIsToldWithWhatTheKernelKnows) {
       << "the deaf one does not spoil the others' answers";
 }
 
-TEST(Stacks, AreOfSoManyThreadsOnly) {
-  prepare_stacks();
+TEST_F(Stacks, AreOfSoManyThreadsOnly) {
   const StuckThread one(true), two(true), three(true);
   const std::string text = stacks_of_other_threads(1, 5);
   EXPECT_THAT(text, HasSubstr("and 2 more threads"));
