@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "io/checkpoint_folder.h"
 #include "launcher/supervisor/status_json.h"
 #include "launcher/supervisor/status_page.h"
@@ -60,10 +61,15 @@ bool is_address_or_localhost(std::string_view host) {
 std::optional<double> checkpoint_unix_s(const watch::JobPicture& picture) {
   if (picture.about.run_folder.empty()) return std::nullopt;
   const CheckpointFolder folder(std::filesystem::path(picture.about.run_folder) / "checkpoints");
-  for (const std::filesystem::path& file : folder.list()) {
-    std::error_code error;
-    const auto time = std::filesystem::last_write_time(file, error);
-    if (!error) return std::chrono::duration<double>(std::chrono::file_clock::to_sys(time).time_since_epoch()).count();
+  try {
+    for (const std::filesystem::path& file : folder.list()) {
+      std::error_code error;
+      const auto time = std::filesystem::last_write_time(file, error);
+      if (error) continue;
+      return std::chrono::duration<double>(std::chrono::file_clock::to_sys(time).time_since_epoch()).count();
+    }
+  } catch (const StorageError&) {
+    // A disk that is gone takes one number away, not the others.
   }
   return std::nullopt;
 }
