@@ -7,7 +7,7 @@
 #include "launcher/output.h"
 #include "launcher/ranks.h"
 #include "launcher/usage.h"
-#include "train/check.h"
+#include "preflight/check.h"
 #include "train/phases.h"
 
 namespace athanor {

@@ -1,5 +1,6 @@
 #include "train/run_setup.h"
 
+#include "base/build_id.h"
 #include "comm/buckets.h"
 #include "io/checkpoint_folder.h"
 #include "io/trial_write.h"
@@ -52,7 +53,7 @@ class Preparation {
     run_.hardware = probe_hardware();
     agree_on(communicator_, "device",
              [&] { run_.provenance = provenance_text(backend_for(run_.recipe.device), run_.hardware); });
-    want_same_program(communicator_, first_line(run_.provenance));
+    want_same_program(communicator_, first_line(run_.provenance) + "\nbuild " + build_id());
     want_same_recipe(communicator_, run_.recipe);
     if (options_.model) {
       run_.model = *options_.model;

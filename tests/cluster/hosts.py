@@ -123,9 +123,11 @@ class Cluster:
                         os.kill(pid, 9)
                     except ProcessLookupError:
                         pass
-            if self.is_up(host):
+            try:
                 self.heal(host)
-            else:
+            except RuntimeError:
+                self.kill(host)
+            if not self.is_up(host):
                 self.revive(host)
             self.rate(host, "none")
             self.run(host, "sh", "-c", f"rm -rf {self.disk}/* /tmp/clock", check=False)

@@ -18,6 +18,7 @@ def a_rank_is_killed(bench, kind):
     bench.want_named(job, ONE_RANK + r" \(process \d+\) is (lost|gone)", since)
     bench.want_restarted(job, since, step)
     bench.want_undisturbed_result(job)
+    bench.want_nothing_left(but=())
 
 
 @rows_under(BOTH, "the_launcher_is_killed")

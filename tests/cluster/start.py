@@ -1,7 +1,9 @@
 """Rows: one host is not like the others when the ranks start. All must end soon, with one message."""
 
 import gzip
+import re
 import shutil
+import subprocess
 import time
 
 from hosts import ENTER
@@ -47,8 +49,11 @@ def a_rank_has_another_program(bench, kind):
         library = bench.cluster.program
     other = bench.home / "other"
     shutil.copy2(library.resolve(), other)
-    with other.open("ab") as file:
-        file.write(b"another build")
+    notes = subprocess.run(["readelf", "-n", library], capture_output=True, text=True, check=True).stdout
+    own_id = bytes.fromhex(re.search(r"Build ID: ([0-9a-f]+)", notes).group(1))
+    content = other.read_bytes()
+    bench.want(content.count(own_id) == 1, f"{library} does not hold its build ID once")
+    other.write_bytes(content.replace(own_id, own_id[::-1]))
     with_another(bench, kind, library.resolve(), other, 2, "rank 2 on node3", "another program")
 
 
