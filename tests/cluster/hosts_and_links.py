@@ -70,7 +70,7 @@ def a_link_is_cut(bench, kind):
     bench.want_undisturbed_result(job)
 
 
-@rows_under(BOTH, "a_link_is_cut_for_three_seconds")
+@rows_under(BOTH, "a_link_is_cut_for_three_seconds", long_under=["slurm"])
 def a_link_is_cut_for_three_seconds(bench, kind):
     job = bench.job(kind)
     job.wait_for_step(45)
@@ -83,7 +83,7 @@ def a_link_is_cut_for_three_seconds(bench, kind):
     bench.want(not job.resumes(), "it was started again")
 
 
-@rows_under(BOTH, "a_link_is_slow", deadline_s=180)
+@rows_under(BOTH, "a_link_is_slow", long_under=["slurm"], deadline_s=180)
 def a_link_is_slow(bench, kind):
     small = ["model.width=4", "train.batch=32"]
     job = bench.job(kind, overrides=small)

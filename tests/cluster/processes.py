@@ -44,7 +44,7 @@ def a_rank_is_paused_for_ever(bench, kind):
     bench.want_undisturbed_result(job)
 
 
-@rows_under(BOTH, "a_rank_is_paused_for_five_seconds")
+@rows_under(BOTH, "a_rank_is_paused_for_five_seconds", long_under=["slurm"])
 def a_rank_is_paused_for_five_seconds(bench, kind):
     job = bench.job(kind)
     job.wait_for_step(45)
