@@ -89,7 +89,7 @@ def a_link_is_slow(bench, kind):
     job = bench.job(kind, overrides=small)
     job.wait_for_step(5)
     bench.cluster.rate("node4", "1mbit")
-    job.wait(lambda: "network of rank 3 on node4 is slow" in job.log(), "a line that names the straggler", 120)
+    job.wait_for_text(r"network of rank 3 on node4 [^\n]*is slow", 120)
     bench.cluster.rate("node4", "none")
     bench.want_undisturbed_result(job, overrides=small)
     bench.want(not job.resumes(), "it was started again")
