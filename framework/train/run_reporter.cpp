@@ -29,13 +29,30 @@ void RunReporter::step(const StepLine& line, const CheckpointTally& checkpoints)
   news_.loss = line.loss;
   news_.lr = line.lr;
   news_.images_per_s = line.images_per_s;
+  take(checkpoints);
+  tell();
+}
+
+void RunReporter::accuracy(double accuracy) {
+  news_.accuracy = accuracy;
+  tell();
+}
+
+void RunReporter::saved(const CheckpointTally& checkpoints) {
+  take(checkpoints);
+  tell();
+}
+
+void RunReporter::take(const CheckpointTally& checkpoints) {
   news_.checkpoint_step = checkpoints.newest_step;
   news_.failed_saves = checkpoints.failed;
-  if (checkpoints.written > 0) {
-    news_.checkpoint_stall_s = checkpoints.stall_s / static_cast<double>(checkpoints.written);
-    news_.checkpoint_write_s = checkpoints.write_s / static_cast<double>(checkpoints.written);
-  }
-  heartbeats_->set_news(news_);
+  if (checkpoints.written == 0) return;
+  news_.checkpoint_stall_s = checkpoints.stall_s / static_cast<double>(checkpoints.written);
+  news_.checkpoint_write_s = checkpoints.write_s / static_cast<double>(checkpoints.written);
+}
+
+void RunReporter::tell() {
+  if (heartbeats_ != nullptr) heartbeats_->set_news(news_);
 }
 
 }  // namespace athanor

@@ -21,9 +21,14 @@ class RunReporter {
       : heartbeats_(communicator.rank() == 0 ? communicator.heartbeats() : nullptr) {}
 
   void step(const StepLine& line, const CheckpointTally& checkpoints);
-  void accuracy(double accuracy) { news_.accuracy = accuracy; }
+  void accuracy(double accuracy);
+  /// What no step follows that would tell it: the last checkpoint.
+  void saved(const CheckpointTally& checkpoints);
 
  private:
+  void take(const CheckpointTally& checkpoints);
+  void tell();
+
   watch::HeartbeatClient* heartbeats_;
   watch::RunNews news_;
 };

@@ -121,6 +121,7 @@ void TrainingRun::run(const StopSignals& stop) {
   }
   update_summary();
   const bool saved = save_last();
+  reporter_.saved(checkpointing_.tally());
   update_summary();
   metrics_.flush();
   if (complete && !saved) {

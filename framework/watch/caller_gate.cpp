@@ -81,8 +81,7 @@ void CallerGate::drop_slow() {
     waiting_.pop_front();
     count_(&DroppedCallers::too_slow);
   }
-  timer_.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(std::clamp(options_.hello_time_s / 4, 0.01, 1.0))));
+  timer_.expires_after(in_ns(std::clamp(options_.hello_time_s / 4, 0.01, 1.0)));
   timer_.async_wait([this](const boost::system::error_code& ended) {
     if (!ended && acceptor_.is_open()) drop_slow();
   });

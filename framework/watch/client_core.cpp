@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/ip/address_v4.hpp>
 #include <chrono>
 #include <future>
 #include <thread>
@@ -23,15 +22,7 @@ constexpr std::size_t kMostEarlyNotes = 16;
 constexpr double kQuickTick_s = 0.1;
 /// This process was stopped, or its machine: nobody could be heard.
 constexpr double kPaused_s = 2;
-/// One address gets this long, so that one that nobody answers at does not use up the time of the others.
-constexpr double kAddressTime_s = 1;
-/// Whoever takes the call answers within this time, or is another service.
-constexpr double kWelcomeTime_s = 2;
 constexpr std::chrono::milliseconds kLastWordsTime{500};
-
-std::chrono::nanoseconds in_ns(double seconds) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
-}
 
 }  // namespace
 
@@ -40,9 +31,16 @@ ClientCore::ClientCore(boost::asio::io_context& context, const Invitation& invit
     : invitation_(invitation),
       options_(options),
       activity_(activity),
-      context_(context),
       tick_timer_(context),
-      call_timer_(context) {
+      call_(
+          context, invitation, options,
+          [this](std::shared_ptr<FrameChannel> channel, const Welcome& welcome) { join(std::move(channel), welcome); },
+          [this] {
+            go_without(
+                fmt::format("{} does not reach {} over TCP ({}, port {}; is there a firewall?): nobody watches "
+                            "it; what is lost is noticed at the deadline (comm.timeout_s) only",
+                            own_name(), service_name(), fmt::join(invitation_.addresses, ", "), invitation_.port));
+          }) {
   round_trips_s_.reserve(kRoundTrips);
 }
 
@@ -64,66 +62,15 @@ void ClientCore::set_outcome(const Failure& outcome) {
 
 void ClientCore::begin() {
   progress_s_ = heard_s_ = steady_s();
-  call_until_s_ = heard_s_ + options_.connect_time_s;
-  call();
+  call_.start();
   tick_due_s_ = heard_s_;
   tick();
 }
 
-/// Tries the addresses one after the other, again and again: the service may be busy with other callers.
-void ClientCore::call() {
-  if (line_ == Line::over) return;
-  const double left_s = call_until_s_ - steady_s();
-  if (left_s <= 0) {
-    go_without(
-        fmt::format("{} does not reach {} over TCP ({}, port {}; is there a firewall?): nobody watches it; what "
-                    "is lost is noticed at the deadline (comm.timeout_s) only",
-                    own_name(), service_name(), fmt::join(invitation_.addresses, ", "), invitation_.port));
-    return;
-  }
-  line_ = Line::calling;
-  boost::system::error_code error;
-  const std::string& address = invitation_.addresses[next_address_ % invitation_.addresses.size()];
-  const Tcp::endpoint place(boost::asio::ip::make_address_v4(address, error), invitation_.port);
-  auto socket = std::make_shared<Tcp::socket>(context_);
-  socket->async_connect(place, [this, socket](const boost::system::error_code& failed) {
-    // One that took too long was given up, and another is tried.
-    if (!socket->is_open() || line_ != Line::calling) return;
-    if (failed) return try_next_address();
-    channel_ = std::make_shared<FrameChannel>(std::move(*socket), *this);
-    line_ = Line::waiting_for_welcome;
-    channel_->start();
-    call_timer_.expires_after(in_ns(kWelcomeTime_s));
-    call_timer_.async_wait([this](const boost::system::error_code& ended) {
-      if (ended || line_ != Line::waiting_for_welcome) return;
-      channel_->close();
-      try_next_address();
-    });
-    channel_->send(Hello{invitation_.key, options_.rank, options_.world_size, getpid(), options_.host, options_.cpus});
-  });
-  call_timer_.expires_after(in_ns(std::min(kAddressTime_s, left_s)));
-  call_timer_.async_wait([this, socket](const boost::system::error_code& ended) {
-    if (ended || line_ != Line::calling) return;
-    boost::system::error_code ignored;
-    socket->close(ignored);
-    ++next_address_;
-    call();
-  });
-}
-
-/// After a pause when all have been tried.
-void ClientCore::try_next_address() {
-  channel_.reset();
-  ++next_address_;
-  const bool is_round_over = next_address_ % invitation_.addresses.size() == 0;
-  call_timer_.expires_after(in_ns(is_round_over ? std::min(0.1, options_.connect_time_s / 10) : 0));
-  call_timer_.async_wait([this](const boost::system::error_code& ended) {
-    if (!ended) call();
-  });
-}
-
-void ClientCore::join(const Welcome& welcome) {
-  call_timer_.cancel();
+void ClientCore::join(std::shared_ptr<FrameChannel> channel, const Welcome& welcome) {
+  if (line_ == Line::over) return channel->close();
+  channel_ = std::move(channel);
+  channel_->hand_over(*this, options_.rank, kMostBodyBytes);
   line_ = Line::joined;
   service_host_ = welcome.host;
   heard_s_ = steady_s();
@@ -134,12 +81,7 @@ void ClientCore::join(const Welcome& welcome) {
 }
 
 void ClientCore::on_message(FrameChannel&, Message& message) {
-  const double now_s = steady_s();
-  heard_s_ = now_s;
-  if (line_ == Line::waiting_for_welcome) {
-    if (const auto* const welcome = std::get_if<Welcome>(&message)) join(*welcome);
-    return;
-  }
+  heard_s_ = steady_s();
   if (const auto* const pulse = std::get_if<Pulse>(&message)) {
     watchdog_s_.store(pulse->watchdog_timeout_s, std::memory_order_relaxed);
     measure_round_trip(*pulse);
@@ -159,11 +101,6 @@ void ClientCore::on_message(FrameChannel&, Message& message) {
 }
 
 void ClientCore::on_end(FrameChannel&, ChannelEnd) {
-  if (line_ == Line::waiting_for_welcome) {
-    // Another service at this address, or too many callers at once.
-    line_ = Line::calling;
-    return try_next_address();
-  }
   if (line_ == Line::over) return;
   line_ = Line::over;
   if (invitation_.by_supervisor) {
@@ -344,8 +281,7 @@ void ClientCore::on_note(std::function<void(const std::string&)> note) {
 
 void ClientCore::say_good_bye(std::function<void()> done) {
   end_due_s_ = 0;
-  const bool is_calling = line_ == Line::calling || line_ == Line::waiting_for_welcome;
-  if (is_calling && !is_silent_.load(std::memory_order_acquire)) {
+  if (line_ == Line::calling && !is_silent_.load(std::memory_order_acquire)) {
     // What is over in an instant, a recipe that cannot be read, is to be known too.
     leaving_ = std::move(done);
     return;

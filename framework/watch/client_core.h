@@ -14,6 +14,7 @@
 
 #include "watch/frame_channel.h"
 #include "watch/heartbeat_client.h"
+#include "watch/service_call.h"
 
 namespace athanor::watch {
 
@@ -45,11 +46,9 @@ class ClientCore : public FrameChannel::Owner {
   void on_end(FrameChannel& channel, ChannelEnd how) override;
 
  private:
-  enum class Line : std::uint8_t { calling, waiting_for_welcome, joined, over };
+  enum class Line : std::uint8_t { calling, joined, over };
 
-  void call();
-  void try_next_address();
-  void join(const Welcome& welcome);
+  void join(std::shared_ptr<FrameChannel> channel, const Welcome& welcome);
   void tick();
   void send_beat();
   void send_rings(bool with_stacks);
@@ -65,13 +64,10 @@ class ClientCore : public FrameChannel::Owner {
   const Invitation invitation_;
   const ClientOptions options_;
   const Activity& activity_;
-  boost::asio::io_context& context_;
   boost::asio::steady_timer tick_timer_;
-  boost::asio::steady_timer call_timer_;
+  ServiceCall call_;
   std::shared_ptr<FrameChannel> channel_;
   Line line_ = Line::calling;
-  std::size_t next_address_ = 0;
-  double call_until_s_ = 0;
   std::string service_host_;
 
   double tick_due_s_ = 0;

@@ -13,5 +13,8 @@ inline std::int64_t steady_ns() {
 inline double steady_s() {
   return static_cast<double>(steady_ns()) * 1e-9;
 }
+inline std::chrono::nanoseconds in_ns(double seconds) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
+}
 
 }  // namespace athanor::watch

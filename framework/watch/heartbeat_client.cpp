@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "watch/client_core.h"
+#include "watch/clock.h"
 #include "watch/quiet_thread.h"
 #include "watch/stack.h"
 
@@ -58,9 +59,8 @@ HeartbeatClient::HeartbeatClient(const Invitation& invitation, const ClientOptio
     const auto work = boost::asio::make_work_guard(state->context);
     state->context.run();
   });
-  state_->wait_for(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options.connect_time_s)),
-      [state = state_.get()](std::function<void()> done) { state->core.on_called(std::move(done)); });
+  state_->wait_for(in_ns(options.connect_time_s),
+                   [state = state_.get()](std::function<void()> done) { state->core.on_called(std::move(done)); });
 }
 
 HeartbeatClient::~HeartbeatClient() {

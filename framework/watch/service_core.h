@@ -14,8 +14,8 @@
 
 #include "watch/caller_gate.h"
 #include "watch/frame_channel.h"
+#include "watch/judge.h"
 #include "watch/rank_history.h"
-#include "watch/stall_report.h"
 
 namespace athanor::watch {
 

@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +14,10 @@ namespace athanor {
 namespace {
 
 constexpr std::chrono::seconds kWriteEvery{2};
+/// The share of the time that writing may take: with thousands of ranks it is a tenth of a second a time.
+constexpr int kWritingShare = 50;
+/// Who looks must not think that nobody writes any more.
+constexpr std::chrono::seconds kWriteAtLeastEvery{15};
 
 double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -99,12 +104,16 @@ void JobRecord::note_training(bool is_on) {
 void JobRecord::keep_writing() {
   std::unique_lock lock(mutex_);
   bool is_last = false;
+  std::chrono::steady_clock::duration pause = kWriteEvery;
   while (!is_last) {
-    ending_changed_.wait_for(lock, kWriteEvery, [this] { return is_ending_; });
+    ending_changed_.wait_for(lock, pause, [this] { return is_ending_; });
     is_last = is_ending_;
     lock.unlock();
+    const auto begun = std::chrono::steady_clock::now();
     write_faults();
     write_status();
+    pause = std::clamp<std::chrono::steady_clock::duration>(kWritingShare * (std::chrono::steady_clock::now() - begun),
+                                                            kWriteEvery, kWriteAtLeastEvery);
     lock.lock();
   }
 }

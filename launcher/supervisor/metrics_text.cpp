@@ -186,6 +186,7 @@ constexpr std::array kRankGauges{
 
 void add_ranks(Exposition& out, const std::vector<RankPicture>& ranks) {
   std::vector<std::string> labels;
+  labels.reserve(ranks.size());
   for (const RankPicture& rank : ranks) {
     labels.push_back(label("rank", std::to_string(rank.rank)) + ',' + label("host", rank.host));
   }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "io/checkpoint_folder.h"
 #include "launcher/supervisor/status_json.h"
 #include "launcher/supervisor/status_page.h"
@@ -55,14 +56,22 @@ bool is_address_or_localhost(std::string_view host) {
   return !error;
 }
 
-/// Seconds since 1970; nullopt where the file is not to be seen from here.
-std::optional<double> written_unix_s(const watch::JobPicture& picture) {
-  if (picture.about.run_folder.empty() || picture.news.checkpoint_step < 0) return std::nullopt;
+/// When the newest checkpoint was written, in seconds since 1970; nullopt where none is to be seen from here. Not by
+/// the step that rank 0 told: by now that one may have been removed for newer ones.
+std::optional<double> checkpoint_unix_s(const watch::JobPicture& picture) {
+  if (picture.about.run_folder.empty()) return std::nullopt;
   const CheckpointFolder folder(std::filesystem::path(picture.about.run_folder) / "checkpoints");
-  std::error_code error;
-  const auto time = std::filesystem::last_write_time(folder.path_of(picture.news.checkpoint_step), error);
-  if (error) return std::nullopt;
-  return std::chrono::duration<double>(std::chrono::file_clock::to_sys(time).time_since_epoch()).count();
+  try {
+    for (const std::filesystem::path& file : folder.list()) {
+      std::error_code error;
+      const auto time = std::filesystem::last_write_time(file, error);
+      if (error) continue;
+      return std::chrono::duration<double>(std::chrono::file_clock::to_sys(time).time_since_epoch()).count();
+    }
+  } catch (const StorageError&) {
+    // A disk that is gone takes one number away, not the others.
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -126,7 +135,7 @@ StatusAnswer StatusAnswers::health() const {
 StatusAnswer StatusAnswers::metrics() {
   const JobStatus status = options_.status();
   return {200, "text/plain; version=0.0.4; charset=utf-8",
-          metrics_text(status, memory_, written_unix_s(status.picture))};
+          metrics_text(status, memory_, checkpoint_unix_s(status.picture))};
 }
 
 StatusAnswer StatusAnswers::curve() {

@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 
 asio::ip::address address_from(const std::string& text) {
   boost::system::error_code error;
-  const asio::ip::address address = asio::ip::make_address(text == "localhost" ? "127.0.0.1" : text, error);
+  asio::ip::address address = asio::ip::make_address(text == "localhost" ? "127.0.0.1" : text, error);
   if (error) throw UsageError("--status {} is no address; an IPv4 or IPv6 address is wanted, 0.0.0.0 for all", text);
   return address;
 }

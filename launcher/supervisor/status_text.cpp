@@ -111,6 +111,7 @@ int trouble(Presence presence) {
 /// All, or those most in trouble; by rank.
 std::vector<const RankPicture*> shown_ranks(const std::vector<RankPicture>& ranks) {
   std::vector<const RankPicture*> shown;
+  shown.reserve(ranks.size());
   for (const RankPicture& rank : ranks) shown.push_back(&rank);
   if (shown.size() <= kMostRanks) return shown;
   std::stable_sort(shown.begin(), shown.end(), [](const RankPicture* left, const RankPicture* right) {

@@ -47,6 +47,17 @@ std::vector<HostSlots> shown(const std::vector<HostSlots>& hosts) {
   return named;
 }
 
+/// What the hosts call themselves, in the order of their ranks.
+std::vector<std::string> hosts_in_order(const watch::JobPicture& picture) {
+  std::vector<std::string> order;
+  for (const watch::RankPicture& rank : picture.ranks) {
+    if (!rank.host.empty() && std::find(order.begin(), order.end(), rank.host) == order.end()) {
+      order.push_back(rank.host);
+    }
+  }
+  return order;
+}
+
 /// Of a report's lines the first, which says who and what.
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
@@ -127,13 +138,11 @@ AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProb
   const bool is_fault =
       end.code != static_cast<int>(ExitCode::done) && end.code != static_cast<int>(ExitCode::preempted);
   if (is_fault && record_.status().faults.size() == faults_before && !stop_.asked()) {
-    note_fault("launcher", {},
-               attempt.launcher_was_killed() ? std::string(name_of(options_.place.launcher)) + " was killed" : end.why);
-    // Nobody knows where it went wrong.
-    if (!attempt.launcher_was_killed()) {
-      for (const HostSlots& host : hosts) ask(host.name, probe);
-    }
+    note_fault(
+        "launcher", {},
+        attempt.launcher_was_killed() ? fmt::format("{} was killed", name_of(options_.place.launcher)) : end.why);
   }
+  if (is_fault) ask_silent_hosts(hosts, probe);
   record_.settle_faults(number_, end.code);
   record_.watch(nullptr);
   return end;
@@ -212,25 +221,30 @@ void Supervisor::show_binding(int looks_left) {
   shown_map_ = map;
 }
 
+/// Hosts of ranks that ended without a word, whatever was to blame; all of them where nobody has joined.
+void Supervisor::ask_silent_hosts(const std::vector<HostSlots>& hosts, HostProbe& probe) const {
+  const watch::JobPicture picture = record_.status().picture;
+  const std::vector<std::string> order = hosts_in_order(picture);
+  for (const watch::RankPicture& rank : picture.ranks) {
+    if (!rank.exit_code && !rank.host.empty()) ask(listed_name(hosts, rank.host, order), probe);
+  }
+  if (!order.empty()) return;
+  for (const HostSlots& host : hosts) ask(host.name, probe);
+}
+
 void Supervisor::blame(const std::vector<std::string>& own_names, const std::vector<HostSlots>& hosts,
                        HostProbe& probe) {
-  std::vector<std::string> order;
-  for (const watch::RankPicture& rank : record_.status().picture.ranks) {
-    if (!rank.host.empty() && std::find(order.begin(), order.end(), rank.host) == order.end()) {
-      order.push_back(rank.host);
-    }
-  }
+  const std::vector<std::string> order = hosts_in_order(record_.status().picture);
   for (const std::string& own_name : own_names) {
     const std::string host = listed_name(hosts, own_name, order);
-    if (host.empty()) continue;
-    ledger_.note_failure(host, now_s());
+    if (!host.empty()) ledger_.note_failure(host, now_s());
     ask(host, probe);
   }
 }
 
 /// Nobody needs to ask the only host there is.
 void Supervisor::ask(const std::string& host, HostProbe& probe) const {
-  if (options_.place.hosts.size() > 1) probe.ask(host);
+  if (!host.empty() && options_.place.hosts.size() > 1) probe.ask(host);
 }
 
 void Supervisor::note_fault(std::string_view kind, const std::vector<std::string>& hosts, const std::string& text) {

@@ -45,6 +45,7 @@ class Supervisor {
   void show_binding(int looks_left);
   bool has_failed_device(const watch::Event& event) const;
   void blame(const std::vector<std::string>& own_names, const std::vector<HostSlots>& hosts, HostProbe& probe);
+  void ask_silent_hosts(const std::vector<HostSlots>& hosts, HostProbe& probe) const;
   void ask(const std::string& host, HostProbe& probe) const;
   void note_fault(std::string_view kind, const std::vector<std::string>& hosts, const std::string& text);
   HostLedger::Choice choose_hosts(const std::vector<HostSlots>& last, HostProbe& probe);

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "distributed/world.h"
-#include "train/clock_offsets.h"
-#include "train/link_speed.h"
+#include "preflight/clock_offsets.h"
+#include "preflight/link_speed.h"
 
 namespace athanor::distributed_test {
 namespace {

@@ -89,7 +89,7 @@ TEST(CheckpointInterval, IsNotAdvisedBeforeAnythingWasMeasured) {
 TEST(CheckpointInterval, CountsOnlyFaultsThatEndedAnAttempt) {
   JobStatus status = launcher_test::sample_status();
   EXPECT_THAT(interval_advice(status), HasSubstr("a fault comes every 10 min 00 s"));
-  status.faults.push_back({"2026-11-27T03:20:00Z", 3, 950, "warning", {"node1"}, "rank 0 was silent", 0});
+  status.faults.push_back({"2026-11-27T03:20:00Z", 3, 950, "silent", {"node1"}, "rank 0 was silent", 0});
   EXPECT_THAT(interval_advice(status), HasSubstr("a fault comes every 10 min 00 s"));
 }
 

@@ -83,6 +83,8 @@ TEST_F(JobStatusOfARealJob, FollowsAFaultARestartAndAStop) {
   EXPECT_EQ(last["job"]["state"], "ended");
   EXPECT_EQ(last["job"]["exit_code"], 75);
   EXPECT_EQ(last["supervisor"]["pid"], job_.pid());
+  // The save on leaving is the newest there is.
+  EXPECT_EQ(last["checkpoint"]["step"], last["progress"]["step"]);
   const Outcome said = run(home_, 0, {"status", "x"});
   EXPECT_THAT(said.out, HasSubstr("stopped on request (75)"));
 }

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOMS = ["base", "watch", "config", "graph", "models", "comm", "optim", "data", "backend", "io", "train"]
+ROOMS = ["base", "watch", "config", "graph", "models", "comm", "optim", "data", "backend", "io", "train", "preflight"]
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 CODE = SOURCES | {".py", ".sh", ".cmake"}
 IGNORED = re.compile(r"^(\.git|build.*|runs|previous-.*|\.cache|__pycache__)$")

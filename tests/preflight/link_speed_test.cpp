@@ -1,4 +1,4 @@
-#include "train/link_speed.h"
+#include "preflight/link_speed.h"
 
 #include <gmock/gmock.h>
 
@@ -42,7 +42,7 @@ std::vector<LinkSpeed> links_of(double bytes_per_s) {
   return links;
 }
 
-const std::string kHosts[] = {"a", "a", "b", "b", "c", "c", "d", "d"};
+const std::string kLinkedHosts[] = {"a", "a", "b", "b", "c", "c", "d", "d"};
 
 LinkSpeed& link(std::vector<LinkSpeed>& links, int first, int second) {
   return *std::find_if(links.begin(), links.end(),
@@ -52,16 +52,16 @@ LinkSpeed& link(std::vector<LinkSpeed>& links, int first, int second) {
 TEST(LinkSpeed, EqualLinksAreFine) {
   std::vector<LinkSpeed> links = links_of(1.2e9);
   link(links, 0, 2).bytes_per_s = 0.7e9;
-  const Finding found = judge_links(links, kHosts);
+  const Finding found = judge_links(links, kLinkedHosts);
   EXPECT_EQ(found.status, CheckStatus::ok);
   EXPECT_THAT(found.text, HasSubstr("6 pairs of hosts, 1.20 GB/s each way"));
-  EXPECT_EQ(judge_links({}, kHosts).status, CheckStatus::ok);
+  EXPECT_EQ(judge_links({}, kLinkedHosts).status, CheckStatus::ok);
 }
 
 TEST(LinkSpeed, OneSlowPairIsNamed) {
   std::vector<LinkSpeed> links = links_of(1.2e9);
   link(links, 2, 6).bytes_per_s = 0.5e9;
-  const Finding found = judge_links(links, kHosts);
+  const Finding found = judge_links(links, kLinkedHosts);
   EXPECT_EQ(found.status, CheckStatus::warning);
   EXPECT_THAT(found.text, AllOf(HasSubstr("b – d 500 MB/s"), Not(HasSubstr("all of")), HasSubstr("ethtool")));
 }
@@ -70,7 +70,7 @@ TEST(LinkSpeed, TheHostThatAllSlowPairsShareIsNamed) {
   std::vector<LinkSpeed> links = links_of(1.2e9);
   link(links, 0, 4).bytes_per_s = 110e6;
   link(links, 2, 4).bytes_per_s = 90e6;
-  const Finding found = judge_links(links, kHosts);
+  const Finding found = judge_links(links, kLinkedHosts);
   EXPECT_EQ(found.status, CheckStatus::warning);
   EXPECT_THAT(found.text,
               AllOf(HasSubstr("b – c 90.0 MB/s, a – c 110 MB/s"), HasSubstr("(all of c)"), HasSubstr("on c show")));

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "comm/communicator.h"
-#include "train/finding.h"
+#include "preflight/finding.h"
 
 namespace athanor {
 

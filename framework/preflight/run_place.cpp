@@ -1,4 +1,4 @@
-#include "train/run_place.h"
+#include "preflight/run_place.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/text_file.h"
-#include "train/link_speed.h"
+#include "preflight/link_speed.h"
 #include "train/units_text.h"
 
 namespace athanor {

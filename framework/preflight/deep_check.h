@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
-#include "train/check.h"
+#include "preflight/check.h"
 #include "train/hardware.h"
 #include "train/session.h"
 

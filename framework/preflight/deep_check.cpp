@@ -1,4 +1,4 @@
-#include "train/deep_check.h"
+#include "preflight/deep_check.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -7,15 +7,15 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "train/clock_offsets.h"
+#include "preflight/clock_offsets.h"
+#include "preflight/data_on_hosts.h"
+#include "preflight/host_memory.h"
+#include "preflight/launcher_facts.h"
+#include "preflight/link_speed.h"
+#include "preflight/rank_binding.h"
+#include "preflight/resource_limits.h"
+#include "preflight/run_place.h"
 #include "train/control_groups.h"
-#include "train/data_on_hosts.h"
-#include "train/host_memory.h"
-#include "train/launcher_facts.h"
-#include "train/link_speed.h"
-#include "train/rank_binding.h"
-#include "train/resource_limits.h"
-#include "train/run_place.h"
 
 namespace athanor {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
-#include "train/finding.h"
+#include "preflight/finding.h"
 
 namespace athanor {
 

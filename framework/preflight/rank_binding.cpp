@@ -1,4 +1,4 @@
-#include "train/rank_binding.h"
+#include "preflight/rank_binding.h"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <limits>
 
-#include "train/finding.h"
+#include "preflight/finding.h"
 
 namespace athanor {
 

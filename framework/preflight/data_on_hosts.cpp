@@ -1,4 +1,4 @@
-#include "train/data_on_hosts.h"
+#include "preflight/data_on_hosts.h"
 
 #include <fmt/format.h>
 

@@ -5,8 +5,8 @@
 #include <span>
 #include <string>
 
+#include "preflight/finding.h"
 #include "train/control_groups.h"
-#include "train/finding.h"
 
 namespace athanor {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "train/finding.h"
+#include "preflight/finding.h"
 
 namespace athanor {
 

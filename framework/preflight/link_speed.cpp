@@ -1,4 +1,4 @@
-#include "train/link_speed.h"
+#include "preflight/link_speed.h"
 
 #include <fmt/format.h>
 

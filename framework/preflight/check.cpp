@@ -1,4 +1,4 @@
-#include "train/check.h"
+#include "preflight/check.h"
 
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -9,10 +9,10 @@
 #include <sstream>
 
 #include "backend/backend.h"
+#include "preflight/deep_check.h"
+#include "preflight/run_place.h"
 #include "train/core_share.h"
-#include "train/deep_check.h"
 #include "train/run_folder.h"
-#include "train/run_place.h"
 #include "train/run_screen.h"
 #include "train/session.h"
 #include "train/units_text.h"

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "train/finding.h"
+#include "preflight/finding.h"
 
 namespace athanor {
 

@@ -1,4 +1,4 @@
-#include "train/launcher_facts.h"
+#include "preflight/launcher_facts.h"
 
 #include <fmt/format.h>
 

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "comm/communicator.h"
-#include "train/finding.h"
+#include "preflight/finding.h"
 
 namespace athanor {
 

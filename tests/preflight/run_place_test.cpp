@@ -1,4 +1,4 @@
-#include "train/run_place.h"
+#include "preflight/run_place.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>

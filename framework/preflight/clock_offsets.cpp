@@ -1,4 +1,4 @@
-#include "train/clock_offsets.h"
+#include "preflight/clock_offsets.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "train/resource_limits.h"
+#include "preflight/resource_limits.h"
 
 #include <fmt/format.h>
 

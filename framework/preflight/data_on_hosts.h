@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/source_file.h"
-#include "train/finding.h"
+#include "preflight/finding.h"
 
 namespace athanor {
 

@@ -1,4 +1,4 @@
-#include "train/host_memory.h"
+#include "preflight/host_memory.h"
 
 #include <fmt/format.h>
 

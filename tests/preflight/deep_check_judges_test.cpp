@@ -3,10 +3,10 @@
 
 #include <map>
 
-#include "train/clock_offsets.h"
-#include "train/data_on_hosts.h"
-#include "train/host_memory.h"
-#include "train/launcher_facts.h"
+#include "preflight/clock_offsets.h"
+#include "preflight/data_on_hosts.h"
+#include "preflight/host_memory.h"
+#include "preflight/launcher_facts.h"
 
 namespace athanor {
 namespace {
