@@ -35,14 +35,14 @@ def with_another(bench, kind, path, other, code, *parts):
         bench.cluster.run("node3", "umount", "-l", path)
 
 
-@rows_under(BOTH, "a_rank_has_another_recipe", long_under=["slurm"])
+@rows_under(BOTH, "a_rank_has_another_recipe")
 def a_rank_has_another_recipe(bench, kind):
     other = bench.home / "other.yaml"
     other.write_text(bench.recipe.read_text().replace("lr: 0.05", "lr: 0.06"))
     with_another(bench, kind, bench.recipe, other, 2, "rank 2 on node3", "optimizer.lr")
 
 
-@rows_under(BOTH, "a_rank_has_another_program", long_under=["slurm"])
+@rows_under(BOTH, "a_rank_has_another_program")
 def a_rank_has_another_program(bench, kind):
     library = bench.cluster.program.parent / "libathanor.so"
     if not library.exists():
@@ -57,7 +57,7 @@ def a_rank_has_another_program(bench, kind):
     with_another(bench, kind, library.resolve(), other, 2, "rank 2 on node3", "another program")
 
 
-@rows_under(BOTH, "a_rank_has_other_data", long_under=["slurm"])
+@rows_under(BOTH, "a_rank_has_other_data")
 def a_rank_has_other_data(bench, kind):
     data = bench.own_data()
     other = bench.home / "other"
@@ -69,7 +69,7 @@ def a_rank_has_other_data(bench, kind):
     with_another(bench, kind, data, other, 3, "rank 2 on node3", "other data")
 
 
-@rows_under(BOTH, "a_rank_has_too_little_memory", long_under=["slurm"])
+@rows_under(BOTH, "a_rank_has_too_little_memory")
 def a_rank_has_too_little_memory(bench, kind):
     few = bench.home / "few"
     if kind is SlurmJob:
