@@ -58,7 +58,10 @@ void add_check(CLI::App& program, int& exit_code) {
       "run folder, disk, data of every host, links between hosts");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback([arguments, &exit_code] {
-    run_on_ranks("check", [&](Communicator& communicator) { exit_code = run_check(*arguments, communicator); });
+    run_on_ranks("check", [&](Communicator& communicator) {
+      exit_code = run_check(*arguments, communicator);
+      if (exit_code != 0) set_outcome(communicator, {static_cast<ExitCode>(exit_code), "a check failed"});
+    });
   });
 }
 

@@ -16,7 +16,7 @@ struct FaultRecord {
   std::string time;  ///< UTC, "2026-11-27T03:08:00Z"
   int attempt = 1;
   std::int64_t step = 0;  ///< newest step known then
-  std::string kind;       ///< "lost", "stalled", "failed", "launcher", "warning"
+  std::string kind;       ///< "lost", "stalled", "failed", "launcher"; warnings: "straggler", "silent"
   std::vector<std::string> hosts;
   std::string text;   ///< one sentence
   int exit_code = 0;  ///< of the attempt; 0 where it went on

@@ -50,7 +50,10 @@ AttemptEnd end_of_attempt(const watch::JobPicture& picture, const std::string& l
       }
     }
   }
-  if (done == picture.ranks.size()) return {static_cast<int>(ExitCode::done), true, ""};
+  if (done == picture.ranks.size()) {
+    // A command may go well and still have bad news to return.
+    return {launcher_code > 0 && is_known(launcher_code) ? launcher_code : 0, true, ""};
+  }
   // Ranks leave together after saving; one that was killed on its way out takes nothing from that.
   if (preempted > 0) return {static_cast<int>(ExitCode::preempted), true, ""};
   return {static_cast<int>(ExitCode::peer), true,

@@ -33,6 +33,7 @@ int code_of(const std::vector<int>& codes, int launcher_code = 1) {
 TEST(EndOfAttempt, IsWhatTheRanksSaid) {
   EXPECT_EQ(code_of({0, 0}, 0), 0);
   EXPECT_EQ(code_of({0, 0}, 137), 0) << "whatever the launcher makes of it";
+  EXPECT_EQ(code_of({0, 0}, 2), 2) << "bad news that is no failure";
   EXPECT_EQ(code_of({75, 75}), 75);
   EXPECT_EQ(code_of({6, 3, 6}), 3) << "the others only followed";
   EXPECT_EQ(code_of({6, 6, -1}), 6);

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <chrono>
+#include <algorithm>
 
 #include "mpirun/job.h"
 #include "mpirun/processes.h"
@@ -19,6 +19,16 @@ using ::testing::Not;
 
 const std::string kLaunchedSgd = "{name: sgd, lr: 0.05, momentum: 0.9}";
 
+/// Oldest first.
+std::vector<fs::path> checkpoints_of(const fs::path& run) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints")) {
+    if (entry.path().extension() == ".h5") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 /// A home with a recipe that saves often, and a job in it.
 class Launch : public ::testing::Test {
  protected:
@@ -32,12 +42,15 @@ class Launch : public ::testing::Test {
     words.insert(words.end(), settings.begin(), settings.end());
     return words;
   }
-  /// What one process makes of it.
+  /// What one process makes of it; the same in all tests.
   std::string undisturbed() {
-    const Outcome alone =
-        run(home_, 0, {"train", "r.yaml", "--run", "alone", "train.epochs=" + std::to_string(kEpochs)});
-    EXPECT_EQ(alone.code, 0) << alone.err;
-    return summary_of(home_ / "alone").at("weights_sha256");
+    static const std::string hash = [&]() -> std::string {
+      const std::string epochs = "train.epochs=" + std::to_string(kEpochs);
+      const Outcome alone = run(home_, 0, {"train", "r.yaml", "--run", "alone", epochs});
+      EXPECT_EQ(alone.code, 0) << alone.err;
+      return summary_of(home_ / "alone").at("weights_sha256");
+    }();
+    return hash;
   }
   void wait_for_steps(Job& job, int steps) {
     ASSERT_TRUE(job.wait_until([&] { return steps_of(home_ / "x") >= steps; })) << job.err();
@@ -52,7 +65,7 @@ class Launch : public ::testing::Test {
     EXPECT_EQ(summary_of(home_ / "x").at("weights_sha256"), undisturbed()) << outcome.err;
   }
 
-  static constexpr int kEpochs = 300;
+  static constexpr int kEpochs = 100;
   testing::TemporaryFolder root_;
   fs::path home_ = root_ / "home";
 };
