@@ -1,5 +1,7 @@
 #include "watch/caller_gate.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -25,6 +27,7 @@ CallerGate::CallerGate(boost::asio::io_context& context, const Key& key, const S
       still_to_come_(static_cast<std::size_t>(options.world_size)) {
   boost::system::error_code error;
   acceptor_.open(Tcp::v4(), error);
+  if (!error) fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
   if (!error) acceptor_.bind(Tcp::endpoint(Tcp::v4(), 0), error);
   if (!error) acceptor_.listen(boost::asio::socket_base::max_listen_connections, error);
   if (!error) port_ = acceptor_.local_endpoint(error).port();

@@ -1,5 +1,7 @@
 #include "watch/frame_channel.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <cstring>
@@ -15,6 +17,8 @@ constexpr std::size_t kMostQueuedBytes = 512 * 1024;
 FrameChannel::FrameChannel(Tcp::socket socket, Owner& owner, int tag)
     : socket_(std::move(socket)), owner_(&owner), tag_(tag), in_(kSmallBytes) {
   boost::system::error_code ignored;
+  // A program that this process starts must not keep the connection open when this process is gone.
+  fcntl(socket_.native_handle(), F_SETFD, FD_CLOEXEC);
   socket_.set_option(Tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
 }

@@ -29,17 +29,17 @@ def spoil(bench, kind, how, word):
     bench.want_nothing_left()
 
 
-@rows_under(BOTH, "a_data_file_is_truncated")
+@rows_under(BOTH, "a_data_file_is_truncated", long_under=["slurm"])
 def a_data_file_is_truncated(bench, kind):
     spoil(bench, kind, lambda file: os.truncate(file, 1000), "truncated")
 
 
-@rows_under(BOTH, "a_data_file_is_removed")
+@rows_under(BOTH, "a_data_file_is_removed", long_under=["slurm"])
 def a_data_file_is_removed(bench, kind):
     spoil(bench, kind, os.remove, "")
 
 
-@rows_under(BOTH, "a_clock_jumps_by_an_hour")
+@rows_under(BOTH, "a_clock_jumps_by_an_hour", long_under=["slurm"])
 def a_clock_jumps_by_an_hour(bench, kind):
     if not FAKETIME.exists():
         raise Skipped("no faketime; tools/setup --cluster installs it")

@@ -16,7 +16,7 @@ def failed_saves(job):
     return job.log().count("training goes on, the earlier checkpoints stay")
 
 
-@rows_under(BOTH, "the_disk_is_full")
+@rows_under(BOTH, "the_disk_is_full", long_under=["slurm"])
 def the_disk_is_full(bench, kind):
     # node1's own disk, which holds the run; seen from here through the host's first process.
     disk = bench.cluster.disk
@@ -32,7 +32,7 @@ def the_disk_is_full(bench, kind):
     bench.want(not job.resumes(), "it was started again")
 
 
-@rows_under(BOTH, "the_disk_is_read_only")
+@rows_under(BOTH, "the_disk_is_read_only", long_under=["slurm"])
 def the_disk_is_read_only(bench, kind):
     job = bench.job(kind)
     job.wait_for_step(45)
@@ -48,7 +48,7 @@ def the_disk_is_read_only(bench, kind):
     bench.want(not job.resumes(), "it was started again")
 
 
-@rows_under(BOTH, "the_disk_is_slow")
+@rows_under(BOTH, "the_disk_is_slow", long_under=["slurm"])
 def the_disk_is_slow(bench, kind):
     if not SHIM.exists():
         raise Skipped(f"{SHIM} is not built")
@@ -61,7 +61,7 @@ def the_disk_is_slow(bench, kind):
     bench.want(not job.resumes(), "it was started again")
 
 
-@rows_under(BOTH, "the_run_folder_vanishes", deadline_s=150)
+@rows_under(BOTH, "the_run_folder_vanishes", long_under=["slurm"], deadline_s=150)
 def the_run_folder_vanishes(bench, kind):
     job = bench.job(kind)
     job.wait_for_step(45)
@@ -75,7 +75,7 @@ def the_run_folder_vanishes(bench, kind):
         bench.want_nothing_left()
 
 
-@rows_under(BOTH, "the_newest_checkpoint_is_damaged")
+@rows_under(BOTH, "the_newest_checkpoint_is_damaged", long_under=["slurm"])
 def the_newest_checkpoint_is_damaged(bench, kind):
     job = bench.job(kind)
     job.wait_for_step(65)

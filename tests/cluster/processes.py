@@ -28,7 +28,7 @@ def the_launcher_is_killed(bench, kind):
     _, launcher = job.launcher_process()
     step, since = job.step(), time.monotonic()
     os.kill(launcher, signal.SIGKILL)
-    bench.want_named(job, r"(mpirun|srun) (is gone|was ended by signal 9)|exit code 137", since)
+    bench.want_named(job, r"(mpirun|srun) (is gone|was killed)|exit code 137", since)
     bench.want_restarted(job, since, step)
     bench.want_undisturbed_result(job)
 
@@ -44,7 +44,7 @@ def a_rank_is_paused_for_ever(bench, kind):
     bench.want_undisturbed_result(job)
 
 
-@rows_under(BOTH, "a_rank_is_paused_for_five_seconds")
+@rows_under(BOTH, "a_rank_is_paused_for_five_seconds", long_under=["slurm"])
 def a_rank_is_paused_for_five_seconds(bench, kind):
     job = bench.job(kind)
     job.wait_for_step(45)

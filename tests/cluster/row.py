@@ -41,13 +41,14 @@ def row(name, deadline_s=120, is_long=False):
     return register
 
 
-def rows_under(launchers, topic, **options):
-    """Registers one function for several ways to start a job: {launcher: kind of Job} gives LAUNCHER.TOPIC."""
+def rows_under(launchers, topic, long_under=(), **options):
+    """Registers one function for several ways to start a job: {launcher: kind of Job} gives LAUNCHER.TOPIC. `long_under`:
+    launchers under which it is left to --all."""
     def register(function):
         for launcher, kind in launchers.items():
             def bound(bench, kind=kind):
                 function(bench, kind)
-            row(f"{launcher}.{topic}", **options)(bound)
+            row(f"{launcher}.{topic}", is_long=launcher in long_under, **options)(bound)
         return function
     return register
 

@@ -1,6 +1,11 @@
 // The service and its clients over loopback: what one says, the others hear.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "tests/watch/job.h"
 
@@ -10,7 +15,21 @@ namespace {
 using testing::comes_true;
 using ::testing::HasSubstr;
 using testing::Job;
+using ::testing::Not;
 using testing::quick_service;
+
+/// The sockets of this network namespace that have the port, at one of their ends.
+std::vector<std::string> inodes_of_port(std::uint16_t port) {
+  std::vector<std::string> inodes;
+  const std::string wanted = fmt::format(":{:04X}", port);
+  std::ifstream table("/proc/net/tcp");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream words(line);
+    std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};
+    if (fields.size() > 9 && (fields[1].ends_with(wanted) || fields[2].ends_with(wanted))) inodes.push_back(fields[9]);
+  }
+  return inodes;
+}
 
 TEST(HeartbeatJob, RanksJoinAndTheirBeatsArrive) {
   Job job(quick_service(3));
@@ -197,6 +216,21 @@ TEST(HeartbeatJob, WhereNobodyAnswersAClientGoesWithoutAndSaysSoOnce) {
   EXPECT_FALSE(client.verdict());
   client.say_good_bye();
   EXPECT_EQ(count(), 1U);
+}
+
+TEST(HeartbeatJob, NoSocketIsLeftToAProgramThatIsStarted) {
+  const Job job(quick_service(2));
+  const std::vector<std::string> inodes = inodes_of_port(job.service->invitation().port);
+  EXPECT_EQ(inodes.size(), 5U) << "one that listens, and both ends of two connections";
+  FILE* const listing = popen("ls -l /proc/self/fd", "r");
+  ASSERT_NE(listing, nullptr);
+  std::string text;
+  for (int letter = fgetc(listing); letter != EOF; letter = fgetc(listing)) text += static_cast<char>(letter);
+  EXPECT_EQ(pclose(listing), 0);
+  EXPECT_THAT(text, HasSubstr("/proc/"));
+  for (const std::string& inode : inodes) {
+    EXPECT_THAT(text, Not(HasSubstr("socket:[" + inode + "]")));
+  }
 }
 
 TEST(HeartbeatJob, AServiceWithAnotherKeyIsNotTheOne) {
