@@ -219,7 +219,7 @@ void MpiCommunicator::wait(const char* name) {
   constexpr timespec kNap{0, 20'000}, kLongNap{0, 200'000};
   // A wait this long is no message on its way but somebody's work, which may need this core.
   constexpr std::chrono::milliseconds kImpatient{20};
-  const Clock::time_point start = Clock::now();
+  Clock::time_point start = Clock::now();
   Clock::time_point next_look = start + kLook;
   for (int spin = 0;; ++spin) {
     int done = 0;
@@ -235,6 +235,9 @@ void MpiCommunicator::wait(const char* name) {
     const Clock::time_point now = Clock::now();
     if (now - start > kImpatient) nanosleep(&kLongNap, nullptr);
     if (now < next_look) continue;
+    // Stopped itself (a suspended job, a sleeping machine): nobody was waited for meanwhile.
+    constexpr std::chrono::seconds kPause{2};
+    if (now > next_look + kPause) start += now - next_look;
     look_around(start, name);
     next_look = Clock::now() + kLook;
   }

@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 
 /// A job of three ranks in the middle of a run that would last for ever, and the process of one of them.
 struct Training {
-  explicit Training(int victim) {
+  explicit Training(int victim, const Words& more = {}) : job(home, 3, words_with(more)) {
     EXPECT_TRUE(job.wait_until([&] { return steps_of(home / "x") >= 5; })) << job.err();
     pid = job.pid_of_rank(victim);
     EXPECT_GT(pid, 0);
@@ -24,13 +24,18 @@ struct Training {
   ~Training() {
     if (pid > 0 && !job.has_ended()) kill(pid, SIGCONT);
   }
+  static Words words_with(const Words& more) {
+    Words words{"train", "r.yaml", "train.epochs=1000000", "--run", "x"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
   fs::path write_recipe() const {
     write_file(root / "home" / "r.yaml", tiny_recipe("{name: sgd, lr: 0.05}"));
     return root / "home";
   }
   testing::TemporaryFolder root;
   fs::path home = write_recipe();
-  Job job{home, 3, {"train", "r.yaml", "train.epochs=1000000", "--run", "x"}};
+  Job job;
   pid_t pid = 0;
 };
 
@@ -63,6 +68,21 @@ TEST(Silence, OfAFewSecondsIsWarnedOfAndForgiven) {
   kill(training.pid, SIGCONT);
   const int steps = steps_of(training.home / "x");
   EXPECT_TRUE(training.job.wait_until([&] { return steps_of(training.home / "x") > steps + 5; }));
+  kill(training.job.pid(), SIGUSR2);
+  EXPECT_EQ(training.job.wait().code, 75);
+}
+
+/// As a scheduler that suspends a job does.
+TEST(Silence, OfTheWholeJobIsForgivenHoweverLong) {
+  Training training(1, {"comm.timeout_s=3"});
+  std::vector<pid_t> ranks;
+  for (int rank = 0; rank < 3; ++rank) ranks.push_back(training.job.pid_of_rank(rank));
+  for (const pid_t rank : ranks) kill(rank, SIGSTOP);
+  const Clock::time_point end = Clock::now() + std::chrono::seconds(6);
+  training.job.wait_until([&] { return Clock::now() > end; });
+  const int steps = steps_of(training.home / "x");
+  for (const pid_t rank : ranks) kill(rank, SIGCONT);
+  EXPECT_TRUE(training.job.wait_until([&] { return steps_of(training.home / "x") > steps + 5; })) << training.job.err();
   kill(training.job.pid(), SIGUSR2);
   EXPECT_EQ(training.job.wait().code, 75);
 }
