@@ -1,4 +1,4 @@
-"""Rows: many faults, drawn from a seed, while one run goes on. ATHANOR_SOAK_FAULTS (12: about 5 minutes; 100: an hour) and
+"""Rows: many faults, drawn from a seed, while one run goes on. ATHANOR_SOAK_FAULTS (24: about 5 minutes; 100: within an hour) and
 ATHANOR_SOAK_SEED say how many and which."""
 
 import os
@@ -8,7 +8,7 @@ import time
 
 from row import LaunchJob, row, wait_until
 
-FAULTS = int(os.environ.get("ATHANOR_SOAK_FAULTS", "12"))
+FAULTS = int(os.environ.get("ATHANOR_SOAK_FAULTS", "24"))
 SEED = int(os.environ.get("ATHANOR_SOAK_SEED", "6"))
 STEPS_BETWEEN = 15
 EVERY_STEPS = 5
