@@ -16,6 +16,8 @@ namespace {
 
 constexpr const char* kVariable = "ATHANOR_HEARTBEAT";
 constexpr std::size_t kMostNotes = 256;
+/// From an order to end until the process ends itself. A supervisor has said why already, and wants to begin again.
+constexpr double kEndTime_s = 5, kEndTimeUnderSupervisor_s = 2;
 
 /// Writes the service's notes into the run's log, on a thread of its own: a log on a disk that hangs must hold up no
 /// heartbeat.
@@ -93,13 +95,14 @@ Heartbeats::Heartbeats(Communicator& world) : state_(std::make_unique<State>()) 
   if (text.empty()) return;
   const watch::Invitation invitation = watch::invitation_from(text);
   if (world.rank() == 0) state_->notes = std::make_unique<NoteWriter>(!invitation.by_supervisor);
-  state_->client =
-      std::make_unique<watch::HeartbeatClient>(invitation,
-                                               watch::ClientOptions{.rank = world.rank(),
-                                                                    .world_size = world.size(),
-                                                                    .host = world.host(),
-                                                                    .cpus = cpu_list_text(allowed_cpu_ids())},
-                                               world.activity());
+  state_->client = std::make_unique<watch::HeartbeatClient>(
+      invitation,
+      watch::ClientOptions{.rank = world.rank(),
+                           .world_size = world.size(),
+                           .host = world.host(),
+                           .cpus = cpu_list_text(allowed_cpu_ids()),
+                           .end_time_s = invitation.by_supervisor ? kEndTimeUnderSupervisor_s : kEndTime_s},
+      world.activity());
   if (state_->notes) {
     state_->client->on_note([notes = state_->notes.get()](const std::string& note) { notes->add(note); });
   }
