@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/print.h"
 #include "base/tilde.h"
 #include "data/loader.h"
 #include "io/checkpoint_file.h"
@@ -54,7 +55,7 @@ OpenedCheckpoint open_checkpoint(const fs::path& target) {
     try {
       return {path, read_checkpoint(path)};
     } catch (const StorageError& error) {
-      fmt::print(stderr, "athanor: left out: {}\n", error.what());
+      print_or_lose(stderr, "athanor: left out: {}\n", error.what());
     }
   }
   throw StorageError(
@@ -189,16 +190,16 @@ void run_eval(const EvalArguments& arguments, Communicator& communicator) {
                                     [](const StoredTensor& tensor) { return tensor.group == "average"; });
   std::FILE* text = arguments.json ? stderr : stdout;
   if (is_first_rank()) {
-    fmt::print(text, "{}: step {}, epoch {}{}\n", stored.path(), count_text(stored.meta().step), stored.meta().epoch,
-               averaged ? ", averaged weights" : "");
+    print_or_lose(text, "{}: step {}, epoch {}{}\n", stored.path(), count_text(stored.meta().step), stored.meta().epoch,
+                  averaged ? ", averaged weights" : "");
     std::fflush(text);
   }
   const Evaluation result = CheckpointEvaluation(stored, recipe, communicator).run(arguments.split, averaged);
   if (!is_first_rank()) return;
-  fmt::print(text, "{} of {}: {}, loss {}, accuracy {:.4f} %, top-5 {:.4f} %\n", arguments.split, recipe.data.set.name,
-             plural(result.samples, "sample"),
-             std::isfinite(result.loss) ? fmt::format("{:.6g}", result.loss) : "not finite", 100 * result.accuracy,
-             100 * result.top5);
+  print_or_lose(text, "{} of {}: {}, loss {}, accuracy {:.4f} %, top-5 {:.4f} %\n", arguments.split,
+                recipe.data.set.name, plural(result.samples, "sample"),
+                std::isfinite(result.loss) ? fmt::format("{:.6g}", result.loss) : "not finite", 100 * result.accuracy,
+                100 * result.top5);
   if (arguments.json) print_json(json_of(stored, arguments.split, averaged, result));
 }
 

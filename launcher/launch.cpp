@@ -1,10 +1,9 @@
 // athanor launch [-n N] [--hosts H1:4,H2:4] [--launcher auto|mpirun|srun] … COMMAND ARGUMENTS…
-#include <fmt/format.h>
-
 #include <filesystem>
 #include <optional>
 
 #include "base/error.h"
+#include "base/print.h"
 #include "config/nearest.h"
 #include "launcher/command.h"
 #include "launcher/supervisor/narration.h"
@@ -76,7 +75,7 @@ int run_launch(const LaunchArguments& arguments, std::vector<std::string> comman
     const RanksToStart ranks{fill(options.place.hosts, options.place.ranks), options.command, "", options.rsh_agent,
                              "athanor"};
     for (const std::string& warning : options.place.warnings) say(warning);
-    fmt::print("{}\n", to_text(launcher_command(options.place, options.surroundings, ranks)));
+    print_or_lose(stdout, "{}\n", to_text(launcher_command(options.place, options.surroundings, ranks)));
     return 0;
   }
   Supervisor supervisor(std::move(options));

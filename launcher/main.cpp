@@ -1,6 +1,4 @@
 // The `athanor` program: reads the command line, runs one command, and turns failures into messages and exit codes.
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
@@ -8,6 +6,7 @@
 #include <exception>
 
 #include "base/failure.h"
+#include "base/print.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
 #include "launcher/ranks.h"
@@ -82,7 +81,7 @@ int main(int argc, char** argv) {
   }
   int exit_code = athanor::run(line);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    fmt::print(stderr, "athanor: cannot write to standard output\n");
+    athanor::print_or_lose(stderr, "athanor: cannot write to standard output\n");
     if (exit_code == 0) exit_code = static_cast<int>(athanor::ExitCode::storage);
   }
   return exit_code == 0 ? athanor::leave_marker() : exit_code;

@@ -1,9 +1,9 @@
 #include "launcher/output.h"
 
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "base/print.h"
 
 namespace athanor {
 namespace {
@@ -14,7 +14,7 @@ bool is_promised = false, is_printed = false, is_reported = false;
 
 void print_json(const std::string& object) {
   is_printed = true;
-  fmt::print("{}\n", object);
+  print_or_lose(stdout, "{}\n", object);
 }
 
 void promise_json() {
@@ -23,7 +23,7 @@ void promise_json() {
 
 void report_failure(const Failure& failure) {
   if (std::exchange(is_reported, true)) return;
-  fmt::print(stderr, "athanor: {}\n", failure.message);
+  print_or_lose(stderr, "athanor: {}\n", failure.message);
   if (is_printed || !is_promised) return;
   const nlohmann::ordered_json json{
       {"status", "failed"}, {"error", failure.message}, {"exit_code", static_cast<int>(failure.code)}};

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "base/print.h"
 
 namespace athanor {
 namespace {
@@ -99,7 +100,7 @@ void log_message(LogLevel level, std::string_view message) {
   if (log.print) {
     log.print(line);
   } else if (log.console != nullptr) {
-    fmt::print(log.console, "{}\n", line);
+    print_or_lose(log.console, "{}\n", line);
     std::fflush(log.console);
   }
 }

@@ -35,8 +35,8 @@ struct LoaderOptions {
   int workers = 1;                   ///< threads that fill batches
   int depth = kTrainingDepth;        ///< batches held, the one in use included
   BatchMemory memory = host_batch_memory();
-  /// Data sets whose files must stay as they are while batches are made (Dataset::want_unchanged).
-  std::vector<const Dataset*> watched;
+  /// Files that must stay as they are while batches are made (Dataset::source_files); null ones count for nothing.
+  std::vector<std::shared_ptr<const SourceFiles>> watched;
 };
 
 class BatchSource {

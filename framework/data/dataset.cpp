@@ -48,6 +48,11 @@ Split split_named(std::string_view name) {
   throw UsageError("unknown split '{}'; the splits are train and test", name);
 }
 
+std::vector<SourceFile> Dataset::files() const {
+  const std::shared_ptr<const SourceFiles> files = source_files();
+  return files ? files->list() : std::vector<SourceFile>{};
+}
+
 std::vector<std::int32_t> Dataset::labels() const {
   std::vector<std::int32_t> all(static_cast<std::size_t>(size()));
   for (std::int64_t i = 0; i < size(); ++i) all[static_cast<std::size_t>(i)] = label(i);

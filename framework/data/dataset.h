@@ -54,11 +54,11 @@ class Dataset {
   virtual void read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
   /// All labels in order.
   std::vector<std::int32_t> labels() const;
-  /// The files that this split was read from, as they were then; none of a set that is made by a procedure.
-  virtual std::vector<SourceFile> files() const { return {}; }
-  /// Throws DataError where one of them is gone, or is not what it was. Quick, and allocates nothing, where nothing
-  /// changed: the loader's threads ask once a second.
-  virtual void want_unchanged() const {}
+  /// The files that this split was read from; null for a set that is made by a procedure. Whoever looks whether they
+  /// are what they were owns them with the set, and may be held up by their file system for longer than the set lives.
+  virtual std::shared_ptr<const SourceFiles> source_files() const { return nullptr; }
+  /// The same as a list; as they were when they were read.
+  std::vector<SourceFile> files() const;
 
  protected:
   explicit Dataset(DatasetInfo info) : info_(std::move(info)) {}

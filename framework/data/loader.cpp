@@ -4,21 +4,20 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
+#include "data/file_watch.h"
 
 namespace athanor {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr std::chrono::seconds kLookEvery{1};
 
 struct Slot {
   BatchStorage storage;
@@ -46,14 +45,13 @@ struct Loader::State {
   int filling = 0;                 ///< workers inside fill
   bool stop = false;
   bool paused = false;
-
-  std::atomic<Clock::time_point> next_look;  ///< at the files of watched data sets
+  std::exception_ptr change;  ///< of a watched file
 
   boost::asio::thread_pool pool;
+  std::optional<FileWatch> watch;
 
   State(const Dataset& dataset, LoaderOptions options)
       : source(dataset, std::move(options)), pool(static_cast<std::size_t>(std::max(source.options().workers, 1))) {
-    next_look = Clock::now() + kLookEvery;
     const int depth = std::max(source.options().depth, 2);
     ring.reserve(static_cast<std::size_t>(depth));
     for (int i = 0; i < depth; ++i) {
@@ -66,13 +64,15 @@ struct Loader::State {
     return !paused && tickets < source.batches() && tickets < consumed + static_cast<std::int64_t>(ring.size());
   }
 
-  /// Whichever worker comes first when a second is over.
-  void look_at_watched() {
-    Clock::time_point due = next_look;
-    const Clock::time_point now = Clock::now();
-    if (source.options().watched.empty() || now < due) return;
-    if (!next_look.compare_exchange_strong(due, now + kLookEvery)) return;
-    for (const Dataset* dataset : source.options().watched) dataset->want_unchanged();
+  void watch_files() {
+    std::vector<std::shared_ptr<const SourceFiles>> files = source.options().watched;
+    std::erase(files, nullptr);
+    if (files.empty()) return;
+    watch.emplace(std::move(files), [this](std::exception_ptr error) {
+      const std::lock_guard lock(mutex);
+      change = std::move(error);
+      filled.notify_one();
+    });
   }
 
   /// One task for a worker's whole life, so that Asio queues nothing per batch.
@@ -86,7 +86,6 @@ struct Loader::State {
       lock.unlock();
       std::exception_ptr error;
       try {
-        look_at_watched();
         source.fill(number, slot(number).storage.batch());
       } catch (...) {
         error = std::current_exception();
@@ -102,6 +101,7 @@ struct Loader::State {
 
 Loader::Loader(const Dataset& dataset, LoaderOptions options)
     : state_(std::make_unique<State>(dataset, std::move(options))) {
+  state_->watch_files();
   const int workers = std::max(state_->source.options().workers, 1);
   for (int i = 0; i < workers; ++i) {
     boost::asio::post(state_->pool, [state = state_.get()] { state->work(); });
@@ -109,6 +109,7 @@ Loader::Loader(const Dataset& dataset, LoaderOptions options)
 }
 
 Loader::~Loader() {
+  state_->watch.reset();
   {
     const std::lock_guard lock(state_->mutex);
     state_->stop = true;
@@ -124,9 +125,10 @@ const Batch& Loader::next() {
   const Clock::time_point start = Clock::now();
   std::unique_lock lock(s.mutex);
   Slot& slot = s.slot(s.consumed);
-  s.filled.wait(lock, [&] { return slot.filled_with == s.consumed; });
+  s.filled.wait(lock, [&] { return slot.filled_with == s.consumed || s.change; });
   s.last_wait_s = std::chrono::duration<double>(Clock::now() - start).count();
   s.total_wait_s += s.last_wait_s;
+  if (s.change) std::rethrow_exception(s.change);
   if (slot.error) std::rethrow_exception(slot.error);
   s.holding = true;
   return slot.storage.batch();

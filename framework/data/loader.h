@@ -21,8 +21,8 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   /// The next batch, valid until release(), next() (which releases it) or restart(). Waits until it is filled. What a
-  /// worker threw while filling it is rethrown here, now and on every later call; so is the DataError of a watched data
-  /// set, which the workers look at about once a second.
+  /// worker threw while filling it is rethrown here, now and on every later call; so is the DataError of a watched file
+  /// (data/file_watch.h).
   const Batch& next();
   /// Gives the batch of the last next() back to be refilled; without one, does nothing.
   void release();

@@ -16,7 +16,10 @@ class MemoryDataset final : public Dataset {
   /// from.
   MemoryDataset(DatasetInfo info, std::vector<std::uint8_t> images, std::vector<std::uint8_t> labels,
                 std::vector<SourceFile> files = {})
-      : Dataset(std::move(info)), images_(std::move(images)), labels_(std::move(labels)), files_(std::move(files)) {
+      : Dataset(std::move(info)),
+        images_(std::move(images)),
+        labels_(std::move(labels)),
+        files_(std::make_shared<const SourceFiles>(std::move(files))) {
     ATHANOR_CHECK(images_.size() == labels_.size() * static_cast<std::size_t>(this->info().image_bytes()));
   }
 
@@ -25,13 +28,12 @@ class MemoryDataset final : public Dataset {
   void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
     std::memcpy(pixels.data(), images_.data() + static_cast<std::size_t>(index) * pixels.size(), pixels.size());
   }
-  std::vector<SourceFile> files() const override { return files_.list(); }
-  void want_unchanged() const override { files_.want_unchanged(); }
+  std::shared_ptr<const SourceFiles> source_files() const override { return files_; }
 
  private:
   std::vector<std::uint8_t> images_;
   std::vector<std::uint8_t> labels_;
-  SourceFiles files_;
+  std::shared_ptr<const SourceFiles> files_;
 };
 
 }  // namespace athanor

@@ -20,7 +20,8 @@ constexpr const char* kAdvice =
   throw DataError("data changed while the run uses them: {} {}; {}", file.path, change, kAdvice);
 }
 
-void want_same_content(SourceFile& file, const FileStamp& now) {
+/// Returns the stamp of a file that was only touched or packed again; none where it cannot be read just now.
+std::optional<FileStamp> want_same_content(const SourceFile& file, const FileStamp& now) {
   const bool is_packed = file.stamp.bytes != file.bytes;
   if (!is_packed && now.bytes != file.stamp.bytes) {
     fail(file, fmt::format("{}: it had {} bytes, and has {}", now.bytes < file.stamp.bytes ? "was truncated" : "grew",
@@ -30,15 +31,15 @@ void want_same_content(SourceFile& file, const FileStamp& now) {
   try {
     again = read_source_file("data", file.path);
   } catch (const DataError& error) {
-    // A file that cannot be opened may be one that was replaced at this moment: the next look tells.
+    // A file that cannot be opened may be one that is being replaced at this moment: the next look tells.
     int reason = 0;
-    if (!look_at_file(file.path.c_str(), reason)) return;
+    if (look_at_file(file.path.c_str(), reason) != now) return std::nullopt;
     fail(file, fmt::format("was damaged ({})", error.what()));
   }
   if (again.content_hash != file.content_hash || again.bytes != file.bytes) {
     fail(file, fmt::format("was replaced: its content has hash {}, and had {}", again.content_hash, file.content_hash));
   }
-  file.stamp = again.stamp;
+  return again.stamp;
 }
 
 }  // namespace
@@ -83,12 +84,22 @@ std::vector<SourceFile> SourceFiles::list() const {
 }
 
 void SourceFiles::want_unchanged() const {
-  const std::lock_guard lock(mutex_);
-  for (SourceFile& file : files_) {
-    int error = 0;
-    const std::optional<FileStamp> now = look_at_file(file.path.c_str(), error);
-    if (!now && (error == ENOENT || error == ENOTDIR)) fail(file, "is gone");
-    if (now && *now != file.stamp) want_same_content(file, *now);
+  const std::lock_guard lock(looking_);
+  for (std::size_t i = 0; i < files_.size(); ++i) look_at(i);
+}
+
+void SourceFiles::look_at(std::size_t index) const {
+  const SourceFile& file = files_[index];
+  int error = 0;
+  const std::optional<FileStamp> now = look_at_file(file.path.c_str(), error);
+  const bool is_missed = error == ENOENT || error == ENOTDIR;
+  const bool was_missed = was_missed_[index];
+  was_missed_[index] = is_missed;
+  if (is_missed && was_missed) fail(file, "is gone");
+  if (!now || *now == file.stamp) return;
+  if (const std::optional<FileStamp> stamp = want_same_content(file, *now)) {
+    const std::lock_guard lock(mutex_);
+    files_[index].stamp = *stamp;
   }
 }
 

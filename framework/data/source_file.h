@@ -52,18 +52,24 @@ struct SourceFile {
 
 class SourceFiles {
  public:
-  explicit SourceFiles(std::vector<SourceFile> files) : files_(std::move(files)) {}
+  explicit SourceFiles(std::vector<SourceFile> files) : files_(std::move(files)), was_missed_(files_.size()) {}
 
-  /// As they were read.
+  /// As they were read. Waits for nobody who looks at them.
   std::vector<SourceFile> list() const;
-  /// Throws DataError naming the file that is gone, has another size, or has other content than it had. A file that was
-  /// only touched, copied or packed again is read once more and passes. One that cannot be looked at just now (a
-  /// network file system in trouble) passes too. Allocates nothing where nothing has changed; from any thread.
+  /// Throws DataError naming the file that is gone, has another size, or has other content than it had. Gone is what
+  /// two looks in a row did not find: a file that is being swapped for a copy, or mounted again, is back by then. A
+  /// file that was only touched, copied or packed again is read once more and passes. One that cannot be looked at just
+  /// now (a network file system in trouble) passes too; where the file system hangs, so does this. Allocates nothing
+  /// where nothing has changed; from any thread.
   void want_unchanged() const;
 
  private:
-  mutable std::mutex mutex_;
+  void look_at(std::size_t index) const;
+
+  mutable std::mutex looking_;  ///< one looks at a time; guards what the one below does not
+  mutable std::mutex mutex_;    ///< to change files_, or to read it without looking_
   mutable std::vector<SourceFile> files_;
+  mutable std::vector<bool> was_missed_;  ///< by the look before
 };
 
 }  // namespace athanor

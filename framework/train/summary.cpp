@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/print.h"
 #include "train/shell_words.h"
 #include "train/units_text.h"
 
@@ -39,36 +40,36 @@ std::string headline(const Summary& summary) {
 
 void print_figures(std::FILE* out, const Summary& summary, std::int64_t total_steps) {
   if (std::isfinite(summary.accuracy)) {
-    fmt::print(out, "  accuracy   {:.2f} % on the test images", summary.accuracy * 100);
-    if (std::isfinite(summary.best_accuracy)) fmt::print(out, ", best {:.2f} %", summary.best_accuracy * 100);
-    fmt::print(out, "\n");
+    print_or_lose(out, "  accuracy   {:.2f} % on the test images", summary.accuracy * 100);
+    if (std::isfinite(summary.best_accuracy)) print_or_lose(out, ", best {:.2f} %", summary.best_accuracy * 100);
+    print_or_lose(out, "\n");
   }
-  if (summary.steps > 0) fmt::print(out, "  loss       {} in the last step\n", number_text(summary.loss));
+  if (summary.steps > 0) print_or_lose(out, "  loss       {} in the last step\n", number_text(summary.loss));
   if (summary.skipped_steps > 0) {
-    fmt::print(out, "  skipped    {} of {}: their numbers were not finite\n", count_text(summary.skipped_steps),
-               plural(summary.steps, "update"));
+    print_or_lose(out, "  skipped    {} of {}: their numbers were not finite\n", count_text(summary.skipped_steps),
+                  plural(summary.steps, "update"));
   }
   if (summary.images_per_s > 0) {
-    fmt::print(out, "  speed      {} images/s\n", count_text(std::llround(summary.images_per_s)));
+    print_or_lose(out, "  speed      {} images/s\n", count_text(std::llround(summary.images_per_s)));
   }
   if (summary.status == "interrupted" || summary.status == "preempted") {
-    fmt::print(out, "  weights    at step {} of {}, {}\n", count_text(summary.steps), count_text(total_steps),
-               summary.status == "preempted" ? "saved: the same command goes on" : "not saved");
+    print_or_lose(out, "  weights    at step {} of {}, {}\n", count_text(summary.steps), count_text(total_steps),
+                  summary.status == "preempted" ? "saved: the same command goes on" : "not saved");
   } else if (!summary.weights_sha256.empty()) {
-    fmt::print(out, "  weights    sha256 {}\n", summary.weights_sha256);
+    print_or_lose(out, "  weights    sha256 {}\n", summary.weights_sha256);
   }
 }
 
 void print_next(std::FILE* out, const std::string& status, const SummaryScreen& screen) {
   const std::string program = shell_word(screen.program), folder = shell_word(screen.run_folder.string());
-  fmt::print(out, "Next:\n");
+  print_or_lose(out, "Next:\n");
   if (status == "done") {
-    fmt::print(out, "  {0} eval {2}\n  {0} plan {1}\n  {0} train {1} train.seed=1 --run {3}\n", program, screen.recipe,
-               folder, shell_word(screen.run_folder.string() + "-seed1"));
+    print_or_lose(out, "  {0} eval {2}\n  {0} plan {1}\n  {0} train {1} train.seed=1 --run {3}\n", program,
+                  screen.recipe, folder, shell_word(screen.run_folder.string() + "-seed1"));
   } else if (status == "failed") {
-    fmt::print(out, "  less {}/log.txt\n", folder);
+    print_or_lose(out, "  less {}/log.txt\n", folder);
   } else {
-    fmt::print(out, "  {} train {} --run {}\n", program, screen.recipe, folder);
+    print_or_lose(out, "  {} train {} --run {}\n", program, screen.recipe, folder);
   }
 }
 
@@ -113,9 +114,9 @@ std::string read_status(const std::filesystem::path& run_folder) {
 
 void print_summary(std::FILE* out, const Summary& summary, const SummaryScreen& screen) {
   const std::string folder = screen.run_folder.string();
-  fmt::print(out, "\n{}\n", headline(summary));
+  print_or_lose(out, "\n{}\n", headline(summary));
   print_figures(out, summary, screen.total_steps);
-  fmt::print(out, "  files      {0}/summary.json, {0}/metrics.jsonl\n", folder);
+  print_or_lose(out, "  files      {0}/summary.json, {0}/metrics.jsonl\n", folder);
   if (!screen.recipe.empty() || summary.status == "failed") print_next(out, summary.status, screen);
   std::fflush(out);
 }

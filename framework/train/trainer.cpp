@@ -1,7 +1,6 @@
 // What happens before step 0 and after the last one; the loop itself is in training_run.cpp.
 #include "train/trainer.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "base/print.h"
 #include "train/finished_marker.h"
 #include "train/phases.h"
 #include "train/read_summary.h"
@@ -101,7 +101,7 @@ void show_first_screen(const PreparedRun& run, const Audience& audience, const C
   screen.run_folder = run.folder_path.string();
   const std::string lines = first_screen(screen);
   if (!audience.quiet) {
-    fmt::print(audience.text, "{}", lines);
+    print_or_lose(audience.text, "{}", lines);
     std::fflush(audience.text);
   }
   log_to_file_only(LogLevel::info, lines);
@@ -193,8 +193,8 @@ Summary summary_of(const PreparedRun& run, const Communicator& communicator) {
 Summary finished_summary(const PreparedRun& run, const Audience& audience) {
   if (!run.folder) return {.status = "done"};
   if (!audience.quiet) {
-    fmt::print(audience.text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n",
-               run.folder_path.string());
+    print_or_lose(audience.text, "{} is already done; nothing was trained. --run DIR trains in another folder.\n",
+                  run.folder_path.string());
   }
   return read_summary(run.folder_path);
 }
@@ -238,7 +238,7 @@ Summary train_on_ranks(Recipe recipe, const TrainOptions& options, Communicator&
 }
 
 void tell_on_stderr(const Failure& failure) {
-  fmt::print(stderr, "{}\n", failure.message);
+  print_or_lose(stderr, "{}\n", failure.message);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ LoaderOptions training_loader(const RunParts& parts, std::int64_t step) {
   options.start_step = step % parts.sizing.steps_per_epoch;
   options.augmentations = parts.data.augmentations;
   options.subset = parts.data.train_subset;
-  options.watched = {parts.data.train.get(), parts.data.test.get()};
+  options.watched = {parts.data.train->source_files(), parts.data.test->source_files()};
   return options;
 }
 

@@ -1,15 +1,15 @@
 // How the supervisor speaks to people.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <string>
+
+#include "base/print.h"
 
 namespace athanor {
 
 /// A line on standard error.
 inline void say(const std::string& text) {
-  fmt::print(stderr, "athanor launch: {}\n", text);
+  print_or_lose(stderr, "athanor launch: {}\n", text);
 }
 
 }  // namespace athanor

@@ -1,21 +1,27 @@
 #include "data/loader.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <new>
 #include <numeric>
 #include <set>
-#include <thread>
 
 #include "base/error.h"
+#include "data/byte_reader.h"
 #include "data/loader_benchmark.h"
 #include "data/memory_dataset.h"
 #include "data/sampler.h"
 #include "data/split.h"
+#include "data_files.h"
 
 namespace athanor {
 namespace {
@@ -50,22 +56,6 @@ class Damaged final : public Dataset {
 
  private:
   std::int64_t bad_;
-};
-
-/// A data set whose file is lost at some time.
-class Fleeting final : public Dataset {
- public:
-  Fleeting() : Dataset(numbered(100).info()) {}
-  std::int64_t size() const override { return 100; }
-  std::int32_t label(std::int64_t) const override { return 0; }
-  void read(std::int64_t, std::span<std::uint8_t>) const override {}
-  void want_unchanged() const override {
-    ++looks;
-    if (lost) throw DataError("it is gone");
-  }
-
-  std::atomic<bool> lost = false;
-  mutable std::atomic<int> looks = 0;
 };
 
 LoaderOptions training(std::int64_t batch, int workers = 2) {
@@ -298,24 +288,65 @@ TEST(LoaderBenchmark, CountsImagesAndWait) {
   EXPECT_GT(evaluation_run.batches, 0);
 }
 
-TEST(Loader, ReportsAWatchedDataSetThatIsLostWhileItRuns) {
-  const MemoryDataset dataset = numbered(100);
-  Fleeting other;
-  LoaderOptions options = training(10);
-  options.watched = {&other};
-  Loader loader(dataset, options);
-  const auto start = std::chrono::steady_clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
-  while (other.looks < 2 && seconds() < 30) loader.next();
-  // Thousands of batches, two workers, and one look a second.
-  EXPECT_EQ(other.looks, 2);
-  EXPECT_GE(seconds(), 2);
-  other.lost = true;
-  const auto until_it_throws = [&] {
-    while (seconds() < 30) loader.next();
+/// A file, watched by a loader of another data set.
+class WatchedFile : public ::testing::Test {
+ protected:
+  LoaderOptions watching() const {
+    LoaderOptions options = training(10);
+    options.watched = {nullptr, files_};
+    return options;
+  }
+  std::shared_ptr<const SourceFiles> write() const {
+    test::write_file(file_, test::pattern(1000));
+    return std::make_shared<const SourceFiles>(std::vector{read_source_file("data", file_)});
+  }
+  /// Asks again and again, for at most 30 s.
+  static bool wait_until(const std::function<bool()>& happened) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!happened()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+    }
+    return true;
+  }
+
+  const test::TemporaryFolder folder_;
+  const std::filesystem::path file_ = folder_ / "a.bin";
+  const std::shared_ptr<const SourceFiles> files_ = write();
+  const MemoryDataset dataset_ = numbered(100);
+};
+
+TEST_F(WatchedFile, ThatIsLostIsReportedWhileBatchesAreMade) {
+  Loader loader(dataset_, watching());
+  take(loader, 100);
+  std::filesystem::remove(file_);
+  const auto next_for_ever = [&] {
+    wait_until([&] {
+      loader.next();
+      return false;
+    });
   };
-  EXPECT_THROW(until_it_throws(), DataError);
+  EXPECT_THROW(next_for_ever(), DataError);
   EXPECT_THROW(loader.next(), DataError);
+}
+
+TEST_F(WatchedFile, WhoseFileSystemHangsHoldsUpNeitherBatchesNorTheEnd) {
+  // Whoever opens a file that another one has a lease of waits until that is given back.
+  signal(SIGIO, SIG_IGN);
+  const int holder = ::open(file_.c_str(), O_RDWR);
+  ASSERT_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0) << std::strerror(errno);
+  const auto later = std::filesystem::last_write_time(file_) + std::chrono::seconds(1000);
+  std::filesystem::last_write_time(file_, later);
+  auto loader = std::make_unique<Loader>(dataset_, watching());
+  ASSERT_TRUE(wait_until([&] {
+    loader->next();
+    return fcntl(holder, F_GETLEASE) != F_WRLCK;
+  })) << "nobody reads it again";
+  take(*loader, 1000);
+  loader.reset();
+  // The look still waits, and ends without the loader.
+  EXPECT_GT(files_.use_count(), 1);
+  ::close(holder);
+  EXPECT_TRUE(wait_until([&] { return files_.use_count() == 1; }));
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ std::string mpirun() {
 
 }  // namespace
 
-Job::Job(const fs::path& home, int ranks, const Words& arguments) : home_(home) {
+Job::Job(const fs::path& home, int ranks, const Words& arguments, const fs::path& err) : home_(home), given_err_(err) {
   Words words;
   if (ranks > 0) words = {mpirun(), "-np", std::to_string(ranks)};
   words.emplace_back(ATHANOR_PROGRAM);
@@ -47,7 +47,8 @@ void Job::start(const Words& words) {
   std::vector<char*> argv;
   for (std::string& word : copies) argv.push_back(word.data());
   argv.push_back(nullptr);
-  const std::string home = home_.string(), out = home + "/../" + name_ + ".out", err = home + "/../" + name_ + ".err";
+  const std::string home = home_.string(), out = home + "/../" + name_ + ".out";
+  const std::string err = given_err_.empty() ? home + "/../" + name_ + ".err" : given_err_.string();
   pid_ = fork();
   if (pid_ == 0) {
     setsid();
@@ -98,7 +99,7 @@ bool Job::wait_until(const std::function<bool()>& happened) {
 }
 
 std::string Job::err() const {
-  return read_file(home_.parent_path() / (name_ + ".err"));
+  return given_err_.empty() ? read_file(home_.parent_path() / (name_ + ".err")) : "";
 }
 
 pid_t Job::pid_of_rank(int rank) const {

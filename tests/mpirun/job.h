@@ -31,8 +31,8 @@ using Words = std::vector<std::string>;
 class Job {
  public:
   /// `mpirun -np RANKS athanor ARGUMENTS` in `home`; `ranks` 0: the program alone. What it prints goes to files beside
-  /// `home`.
-  Job(const fs::path& home, int ranks, const Words& arguments);
+  /// `home`; where `err` is given, that is its standard error instead, and is not read again.
+  Job(const fs::path& home, int ranks, const Words& arguments, const fs::path& err = {});
   /// `mpirun WORDS`.
   Job(const fs::path& home, const Words& words);
   ~Job();
@@ -53,7 +53,7 @@ class Job {
  private:
   void start(const Words& words);
 
-  fs::path home_;
+  fs::path home_, given_err_;
   std::string name_;
   pid_t pid_ = 0;
   int pidfd_ = -1;

@@ -186,6 +186,14 @@ TEST_F(Launch, ADamagedNewestCheckpointIsPassedOverAtARestart) {
               ContainsRegex("goes on from .*" + checkpoints[checkpoints.size() - 2].filename().string()));
 }
 
+TEST_F(Launch, AFullDiskBehindItsOutputDisturbsNothing) {
+  Job job(home_, 0, words(), "/dev/full");
+  wait_for_steps(job, 20);
+  signal_rank(job, 1, SIGKILL);
+  expect_same_end(job.wait());
+  EXPECT_NE(read_file(home_ / "x/faults.jsonl"), "");
+}
+
 TEST_F(Launch, OtherCommandsEndWithTheirOwnCode) {
   const Outcome sound = run(home_, 0, {"launch", "-n", "2", "check", "r.yaml"});
   EXPECT_EQ(sound.code, 0) << sound.out << sound.err;
