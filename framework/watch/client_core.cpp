@@ -35,12 +35,7 @@ ClientCore::ClientCore(boost::asio::io_context& context, const Invitation& invit
       call_(
           context, invitation, options,
           [this](std::shared_ptr<FrameChannel> channel, const Welcome& welcome) { join(std::move(channel), welcome); },
-          [this] {
-            go_without(
-                fmt::format("{} does not reach {} over TCP ({}, port {}; is there a firewall?): nobody watches "
-                            "it; what is lost is noticed at the deadline (comm.timeout_s) only",
-                            own_name(), service_name(), fmt::join(invitation_.addresses, ", "), invitation_.port));
-          }) {
+          [this](bool is_last) { go_unanswered(is_last); }) {
   round_trips_s_.reserve(kRoundTrips);
 }
 
@@ -76,6 +71,7 @@ void ClientCore::join(std::shared_ptr<FrameChannel> channel, const Welcome& welc
   heard_s_ = steady_s();
   if (about_) channel_->send(About{*about_});
   send_beat();
+  if (said_unanswered_) note(fmt::format("{} reaches {} now, which watches it", own_name(), service_name()));
   if (called_) std::exchange(called_, {})();
   if (leaving_) say_good_bye(std::exchange(leaving_, {}));
 }
@@ -202,6 +198,21 @@ void ClientCore::watch_service(double now_s) {
          false);
 }
 
+/// The rank goes on, and the call too.
+void ClientCore::go_unanswered(bool is_last) {
+  if (line_ == Line::over) return;
+  const std::string where =
+      fmt::format("{} over TCP ({}, port {}", service_name(), fmt::join(invitation_.addresses, ", "), invitation_.port);
+  if (is_last || leaving_)
+    return go_without(fmt::format("{} has not reached {}); it tries no more", own_name(), where));
+  if (called_) std::exchange(called_, {})();
+  if (std::exchange(said_unanswered_, true)) return;
+  note(
+      fmt::format("{} does not reach {}; is there a firewall?): until it does nobody watches it; what is lost is "
+                  "noticed at the deadline (comm.timeout_s) only",
+                  own_name(), where));
+}
+
 void ClientCore::go_without(const std::string& why) {
   line_ = Line::over;
   channel_.reset();
@@ -254,7 +265,7 @@ void ClientCore::note(const std::string& text) {
 }
 
 void ClientCore::on_called(std::function<void()> done) {
-  if (line_ == Line::joined || line_ == Line::over) return done();
+  if (line_ != Line::calling || said_unanswered_) return done();
   called_ = std::move(done);
 }
 
@@ -284,7 +295,7 @@ void ClientCore::say_good_bye(std::function<void()> done) {
   if (line_ == Line::calling && !is_silent_.load(std::memory_order_acquire)) {
     // What is over in an instant, a recipe that cannot be read, is to be known too.
     leaving_ = std::move(done);
-    return;
+    return call_.hurry();
   }
   if (line_ == Line::joined && !is_silent_.load(std::memory_order_acquire)) {
     Failure outcome;

@@ -33,7 +33,7 @@ class ClientCore : public FrameChannel::Owner {
 
   // The client's thread.
   void begin();
-  /// `done` is called when the service has answered, or will not.
+  /// `done` is called when the service has answered, or has not in connect_time_s.
   void on_called(std::function<void()> done);
   void set_about(const RunAbout& about);
   void set_crew(int threads, int shards);
@@ -54,6 +54,7 @@ class ClientCore : public FrameChannel::Owner {
   void send_rings(bool with_stacks);
   void watch_service(double now_s);
   void measure_round_trip(const Pulse& pulse);
+  void go_unanswered(bool is_last);
   void go_without(const std::string& why);
   void decide(const Failure& failure, bool told_to_all);
   void end_process();
@@ -69,6 +70,7 @@ class ClientCore : public FrameChannel::Owner {
   std::shared_ptr<FrameChannel> channel_;
   Line line_ = Line::calling;
   std::string service_host_;
+  bool said_unanswered_ = false;
 
   double tick_due_s_ = 0;
   double beat_due_s_ = 0;
@@ -87,7 +89,7 @@ class ClientCore : public FrameChannel::Owner {
   std::function<void()> stop_;
   std::function<void(const std::string&)> note_;
   std::vector<std::string> early_notes_;
-  std::function<void()> called_;   ///< to be called when it is known whether the service answers
+  std::function<void()> called_;   ///< to be called when it is known whether the service answers at once
   std::function<void()> leaving_;  ///< to be called when a good-bye that waits for the connection is sent
   double end_due_s_ = 0;           ///< when this process is ended from here; 0: no verdict
 

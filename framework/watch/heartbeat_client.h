@@ -25,7 +25,8 @@ struct ClientOptions {
 class HeartbeatClient {
  public:
   /// Calls the service, and returns when it has answered, or after connect_time_s: where it cannot be reached, the rank
-  /// goes without and says so once (deadlines of calls still hold). `activity` outlives the client.
+  /// says so once and goes on without (deadlines of calls still hold), while its thread goes on calling. `activity`
+  /// outlives the client.
   HeartbeatClient(const Invitation& invitation, const ClientOptions& options, const Activity& activity);
   /// Says good-bye with the outcome, unless keep_silent().
   ~HeartbeatClient();

@@ -28,6 +28,11 @@ std::string silence_text(const JobPicture& picture, const std::vector<int>& rank
 
 }  // namespace
 
+double patience_s(Phase phase, bool has_stepped, double timeout_s, double slow_phase_timeout_s) {
+  const bool is_quick = phase == Phase::training || phase == Phase::evaluating;
+  return is_quick && has_stepped ? timeout_s : std::max(timeout_s, slow_phase_timeout_s);
+}
+
 std::vector<Finding> Judge::look(const JobPicture& picture, double now_s) {
   if (last_look_s_ && now_s > *last_look_s_ + kLateLook_s) forgiven_until_s_ = now_s;
   last_look_s_ = now_s;
@@ -84,15 +89,15 @@ void Judge::judge_silence(const JobPicture& picture, double now_s, std::vector<F
 void Judge::judge_progress(const JobPicture& picture, double now_s, std::vector<Finding>& findings) {
   double stalled_s = now_s - forgiven_until_s_;
   double limit_s = timeout_s_;
+  const bool has_stepped =
+      std::any_of(picture.ranks.begin(), picture.ranks.end(), [](const RankPicture& rank) { return rank.step_s > 0; });
   bool is_any = false;
   for (const RankPicture& rank : picture.ranks) {
     if (!is_live(rank)) continue;
     is_any = true;
     const Phase phase = rank.activity.phase;
     if (phase == Phase::unwatched) return;
-    if (phase != Phase::training && phase != Phase::evaluating) {
-      limit_s = std::max(timeout_s_, options_.slow_phase_timeout_s);
-    }
+    limit_s = std::max(limit_s, patience_s(phase, has_stepped, timeout_s_, options_.slow_phase_timeout_s));
     stalled_s = std::min(stalled_s, rank.stalled_s);
   }
   if (!is_any || stalled_s < limit_s) {

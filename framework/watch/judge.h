@@ -11,12 +11,19 @@
 
 namespace athanor::watch {
 
+/// Starting, saving and ending wait for disks and data; of a first step nobody knows how long it takes.
+constexpr double kSlowPhaseTimeout_s = 1800;
+
+/// Seconds that a rank may take to get on: `timeout_s`, or the longer one where `phase` waits for disks and data, or
+/// no step has been made yet.
+double patience_s(Phase phase, bool has_stepped, double timeout_s, double slow_phase_timeout_s = kSlowPhaseTimeout_s);
+
 struct JudgeOptions {
   double silence_warning_s = 3;
   double silence_lost_s = 10;
   double shortest_timeout_s = 30;  ///< auto: max(this, steps × median step)
   double timeout_steps = 20;
-  double slow_phase_timeout_s = 1800;  ///< starting, saving and ending wait for disks and data
+  double slow_phase_timeout_s = kSlowPhaseTimeout_s;
   double straggler_ratio = 1.5;
   std::int64_t straggler_steps = 50;
   double slow_network_s = 20;  ///< as long as straggler_steps: steps over a slow network take seconds

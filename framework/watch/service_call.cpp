@@ -15,33 +15,41 @@ namespace {
 constexpr double kAddressTime_s = 1;
 /// Whoever takes the call answers within this time, or is another program.
 constexpr double kWelcomeTime_s = 2;
+constexpr double kLongestPause_s = 30;
+/// About an hour of them.
+constexpr int kMostLateRounds = 128;
 
 }  // namespace
 
 ServiceCall::ServiceCall(boost::asio::io_context& context, const Invitation& invitation, const ClientOptions& options,
-                         Welcomed welcomed, GivenUp given_up)
+                         Welcomed welcomed, Unanswered unanswered)
     : context_(context),
       timer_(context),
       invitation_(invitation),
       options_(options),
       welcomed_(std::move(welcomed)),
-      given_up_(std::move(given_up)) {}
+      unanswered_(std::move(unanswered)),
+      pause_s_(std::min(0.1, options.connect_time_s / 10)) {}
 
 void ServiceCall::start() {
   until_s_ = steady_s() + options_.connect_time_s;
   try_address();
 }
 
+void ServiceCall::hurry() {
+  if (is_pausing_) try_address();
+}
+
 void ServiceCall::at(double seconds, std::function<void()> act) {
   timer_.expires_after(in_ns(seconds));
-  timer_.async_wait([act = std::move(act)](const boost::system::error_code& ended) {
-    if (!ended) act();
+  timer_.async_wait([this, number = ++timers_, act = std::move(act)](const boost::system::error_code& ended) {
+    if (!ended && number == timers_) act();
   });
 }
 
 void ServiceCall::try_address() {
-  const double left_s = until_s_ - steady_s();
-  if (left_s <= 0) return given_up_();
+  is_pausing_ = false;
+  const double left_s = is_late_ ? kAddressTime_s : std::max(until_s_ - steady_s(), 0.0);
   boost::system::error_code error;
   const std::string& address = invitation_.addresses[next_ % invitation_.addresses.size()];
   const Tcp::endpoint place(boost::asio::ip::make_address_v4(address, error), invitation_.port);
@@ -74,13 +82,25 @@ void ServiceCall::say_hello(Tcp::socket socket) {
 void ServiceCall::next() {
   channel_.reset();
   const bool is_round_over = ++next_ % invitation_.addresses.size() == 0;
-  at(is_round_over ? std::min(0.1, options_.connect_time_s / 10) : 0, [this] { try_address(); });
+  const bool becomes_late = !is_late_ && steady_s() >= until_s_;
+  is_late_ = is_late_ || becomes_late;
+  if (!is_late_ || !(is_round_over || becomes_late)) {
+    return at(is_round_over ? pause_s_ : 0, [this] { try_address(); });
+  }
+  const bool is_last = ++late_rounds_ > kMostLateRounds;
+  if (!is_last) {
+    pause_s_ = std::min(2 * pause_s_, kLongestPause_s);
+    is_pausing_ = true;
+    at(pause_s_, [this] { try_address(); });
+  }
+  unanswered_(is_last);
 }
 
 void ServiceCall::on_message(FrameChannel&, Message& message) {
   const Welcome* const welcome = std::get_if<Welcome>(&message);
   if (welcome == nullptr) return;
   timer_.cancel();
+  ++timers_;
   welcomed_(std::exchange(channel_, nullptr), *welcome);
 }
 

@@ -79,6 +79,34 @@ StateEntry entry_named(Executable& executable, const std::string& name) {
   return found == entries.end() ? StateEntry{} : *found;
 }
 
+/// How often a rank shows that it gets on in its first step.
+std::uint64_t progress_in_a_step(const ModelSpec& model) {
+  const std::unique_ptr<Communicator> alone = make_self_communicator();
+  TrainingRig rig({.model = model,
+                   .optimizer = make_optimizer("sgd", {{"lr", 0.1}}),
+                   .batch = 12,
+                   .shards = 6,
+                   .lanes = 2,
+                   .communicator = alone.get()});
+  rig.load(1);
+  const std::uint64_t before = alone->activity().snapshot().progress;
+  rig.step(1);
+  return alone->activity().snapshot().progress - before;
+}
+
+TEST(Executable, AStepGetsOnWithEveryShard) {
+  ModelSpec model;
+  model.build = build_network;
+  EXPECT_GE(progress_in_a_step(model), 6U);
+  model.build = [](Builder& builder, ValueId x) {
+    x = build_layer(builder, x, "conv", {{"channels", std::int64_t{16}}}, "conv");
+    x = build_layer(builder, x, "batch_norm", {{"synchronized", true}}, "bn");
+    x = build_layer(builder, x, "global_avg_pool", {}, "pool");
+    return build_layer(builder, x, "linear", {{"features", std::int64_t{10}}}, "fc");
+  };
+  EXPECT_GE(progress_in_a_step(model), 12U) << "each shard, before the meeting and behind it";
+}
+
 TEST(Executable, WritesAndReadsStateInLogicalOrder) {
   TrainingRig rig = make_rig(2, 1);
   for (const StateEntry& entry : rig.executable().list_state()) {

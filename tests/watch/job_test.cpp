@@ -165,6 +165,7 @@ TEST(HeartbeatJob, AStandstillIsReportedWithWhoIsBehindAndWhereItIs) {
     Activity& activity = job.activity(rank);
     activity.set_phase(Phase::training);
     activity.begin_step(57);
+    activity.note_step(0.01, 0.01, 0, 0);
     activity.leave(activity.enter("agree", 0, 56, 4));
     // The newest call of rank 1 is in another group, in which nobody waits for anybody.
     if (rank == 1) activity.leave(activity.enter("save", 1, 9, 8));

@@ -177,6 +177,24 @@ TEST(Judge, OneRankThatGetsOnIsEnough) {
   EXPECT_THAT(judge.look(picture, 1), IsEmpty());
 }
 
+TEST(Judge, ALongFirstStepIsNoStandstill) {
+  Judge judge;
+  JobPicture picture = training_job();
+  for (RankPicture& rank : picture.ranks) rank.step_s = 0;
+  picture.ranks[2].activity.newest = call("agree", 56, false);
+  judge.look(picture, 0);
+  stall(picture, 300);
+  EXPECT_THAT(of_kind(judge.look(picture, 1), FindingKind::stalled), IsEmpty());
+  stall(picture, 1801);
+  EXPECT_THAT(of_kind(judge.look(picture, 2), FindingKind::stalled), SizeIs(1)) << "but not for ever";
+  Judge another;
+  stall(picture, 1);
+  another.look(picture, 0);
+  stall(picture, 31);
+  picture.ranks[0].step_s = 0.01;
+  EXPECT_THAT(of_kind(another.look(picture, 1), FindingKind::stalled), SizeIs(1)) << "once a step is done";
+}
+
 TEST(Judge, WaitsLongerWhereDisksAreWaitedForAndForEverWhereNobodyAsksForProgress) {
   Judge judge;
   JobPicture picture = training_job();

@@ -141,6 +141,39 @@ TEST(Processes, WithAStoppedSupervisorARankThatGetsNoFurtherEndsItself) {
   EXPECT_FALSE(rank.client->is_told_to_all());
 }
 
+/// A supervisor's service that has been asked to stop the job, and says what it hears of rank 0.
+int supervise_a_stop(const Pipe& in, const Pipe& out) {
+  HeartbeatService service(quick_service(1), [&](const Event& event) { out.say(event.text); });
+  service.request_stop();
+  out.say(to_text(service.invitation()));
+  in.hear(1000);
+  testing::comes_true([&] { return service.picture().ranks[0].exit_code.has_value(); });
+  out.say(fmt::format("exit code {}", service.picture().ranks[0].exit_code.value_or(-1)));
+  return 0;
+}
+
+TEST(Processes, ARankThatTheServiceDoesNotAnswerAtFirstIsThereLater) {
+  ForkedProcess supervisor(supervise_a_stop);
+  const Invitation invitation = here(invitation_from(supervisor.hear()));
+  supervisor.send(SIGSTOP);
+  ClientOptions options = quick_client(0, 1);
+  options.connect_time_s = 0.3;
+  testing::Rank rank(invitation, options);
+  Pipe notes, stops;
+  rank.client->on_note([&](const std::string& note) { notes.say(note); });
+  rank.client->on_stop([&] { stops.say("stop"); });
+  EXPECT_THAT(notes.hear(), HasSubstr("rank 0 on node0 does not reach the supervisor over TCP (127.0.0.1, port "));
+  supervisor.send(SIGCONT);
+  EXPECT_EQ(supervisor.hear(), "all 1 ranks have called");
+  EXPECT_THAT(notes.hear(), HasSubstr("rank 0 on node0 reaches the supervisor on "));
+  EXPECT_EQ(stops.hear(), "stop");
+  EXPECT_FALSE(rank.client->verdict());
+  rank.client->set_outcome({ExitCode::preempted, "stopped"});
+  rank.client->say_good_bye();
+  supervisor.say("look");
+  EXPECT_EQ(supervisor.hear(), "exit code 75");
+}
+
 TEST(Processes, AServiceThatWasStoppedItselfBlamesNobody) {
   ForkedProcess supervisor([](const Pipe& in, const Pipe& out) {
     ServiceOptions options = quick_service(1);

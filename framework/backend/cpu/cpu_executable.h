@@ -66,6 +66,8 @@ class CpuExecutable final : public Executable {
   }
   void gather_averages();
 
+  /// Part of a pass is done: a batch may take long by itself.
+  void note_progress() { options_.communicator->activity().note_progress(); }
   void run_shards(const Batch& batch, int lane);
   void run_last_wave(ShardProgram& program);
   void load_own_shards(const Batch& batch, int lane);

@@ -161,6 +161,7 @@ void CpuExecutable::evaluate(const Batch& batch, std::span<float> losses, std::s
       const std::int64_t first = shard * program.rows();
       program.load(batch, first);
       program.run();
+      note_progress();
       std::copy_n(shard_losses, program.rows(), losses.begin() + first);
       std::copy_n(shard_ranks, program.rows(), ranks.begin() + first);
     }

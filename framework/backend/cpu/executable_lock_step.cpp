@@ -28,7 +28,10 @@ void CpuExecutable::run_in_lock_step(const Batch& batch, int lane) {
   const std::vector<Meeting>& meetings = any.meetings();
   std::size_t at = 0, bucket = 0;
   const auto run_to = [&](std::size_t end) {
-    for_own_shards(lane, [&](const ShardProgram& program, int) { program.run_to(end, at); });
+    for_own_shards(lane, [&](const ShardProgram& program, int) {
+      program.run_to(end, at);
+      note_progress();
+    });
     at = std::max(at, end);
   };
   for (std::size_t next = 0; next <= meetings.size(); ++next) {

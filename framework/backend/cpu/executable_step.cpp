@@ -69,6 +69,7 @@ void CpuExecutable::run_shards(const Batch& batch, int lane) {
       } else {
         program.run();
       }
+      note_progress();
     }
     first += options_.lanes;
     if (is_last || merges.empty()) continue;
