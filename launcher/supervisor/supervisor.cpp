@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/host_name.h"
+#include "launcher/supervisor/meeting.h"
 #include "launcher/supervisor/narration.h"
 
 namespace athanor {
@@ -78,6 +79,7 @@ void Supervisor::begin_attempt(const std::vector<HostSlots>& hosts, const HostLe
   }
   ++number_;
   begun_ = std::chrono::steady_clock::now();
+  restart_.meeting_s = 0;
   if (detected_) restart_.choosing_s = seconds_since(*detected_) - restart_.ending_s;
   record_.change([&](JobStatus& status) {
     status.attempt = number_;
@@ -89,10 +91,16 @@ void Supervisor::begin_attempt(const std::vector<HostSlots>& hosts, const HostLe
   });
 }
 
+/// Ranks of commands that need no others never call.
+double Supervisor::start_timeout_s(int ranks) const {
+  if (!options_.restartable) return 0;
+  return options_.start_timeout_s > 0 ? options_.start_timeout_s : default_start_timeout_s(ranks);
+}
+
 AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProbe& probe) {
   const std::size_t faults_before = record_.status().faults.size();
   RanksToStart ranks{hosts, options_.command, "", options_.rsh_agent, fmt::format("athanor-{}-{}", getpid(), number_)};
-  Attempt attempt(io_, options_.place, options_.surroundings, std::move(ranks),
+  Attempt attempt(io_, options_.place, options_.surroundings, std::move(ranks), start_timeout_s(slots_of(hosts)),
                   [&](const watch::Event& event) { on_event(event, hosts, probe); });
   record_.watch(attempt.service());
   const AttemptEnd end = attempt.run(stop_);
@@ -108,7 +116,7 @@ AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProb
         attempt.launcher_was_killed() ? fmt::format("{} was killed", name_of(options_.place.launcher)) : end.why);
   }
   if (is_fault) ask_silent_hosts(hosts, probe);
-  if (is_fault && !attempt.has_joined()) ledger_.suspect(hosts, now_s());
+  if (is_fault && !attempt.has_met()) ledger_.suspect(hosts, now_s());
   record_.settle_faults(number_, end.code);
   record_.watch(nullptr);
   return end;
