@@ -179,7 +179,18 @@ void Attempt::end_launcher() {
   is_ended_by_us_ = true;
   if (place_.launcher == LauncherKind::srun) {
     // Slurm's step does not end with its srun.
-    kill_slurm_step(io_, place_.slurm_job, ranks_.step_name, kSlurmEnd_s);
+    // Not at all soon where a host is gone, so that the next attempt begins in any case.
+    const std::optional<std::string> left = kill_slurm_step(io_, place_.slurm_job, ranks_.step_name, kSlurmEnd_s);
+    if (left) {
+      on_event_(
+          {watch::EventKind::warning,
+           {},
+           {},
+           fmt::format("Slurm {} after {:.0f} s: what is left of it may hold the run folder, for which ranks then wait",
+                       left->empty() ? "has not said whether step " + ranks_.step_name + " has ended"
+                                     : "has not ended step " + *left,
+                       kSlurmEnd_s)});
+    }
     wait_until(io_, after_seconds(kLauncherEnd_s), has_ended);
   }
   if (!has_ended()) child_->send(SIGKILL);
