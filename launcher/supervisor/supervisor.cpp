@@ -55,7 +55,7 @@ int Supervisor::run_attempts() {
     const AttemptEnd end = run_attempt(hosts, probe);
     const watch::JobPicture picture = record_.status().picture;
     if (stop_.at_once()) return finish(static_cast<int>(ExitCode::interrupted), "");
-    if (stop_.asked() && !end.by_ranks) return finish_stopped();
+    if (stop_.asked() && !is_good(end)) return has_begun_steps(picture) ? finish_unsaved(end) : finish_stopped();
     const RestartDecision decision =
         policy_.decide(end, furthest_step(picture), has_made_steps(picture), now_s(), options_.restartable);
     if (!decision.again) return finish(decision.exit_code, decision.why);
@@ -146,6 +146,12 @@ void Supervisor::say_restart(const AttemptEnd& end, const HostLedger::Choice& ch
 /// Asked to stop where no rank could save any more: the run goes on later from its last checkpoint.
 int Supervisor::finish_stopped() {
   return finish(static_cast<int>(stop_.by_interrupt() ? ExitCode::interrupted : ExitCode::preempted), "");
+}
+
+/// Asked to stop, and something broke on the way out.
+int Supervisor::finish_unsaved(const AttemptEnd& end) {
+  say("not all ranks could save: the same command goes on from the last checkpoint");
+  return finish(end.code, end.why);
 }
 
 int Supervisor::finish(int code, const std::string& why) {

@@ -53,6 +53,7 @@ class Supervisor {
   HostLedger::Choice choose_hosts(const std::vector<HostSlots>& last, HostProbe& probe);
   void say_restart(const AttemptEnd& end, const HostLedger::Choice& choice, double delay_s) const;
   int finish_stopped();
+  int finish_unsaved(const AttemptEnd& end);
   int finish(int code, const std::string& why);
 
   /// Where the time between a fault and the next step goes.
