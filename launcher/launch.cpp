@@ -6,6 +6,7 @@
 #include "base/print.h"
 #include "config/nearest.h"
 #include "launcher/command.h"
+#include "launcher/supervisor/descriptor_limit.h"
 #include "launcher/supervisor/narration.h"
 #include "launcher/supervisor/status_server.h"
 #include "launcher/supervisor/supervisor.h"
@@ -17,6 +18,7 @@ namespace {
 struct LaunchArguments {
   PlaceRequest place;
   std::string rsh_agent;
+  double start_timeout_s = 0;
   RestartLimits limits;
   std::string status_address, status_token_file;
   bool dry_run = false;
@@ -70,6 +72,7 @@ int run_launch(const LaunchArguments& arguments, std::vector<std::string> comman
   options.command = {own_program()};
   options.command.insert(options.command.end(), command.begin(), command.end());
   options.rsh_agent = arguments.rsh_agent;
+  options.start_timeout_s = arguments.start_timeout_s;
   options.limits = arguments.limits;
   if (arguments.dry_run) {
     const RanksToStart ranks{fill(options.place.hosts, options.place.ranks), options.command, "", options.rsh_agent,
@@ -78,6 +81,7 @@ int run_launch(const LaunchArguments& arguments, std::vector<std::string> comman
     print_or_lose(stdout, "{}\n", to_text(launcher_command(options.place, options.surroundings, ranks)));
     return 0;
   }
+  raise_descriptor_limit();
   Supervisor supervisor(std::move(options));
   std::optional<StatusServer> server;
   if (!arguments.status_address.empty()) {
@@ -100,6 +104,10 @@ void add_launch(CLI::App& program, int& exit_code) {
       ->add_option("--launcher", arguments->place.launcher, "mpirun or srun (default: srun inside Slurm, else mpirun)")
       ->check(CLI::IsMember({"auto", "mpirun", "srun"}));
   launch->add_option("--rsh", arguments->rsh_agent, "How mpirun reaches other hosts (default: ssh)");
+  launch
+      ->add_option("--start-timeout", arguments->start_timeout_s,
+                   "Seconds until all ranks have called (default: 60, and 0.1 for each rank)")
+      ->check(number_from(1, 1e9));
   launch->add_option("--max-restarts", arguments->limits.most_restarts, "Within the window (default: 10)")
       ->check(number_from(0, 1e6));
   launch->add_option("--restart-window", arguments->limits.window_s, "Seconds that a restart counts (default: 3600)")

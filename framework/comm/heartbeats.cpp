@@ -72,6 +72,11 @@ class NoteWriter {
 
 }  // namespace
 
+bool has_supervisor() {
+  const char* const invitation = std::getenv(kVariable);
+  return invitation != nullptr && *invitation != '\0';
+}
+
 struct Heartbeats::State {
   std::unique_ptr<watch::HeartbeatService> service;  ///< outlives the client of its own rank
   std::unique_ptr<NoteWriter> notes;
@@ -81,9 +86,8 @@ struct Heartbeats::State {
 Heartbeats::Heartbeats(Communicator& world) : state_(std::make_unique<State>()) {
   std::string text;
   if (world.rank() == 0) {
-    const char* const supervisor = std::getenv(kVariable);
-    if (supervisor != nullptr && *supervisor != '\0') {
-      text = supervisor;
+    if (has_supervisor()) {
+      text = std::getenv(kVariable);
     } else if (world.size() > 1) {
       // All that its events say reaches this rank's own client as notes.
       state_->service = std::make_unique<watch::HeartbeatService>(watch::ServiceOptions{.world_size = world.size()},

@@ -8,6 +8,9 @@
 
 namespace athanor {
 
+/// Whether this process was started by somebody who hears its heartbeats and starts the job again (ATHANOR_HEARTBEAT).
+bool has_supervisor();
+
 class Heartbeats {
  public:
   /// Collective. The supervisor takes them where the environment says that there is one (ATHANOR_HEARTBEAT), else rank

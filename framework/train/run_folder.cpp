@@ -98,10 +98,10 @@ std::string recipe_file_text(const std::string& provenance, const std::string& r
 }
 
 RunFolder RunFolder::take(const fs::path& path, const std::string& resolved_recipe_text, const RecipeCompare& compare,
-                          const AsksForMore& asks_for_more) {
+                          const AsksForMore& asks_for_more, const LockPatience& patience) {
   want_no_lookalikes(path);  // before a lock is left in a folder of someone else's
   make_folder(path);
-  RunFolder folder(path, FileLock(path / ".lock"));
+  RunFolder folder(path, FileLock(path / ".lock", patience));
   const HeldRun held = look_at_run_folder(path, resolved_recipe_text, compare);
   folder.already_done_ = held.is_done && !(asks_for_more && asks_for_more(held.recipe, resolved_recipe_text));
   folder.checkpoints_ = list_checkpoints(path);

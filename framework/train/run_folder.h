@@ -47,9 +47,10 @@ class RunFolder {
   ///   unfinished, with checkpoints     → resumable()
   ///   unfinished without one, or empty → neither: start_over() is next
   /// Throws what look_at_run_folder throws, and StorageError when another process holds the folder or it cannot be
-  /// written; leaves what is there as it was in any case.
+  /// written; leaves what is there as it was in any case. `patience`: with another process that holds it.
   static RunFolder take(const std::filesystem::path& path, const std::string& resolved_recipe_text,
-                        const RecipeCompare& compare, const AsksForMore& asks_for_more = {});
+                        const RecipeCompare& compare, const AsksForMore& asks_for_more = {},
+                        const LockPatience& patience = {});
 
   bool already_done() const { return already_done_; }
   bool resumable() const { return !already_done_ && !checkpoints_.empty(); }

@@ -1,7 +1,9 @@
 #include "train/run_setup.h"
 
 #include "base/build_id.h"
+#include "base/log.h"
 #include "comm/buckets.h"
+#include "comm/heartbeats.h"
 #include "io/checkpoint_folder.h"
 #include "io/trial_write.h"
 #include "train/core_share.h"
@@ -12,6 +14,7 @@
 #include "train/rank_agreement.h"
 #include "train/read_summary.h"
 #include "train/resume.h"
+#include "train/stop.h"
 
 namespace athanor {
 namespace {
@@ -80,7 +83,18 @@ class Preparation {
         [&](const std::string& held, const std::string&) { return difference_to(held); },
         [&](const std::string&, const std::string&) {
           return count_steps(run_.recipe, samples_) > read_summary(run_.folder_path).steps;
-        });
+        },
+        patience());
+  }
+
+  /// Who starts again knows that a host is gone before its file server does, which keeps the lock of a rank there until
+  /// a lease ends (NFS: 90 s).
+  LockPatience patience() const {
+    constexpr double kLongestLease_s = 150;
+    if (!has_supervisor()) return {};
+    return {.most_s = kLongestLease_s,
+            .gives_up = [this] { return options_.stop != nullptr && options_.stop->requested(); },
+            .tell = [](const std::string& text) { log_warning("{}", text); }};
   }
 
   /// A folder that holds a run may say more than the recipe, so it is looked at before anything is planned.

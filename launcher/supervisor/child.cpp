@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <boost/process/extend.hpp>
 
 #include "base/error.h"
+#include "launcher/supervisor/descriptor_limit.h"
 #include "launcher/supervisor/find_program.h"
 #include "launcher/supervisor/pump.h"
 
@@ -22,14 +24,18 @@ namespace process = boost::process;
 void close_descriptors_on_exec() {
   constexpr unsigned kCloseOnExec = 4;  // CLOSE_RANGE_CLOEXEC, Linux 5.11
   if (syscall(SYS_close_range, 3U, ~0U, kCloseOnExec) == 0) return;
-  for (int descriptor = 3; descriptor < 1024; ++descriptor) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  for (int descriptor = 3; descriptor < static_cast<int>(limit.rlim_cur); ++descriptor)
+    fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 }
 
 /// Runs between fork and exec.
-void prepare_child(pid_t parent) {
+void prepare_child(pid_t parent, const rlimit& descriptors) {
   setpgid(0, 0);
   signal(SIGPIPE, SIG_DFL);
   close_descriptors_on_exec();
+  setrlimit(RLIMIT_NOFILE, &descriptors);
   prctl(PR_SET_PDEATHSIG, SIGUSR2);
   if (getppid() != parent) _exit(1);
 }
@@ -59,7 +65,8 @@ std::shared_ptr<Child::State> Child::State::start(boost::asio::io_context& io, c
     const int status = state->child.native_exit_code();
     state->exit_code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
   };
-  const auto set_up = process::extend::on_exec_setup = [parent = getpid()](auto&) { prepare_child(parent); };
+  const auto set_up = process::extend::on_exec_setup =
+      [parent = getpid(), descriptors = first_descriptor_limit()](auto&) { prepare_child(parent, descriptors); };
   try {
     state->child = process::child(io, program, process::args(arguments), environment, process::std_in < process::null,
                                   std::forward<Streams>(streams)..., set_up, process::on_exit(on_exit));
@@ -92,6 +99,10 @@ std::optional<int> Child::exit_code() const {
 
 void Child::send(int signal) {
   kill(-state_->pid, signal);
+}
+
+void Child::send_alone(int signal) {
+  if (!state_->exit_code) kill(state_->pid, signal);
 }
 
 pid_t Child::pid() const {

@@ -32,6 +32,8 @@ class Child {
   std::optional<int> exit_code() const;
   /// To its process group.
   void send(int signal);
+  /// To the process itself, where it runs: what it passes on would end the others of its group.
+  void send_alone(int signal);
   pid_t pid() const;
 
  private:

@@ -17,6 +17,15 @@ bool travels(const std::string& variable) {
   return variable.starts_with("ATHANOR_") || variable.starts_with("NCCL_") || variable == "OMP_NUM_THREADS";
 }
 
+/// Nobody told mpirun of another way to reach hosts. ssh waits minutes for one that does not answer, and asks for
+/// passwords where nobody can type them.
+bool uses_plain_ssh(const Surroundings& surroundings) {
+  for (const char* name : {"OMPI_MCA_plm_rsh_agent", "OMPI_MCA_orte_rsh_agent", "OMPI_MCA_plm_rsh_args"}) {
+    if (!surroundings.get(name).empty()) return false;
+  }
+  return surroundings.has_program && surroundings.has_program("ssh");
+}
+
 LauncherCommand mpirun_command(const Place& place, const Surroundings& surroundings, const RanksToStart& ranks) {
   LauncherCommand command;
   std::string hosts;
@@ -31,6 +40,9 @@ LauncherCommand mpirun_command(const Place& place, const Surroundings& surroundi
     append(command.words, {"--mca", "mpi_yield_when_idle", "1"});
   }
   if (!ranks.rsh_agent.empty()) append(command.words, {"--mca", "plm_rsh_agent", ranks.rsh_agent});
+  if (ranks.rsh_agent.empty() && !place.is_this_machine && uses_plain_ssh(surroundings)) {
+    append(command.words, {"--mca", "plm_rsh_args", "-o ConnectTimeout=10 -o BatchMode=yes"});
+  }
   for (const auto& [name, value] : surroundings.environment) {
     if (travels(name) && name != "ATHANOR_HEARTBEAT") append(command.words, {"-x", name});
   }

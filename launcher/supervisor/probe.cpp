@@ -3,11 +3,31 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <iterator>
+#include <sstream>
+
 #include "base/error.h"
 #include "base/host_name.h"
+#include "launcher/supervisor/find_program.h"
 #include "watch/local_addresses.h"
 
 namespace athanor {
+namespace {
+
+/// As mpirun reads it: programs with arguments, "ssh -p 2222 : rsh", of which the first that is there is taken.
+std::vector<std::string> agent_words(const std::string& agent) {
+  std::vector<std::string> first;
+  std::istringstream alternatives(agent);
+  for (std::string alternative; std::getline(alternatives, alternative, ':');) {
+    std::istringstream parts(alternative);
+    const std::vector<std::string> words{std::istream_iterator<std::string>(parts), {}};
+    if (!words.empty() && !find_program(words.front()).empty()) return words;
+    if (first.empty()) first = words;
+  }
+  return first;
+}
+
+}  // namespace
 
 LauncherCommand probe_command(const Place& place, const std::string& rsh_agent, const std::string& host,
                               const std::vector<std::string>& addresses, std::uint16_t port) {
@@ -19,8 +39,9 @@ LauncherCommand probe_command(const Place& place, const std::string& rsh_agent, 
             {}};
   }
   LauncherCommand command;
-  command.words = {rsh_agent.empty() ? "ssh" : rsh_agent};
-  if (rsh_agent.empty()) {
+  command.words = agent_words(rsh_agent);
+  if (command.words.empty()) {
+    command.words = {"ssh"};
     for (const char* word : {"-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-x"}) command.words.emplace_back(word);
   }
   // An agent's way may be another network than the ranks'. Without bash nothing more is asked.

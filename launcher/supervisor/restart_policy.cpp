@@ -35,8 +35,9 @@ AttemptEnd end_without_words(const watch::JobPicture& picture, const std::string
 }  // namespace
 
 AttemptEnd end_of_attempt(const watch::JobPicture& picture, const std::string& launcher, int launcher_code) {
-  std::size_t said = 0, done = 0, preempted = 0;
+  std::size_t said = 0, done = 0, preempted = 0, unknown = 0;
   for (const watch::RankPicture& rank : picture.ranks) {
+    unknown += rank.presence == watch::Presence::expected;
     if (!rank.exit_code) continue;
     ++said;
     done += *rank.exit_code == static_cast<int>(ExitCode::done);
@@ -49,8 +50,14 @@ AttemptEnd end_of_attempt(const watch::JobPicture& picture, const std::string& l
         return {static_cast<int>(code), true, fmt::format("rank {} on {}: {}", rank.rank, rank.host, rank.last_words)};
       }
     }
+    // Of ranks that never reached the supervisor the launcher alone can tell.
+    if (unknown > 0 && launcher_code == static_cast<int>(code)) {
+      return {launcher_code, true,
+              fmt::format("{}; {} of {} ranks never reached the supervisor", ending_text(launcher, launcher_code),
+                          unknown, picture.ranks.size())};
+    }
   }
-  if (done == picture.ranks.size()) {
+  if (done + unknown == picture.ranks.size() && (unknown == 0 || launcher_code == 0)) {
     // A command may go well and still have bad news to return.
     return {launcher_code > 0 && is_known(launcher_code) ? launcher_code : 0, true, ""};
   }
@@ -60,10 +67,20 @@ AttemptEnd end_of_attempt(const watch::JobPicture& picture, const std::string& l
           fmt::format("{} of {} ranks ended without a word", picture.ranks.size() - said, picture.ranks.size())};
 }
 
+bool is_good(const AttemptEnd& end) {
+  return end.by_ranks &&
+         (end.code == static_cast<int>(ExitCode::done) || end.code == static_cast<int>(ExitCode::preempted));
+}
+
 std::int64_t furthest_step(const watch::JobPicture& picture) {
   std::int64_t step = picture.news.step;
   for (const watch::RankPicture& rank : picture.ranks) step = std::max(step, rank.activity.step - 1);
   return step;
+}
+
+bool has_begun_steps(const watch::JobPicture& picture) {
+  return std::any_of(picture.ranks.begin(), picture.ranks.end(),
+                     [](const watch::RankPicture& rank) { return rank.activity.step > 0; });
 }
 
 bool has_made_steps(const watch::JobPicture& picture) {

@@ -18,12 +18,17 @@ struct AttemptEnd {
   std::string why;        ///< "rank 1 on node2: out of memory", "mpirun ended with code 213 before any rank had joined"
 };
 
-/// `launcher`: its name. `launcher_code`: what it returned; −signal where one ended it. 0 is believed of ranks alone: a
-/// launch that failed may return it.
+/// `launcher`: its name. `launcher_code`: what it returned; −signal where one ended it. 0 is believed only where a rank
+/// says it too: a launch that failed may return it. Of ranks that never called nothing is known but the launcher's
+/// code.
 AttemptEnd end_of_attempt(const watch::JobPicture& picture, const std::string& launcher, int launcher_code);
+
+/// The ranks said that it went well, or that they saved.
+bool is_good(const AttemptEnd& end);
 
 /// Newest step of which anything is known; 0: none.
 std::int64_t furthest_step(const watch::JobPicture& picture);
+bool has_begun_steps(const watch::JobPicture& picture);
 bool has_made_steps(const watch::JobPicture& picture);
 
 struct RestartLimits {

@@ -1,6 +1,5 @@
 #include "launcher/supervisor/slurm_step.h"
 
-#include <optional>
 #include <sstream>
 
 #include "launcher/supervisor/child.h"
@@ -29,16 +28,17 @@ std::optional<std::string> find_step(boost::asio::io_context& io, const std::str
 
 }  // namespace
 
-bool kill_slurm_step(boost::asio::io_context& io, const std::string& job, const std::string& step_name, double most_s) {
+std::optional<std::string> kill_slurm_step(boost::asio::io_context& io, const std::string& job,
+                                           const std::string& step_name, double most_s) {
   const SteadyTime until = after_seconds(most_s);
   for (;;) {
     const std::optional<std::string> step = find_step(io, job, step_name);
-    if (step && step->empty()) return true;
+    if (step && step->empty()) return std::nullopt;
     if (step) {
       Child child(io, {{"scancel", "--signal=KILL", *step}, {}}, Output::dropped);
       wait_until(io, until, [&] { return child.exit_code().has_value(); });
     }
-    if (std::chrono::steady_clock::now() >= until) return false;
+    if (std::chrono::steady_clock::now() >= until) return step.value_or("");
     wait_until(io, after_seconds(0.3), [] { return false; });
   }
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/host_name.h"
+#include "launcher/supervisor/meeting.h"
 #include "launcher/supervisor/narration.h"
 
 namespace athanor {
@@ -54,7 +55,7 @@ int Supervisor::run_attempts() {
     const AttemptEnd end = run_attempt(hosts, probe);
     const watch::JobPicture picture = record_.status().picture;
     if (stop_.at_once()) return finish(static_cast<int>(ExitCode::interrupted), "");
-    if (stop_.asked() && !end.by_ranks) return finish_stopped();
+    if (stop_.asked() && !is_good(end)) return has_begun_steps(picture) ? finish_unsaved(end) : finish_stopped();
     const RestartDecision decision =
         policy_.decide(end, furthest_step(picture), has_made_steps(picture), now_s(), options_.restartable);
     if (!decision.again) return finish(decision.exit_code, decision.why);
@@ -78,6 +79,7 @@ void Supervisor::begin_attempt(const std::vector<HostSlots>& hosts, const HostLe
   }
   ++number_;
   begun_ = std::chrono::steady_clock::now();
+  restart_.meeting_s = 0;
   if (detected_) restart_.choosing_s = seconds_since(*detected_) - restart_.ending_s;
   record_.change([&](JobStatus& status) {
     status.attempt = number_;
@@ -89,10 +91,16 @@ void Supervisor::begin_attempt(const std::vector<HostSlots>& hosts, const HostLe
   });
 }
 
+/// Ranks of commands that need no others never call.
+double Supervisor::start_timeout_s(int ranks) const {
+  if (!options_.restartable) return 0;
+  return options_.start_timeout_s > 0 ? options_.start_timeout_s : default_start_timeout_s(ranks);
+}
+
 AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProbe& probe) {
   const std::size_t faults_before = record_.status().faults.size();
   RanksToStart ranks{hosts, options_.command, "", options_.rsh_agent, fmt::format("athanor-{}-{}", getpid(), number_)};
-  Attempt attempt(io_, options_.place, options_.surroundings, std::move(ranks),
+  Attempt attempt(io_, options_.place, options_.surroundings, std::move(ranks), start_timeout_s(slots_of(hosts)),
                   [&](const watch::Event& event) { on_event(event, hosts, probe); });
   record_.watch(attempt.service());
   const AttemptEnd end = attempt.run(stop_);
@@ -108,7 +116,7 @@ AttemptEnd Supervisor::run_attempt(const std::vector<HostSlots>& hosts, HostProb
         attempt.launcher_was_killed() ? fmt::format("{} was killed", name_of(options_.place.launcher)) : end.why);
   }
   if (is_fault) ask_silent_hosts(hosts, probe);
-  if (is_fault && !attempt.has_joined()) ledger_.suspect(hosts, now_s());
+  if (is_fault && !attempt.has_met()) ledger_.suspect(hosts, now_s());
   record_.settle_faults(number_, end.code);
   record_.watch(nullptr);
   return end;
@@ -138,6 +146,12 @@ void Supervisor::say_restart(const AttemptEnd& end, const HostLedger::Choice& ch
 /// Asked to stop where no rank could save any more: the run goes on later from its last checkpoint.
 int Supervisor::finish_stopped() {
   return finish(static_cast<int>(stop_.by_interrupt() ? ExitCode::interrupted : ExitCode::preempted), "");
+}
+
+/// Asked to stop, and something broke on the way out.
+int Supervisor::finish_unsaved(const AttemptEnd& end) {
+  say("not all ranks could save: the same command goes on from the last checkpoint");
+  return finish(end.code, end.why);
 }
 
 int Supervisor::finish(int code, const std::string& why) {

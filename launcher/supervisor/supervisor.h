@@ -22,6 +22,7 @@ struct SupervisorOptions {
   Surroundings surroundings;
   std::vector<std::string> command;  ///< program and arguments of a rank
   std::string rsh_agent;
+  double start_timeout_s = 0;  ///< from the launcher's start until all ranks have called; 0: default_start_timeout_s()
   RestartLimits limits;
   bool restartable = true;  ///< the command goes on where it was
 };
@@ -37,6 +38,7 @@ class Supervisor {
 
  private:
   int run_attempts();
+  double start_timeout_s(int ranks) const;
   void begin_attempt(const std::vector<HostSlots>& hosts, const HostLedger::Choice& choice);
   AttemptEnd run_attempt(const std::vector<HostSlots>& hosts, HostProbe& probe);
   void on_event(const watch::Event& event, const std::vector<HostSlots>& hosts, HostProbe& probe);
@@ -51,6 +53,7 @@ class Supervisor {
   HostLedger::Choice choose_hosts(const std::vector<HostSlots>& last, HostProbe& probe);
   void say_restart(const AttemptEnd& end, const HostLedger::Choice& choice, double delay_s) const;
   int finish_stopped();
+  int finish_unsaved(const AttemptEnd& end);
   int finish(int code, const std::string& why);
 
   /// Where the time between a fault and the next step goes.

@@ -82,6 +82,8 @@ bool Supervisor::has_failed_device(const watch::Event& event) const {
 
 void Supervisor::on_first_step() {
   record_.note_training(true);
+  // Ranks of which one cannot call never count as joined.
+  record_.change([](JobStatus& status) { status.state = "running"; });
   constexpr int kMostLooks = 20;
   show_binding(kMostLooks);
   if (!detected_) return;

@@ -97,6 +97,16 @@ TEST(LauncherCommand, OfMpirunPlacesRanksAndRaisesTheKillDelay) {
   EXPECT_THAT(text, ::testing::EndsWith(" athanor train r.yaml"));
 }
 
+TEST(LauncherCommand, OfMpirunsOwnSshWaitsForNobodyLong) {
+  const Place place = find_place({.hosts = "n1:2,n3:1"}, machine({"mpirun", "ssh"}));
+  const auto text_on = [&](const Surroundings& here) { return to_text(launcher_command(place, here, kRanks)); };
+  Surroundings here = machine({"mpirun", "ssh"});
+  EXPECT_THAT(text_on(here), HasSubstr(" plm_rsh_args '-o ConnectTimeout=10 -o BatchMode=yes' "));
+  here.environment["OMPI_MCA_plm_rsh_agent"] = "rsh";
+  EXPECT_THAT(text_on(here), Not(HasSubstr("plm_rsh_args"))) << "it may not know ssh's options";
+  EXPECT_THAT(text_on(machine({"mpirun"})), Not(HasSubstr("plm_rsh_args")));
+}
+
 TEST(LauncherCommand, KeepsTheKeyOutOfTheListOfProcesses) {
   for (const Surroundings& here : {machine({"mpirun"}), allocation()}) {
     const Place place = find_place({.ranks = 3}, here);

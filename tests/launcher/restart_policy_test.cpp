@@ -56,6 +56,18 @@ TEST(EndOfAttempt, WithoutAWordTheLaunchersCodeCountsWhereItIsARanks) {
   EXPECT_THAT(end_of_attempt(said({-1}), "mpirun", -SIGKILL).why, HasSubstr("ended by signal 9"));
 }
 
+TEST(EndOfAttempt, OfRanksThatNeverCalledTheLauncherTells) {
+  JobPicture picture = said({0, -1});
+  picture.ranks[1].presence = Presence::expected;
+  EXPECT_EQ(end_of_attempt(picture, "mpirun", 0).code, 0) << "it could not call, and all went well";
+  EXPECT_EQ(end_of_attempt(picture, "mpirun", -SIGKILL).code, 6);
+  const AttemptEnd end = end_of_attempt(picture, "mpirun", 3);
+  EXPECT_EQ(end.code, 3);
+  EXPECT_THAT(end.why, HasSubstr("mpirun ended with code 3; 1 of 2 ranks never reached the supervisor"));
+  picture.ranks[0].exit_code = 75;
+  EXPECT_EQ(end_of_attempt(picture, "mpirun", 75).code, 75);
+}
+
 AttemptEnd ended(int code) {
   return {code, true, ""};
 }

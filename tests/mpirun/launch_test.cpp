@@ -118,6 +118,31 @@ TEST_F(Launch, RequestsToStopReachAllRanksAndNoStepIsLost) {
   }
 }
 
+TEST_F(Launch, AStoppedMpirunHoldsUpNoRequestToStop) {
+  Job job(home_, 0, words({}, {"train.epochs=100000"}));
+  wait_for_steps(job, 20);
+  const std::vector<pid_t> launchers = children_of(job.pid());
+  ASSERT_EQ(launchers.size(), 1U);
+  kill(launchers[0], SIGSTOP);
+  kill(job.pid(), SIGTERM);
+  const Outcome outcome = job.wait();
+  EXPECT_EQ(outcome.code, 75) << outcome.err;
+  EXPECT_EQ(summary_of(home_ / "x").at("status"), "preempted");
+}
+
+TEST_F(Launch, AFaultOnTheWayOutIsNoSave) {
+  Job job(home_, 0, words({}, {"train.epochs=100000"}));
+  wait_for_steps(job, 20);
+  // One that does not hear of the request.
+  signal_rank(job, 1, SIGSTOP);
+  kill(job.pid(), SIGUSR2);
+  ASSERT_TRUE(job.wait_until([&] { return job.err().find("SIGUSR2") != std::string::npos; }));
+  signal_rank(job, 1, SIGKILL);
+  const Outcome outcome = job.wait();
+  EXPECT_EQ(outcome.code, 6) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("not all ranks could save"), Not(HasSubstr("starting again"))));
+}
+
 TEST_F(Launch, AKilledSupervisorLetsTheRanksSave) {
   Job job(home_, 0, words({}, {"train.epochs=100000"}));
   wait_for_steps(job, 20);

@@ -186,6 +186,27 @@ TEST(RunFolder, ALiveRunInAnotherProcessKeepsItsFolderUntilItDies) {
   EXPECT_NO_THROW(open(temporary.path()));
 }
 
+TEST(RunFolder, OneThatAnotherProcessHoldsIsWaitedForAsLongAsOneLikes) {
+  const TemporaryFolder temporary;
+  auto holder = std::make_unique<FileLock>(temporary.path() / ".lock");
+  std::vector<std::string> told;
+  const auto take = [&](const LockPatience& patience) {
+    return RunFolder::take(temporary.path(), "lr: 0.1\n", compare_last_line, {}, patience);
+  };
+  const auto tell = [&](const std::string& text) { told.push_back(text); };
+
+  int asked = 0;
+  const std::string refusal =
+      message_of<StorageError>([&] { take({.most_s = 1e6, .gives_up = [&] { return ++asked == 3; }, .tell = tell}); });
+  EXPECT_NE(refusal.find("in use by pid "), std::string::npos) << refusal;
+  ASSERT_EQ(told.size(), 1U) << "once";
+  EXPECT_NE(told[0].find("in use by pid "), std::string::npos) << told[0];
+
+  // The holder goes while the other one waits.
+  EXPECT_NO_THROW(
+      take({.most_s = 1e6, .gives_up = [] { return false; }, .tell = [&](const auto&) { holder.reset(); }}));
+}
+
 TEST(RunFolder, FilesThatOnlyLookLikeARunsAreRefusedAndLeftAlone) {
   for (const char* name : {"recipe.yaml", "log.txt"}) {
     const TemporaryFolder temporary;
