@@ -69,6 +69,25 @@ void take_number(const Json& line, const char* key, Value& value) {
   if (found != line.end() && found->is_number()) value = found->template get<Value>();
 }
 
+/// Of lines from the newest on, the speed over about the last seconds.
+class NewestSteps {
+ public:
+  bool are_enough() const { return seconds_ >= kEnough_s; }
+  void add(const Json& line) {
+    double images_per_s = 0, step_ms = 0;
+    take_number(line, "images_per_s", images_per_s);
+    take_number(line, "step_ms", step_ms);
+    if (images_per_s <= 0 || step_ms <= 0) return;
+    images_ += images_per_s * step_ms / 1e3;
+    seconds_ += step_ms / 1e3;
+  }
+  double images_per_s() const { return seconds_ > 0 ? images_ / seconds_ : 0; }
+
+ private:
+  static constexpr double kEnough_s = 3;
+  double images_ = 0, seconds_ = 0;
+};
+
 /// Of the newest lines of each kind; lines that are torn or none are passed over.
 void take_metrics(const fs::path& file, watch::RunNews& news) {
   std::ifstream in(file, std::ios::binary | std::ios::ate);
@@ -80,12 +99,14 @@ void take_metrics(const fs::path& file, watch::RunNews& news) {
   in.read(tail.data(), static_cast<std::streamsize>(bytes));
   tail.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
   bool has_step = false, has_evaluation = false;
-  while (!tail.empty() && !(has_step && has_evaluation)) {
+  NewestSteps steps;
+  while (!tail.empty() && !(steps.are_enough() && has_evaluation)) {
     const std::size_t begin = tail.find_last_of('\n') + 1;  // npos + 1 is 0
     const Json line = Json::parse(tail.begin() + static_cast<std::ptrdiff_t>(begin), tail.end(), nullptr, false);
     tail.resize(begin > 0 ? begin - 1 : 0);
     if (!line.is_object()) continue;
     const Json kind = line.value("kind", Json());
+    if (kind == "train" && !steps.are_enough()) steps.add(line);
     if (kind == "train" && !has_step) {
       has_step = true;
       take_number(line, "step", news.step);
@@ -93,12 +114,12 @@ void take_metrics(const fs::path& file, watch::RunNews& news) {
       take_number(line, "samples", news.samples);
       take_number(line, "loss", news.loss);
       take_number(line, "lr", news.lr);
-      take_number(line, "images_per_s", news.images_per_s);
     } else if (kind == "eval" && !has_evaluation) {
       has_evaluation = true;
       take_number(line, "accuracy", news.accuracy);
     }
   }
+  news.images_per_s = steps.images_per_s();
 }
 
 void take_summary(const fs::path& run_folder, RunView& view) {

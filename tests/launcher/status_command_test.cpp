@@ -111,11 +111,26 @@ TEST(StatusCommand, OfARunThatWasKilledSaysSo) {
   const fs::path run = folders.home() / "run";
   write_text(run / "recipe.yaml", kTiny);
   write_text(run / ".lock", "pid " + std::to_string(dead_pid()) + " on " + host_name() + "\n");
-  write_text(run / "metrics.jsonl", R"({"kind":"train","step":7,"epoch":1,"loss":1.25,"images_per_s":90})"
+  write_text(run / "metrics.jsonl", R"({"kind":"train","step":7,"epoch":1,"loss":1.25,"images_per_s":90,"step_ms":20})"
                                     "\n{\"kind\":\"eval\",\"step\":7,\"accu");
   const Outcome outcome = run_program(folders, {"status", "run"});
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("run: ended\nstep 7, epoch 1, loss 1.2500, 90 images/s\nno checkpoint yet"),
                                  HasSubstr("is gone: start the run again and it goes on")));
+}
+
+TEST(StatusCommand, SpeedIsThatOfTheLastSecondsAndNotOfOneStep) {
+  const Folders folders;
+  const fs::path run = folders.home() / "run";
+  write_text(run / "recipe.yaml", kTiny);
+  std::string metrics;
+  for (int step = 1; step <= 100; ++step) {
+    metrics +=
+        fmt::format(R"({{"kind":"train","step":{},"epoch":1,"loss":1.25,"images_per_s":6400,"step_ms":10}})", step);
+    metrics += '\n';
+  }
+  metrics += R"({"kind":"train","step":101,"epoch":1,"loss":1.25,"images_per_s":64,"step_ms":1000})";
+  write_text(run / "metrics.jsonl", metrics);
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out, HasSubstr("step 101, epoch 1, loss 1.2500, 3,232 images/s"));
 }
 
 TEST(StatusCommand, BelievesTheNewerRunWhereTheSupervisorIsGone) {
