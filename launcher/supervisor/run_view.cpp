@@ -119,25 +119,25 @@ void take_metrics(const fs::path& file, watch::RunNews& news) {
       take_number(line, "accuracy", news.accuracy);
     }
   }
-  news.images_per_s = steps.images_per_s();
+  if (has_step) news.images_per_s = steps.images_per_s();
 }
 
-void take_summary(const fs::path& run_folder, RunView& view) {
-  std::error_code error;
-  if (!fs::exists(run_folder / "summary.json", error)) {
-    view.status.state = view.is_alive ? (*view.is_alive ? "running" : "ended") : "unknown";
-    return;
-  }
+void take_newest_checkpoint(const fs::path& run_folder, watch::RunNews& news) {
+  const auto checkpoints = CheckpointFolder(run_folder / "checkpoints").list();
+  if (!checkpoints.empty()) news.checkpoint_step = CheckpointFolder::step_of(checkpoints.front());
+}
+
+void take_summary(const fs::path& run_folder, JobStatus& status) {
   try {
     const Summary summary = read_summary(run_folder);
-    view.status.state = "ended";
-    view.status.picture.about.total_steps = summary.status == "done" ? summary.steps : 0;
-    for (const auto& [status, code] : {std::pair{"done", ExitCode::done}, std::pair{"preempted", ExitCode::preempted},
-                                       std::pair{"interrupted", ExitCode::interrupted}}) {
-      if (summary.status == status) view.status.exit_code = static_cast<int>(code);
+    status.state = "ended";
+    if (summary.status == "done") status.picture.about.total_steps = summary.steps;
+    for (const auto& [word, code] : {std::pair{"done", ExitCode::done}, std::pair{"preempted", ExitCode::preempted},
+                                     std::pair{"interrupted", ExitCode::interrupted}}) {
+      if (summary.status == word) status.exit_code = static_cast<int>(code);
     }
   } catch (const std::exception&) {
-    view.status.state = "unknown";  // half written, or another version's
+    status.state = "unknown";  // half written, or another version's
   }
 }
 
@@ -150,10 +150,35 @@ RunView look_without_supervisor(const fs::path& run_folder) {
   view.status.picture.about.run_folder = run_folder.string();
   view.status.picture.about.name = fs::absolute(run_folder).lexically_normal().filename().string();
   take_metrics(run_folder / "metrics.jsonl", view.status.picture.news);
-  const auto checkpoints = CheckpointFolder(run_folder / "checkpoints").list();
-  if (!checkpoints.empty()) view.status.picture.news.checkpoint_step = CheckpointFolder::step_of(checkpoints.front());
-  take_summary(run_folder, view);
+  take_newest_checkpoint(run_folder, view.status.picture.news);
+  std::error_code error;
+  if (fs::exists(run_folder / "summary.json", error)) {
+    take_summary(run_folder, view.status);
+  } else {
+    view.status.state = view.is_alive ? (*view.is_alive ? "running" : "ended") : "unknown";
+  }
   return view;
+}
+
+/// For a status that says that the job goes on: where nobody is left to say more, how it went on.
+void take_what_ranks_left(const fs::path& run_folder, RunView& view) {
+  // By the file system's clock alone: hosts have others.
+  const auto written_unix_s = changed_unix_s(run_folder / "status.json");
+  const auto is_newer = [&](const char* name) {
+    const auto changed = changed_unix_s(run_folder / name);
+    return changed && written_unix_s && *changed >= *written_unix_s;
+  };
+  const bool has_summary = is_newer("summary.json"), is_overdue = view.age_s.value_or(0) > kOverdue_s;
+  view.is_orphaned = view.is_alive == false || (!view.is_alive && is_overdue && has_summary);
+  if (!view.is_orphaned) return;
+  JobStatus& status = view.status;
+  if (is_newer("metrics.jsonl")) take_metrics(run_folder / "metrics.jsonl", status.picture.news);
+  take_newest_checkpoint(run_folder, status.picture.news);
+  if (has_summary) return take_summary(run_folder, status);
+  // Ranks end within seconds when their supervisor does.
+  const LockHolder holder = holder_of_lock(run_folder);
+  const std::optional<bool> is_rank_alive = lives(holder.pid, holder.host);
+  status.state = is_rank_alive == true ? "running" : is_rank_alive == false || is_overdue ? "ended" : "unknown";
 }
 
 }  // namespace
@@ -166,7 +191,10 @@ RunView look_at_run(const fs::path& run_folder) {
     view.age_s = now_unix_s() - file->written_unix_s;
     const auto metrics = changed_unix_s(run_folder / "metrics.jsonl");
     const bool is_of_another_run = view.is_alive != true && metrics && *metrics > file->written_unix_s + kOtherRun_s;
-    if (!is_of_another_run) return view;
+    if (!is_of_another_run) {
+      if (view.status.state != "ended") take_what_ranks_left(run_folder, view);
+      return view;
+    }
   }
   std::error_code error;
   if (!fs::exists(run_folder / "recipe.yaml", error) && !fs::exists(run_folder / "metrics.jsonl", error)) {
