@@ -184,7 +184,11 @@ void take_what_ranks_left(const fs::path& run_folder, RunView& view) {
 }  // namespace
 
 RunView look_at_run(const fs::path& run_folder) {
-  if (std::optional<StatusFile> file = read_status_file(run_folder)) {
+  std::optional<StatusFile> file = read_status_file(run_folder);
+  if (file && file->status.state != "ended" && lives(file->pid, file->host) == false) {
+    file = read_status_file(run_folder);  // its last word, if it left in between
+  }
+  if (file) {
     RunView view{.status = std::move(file->status), .is_supervised = true};
     view.writer = fmt::format("pid {} on {}", file->pid, file->host);
     view.is_alive = lives(file->pid, file->host);
