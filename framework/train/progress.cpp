@@ -16,8 +16,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kRedrawInterval{100};
 constexpr double kFirstPlainInterval_s = 10, kLastPlainInterval_s = 60, kPlainGrowth = 1.5;
-/// Rates on a terminal follow the last few seconds.
-constexpr double kSmoothing_s = 3;
 constexpr std::size_t kBarWidth = 24, kNarrowestBar = 6;
 
 using Piece = fmt::basic_memory_buffer<char, 64>;
@@ -111,13 +109,11 @@ void Progress::finish() {
   std::fflush(out_);
 }
 
-/// Takes the steps since the last call into what is shown, the more the longer they took.
+/// Takes the steps since the last call into what is shown.
 void Progress::update_rates(Clock::time_point now) {
   if (window_ms_ > 0) {
-    const double age_s = std::chrono::duration<double>(now - shown_).count();
-    const double share = images_per_s_ == 0 ? 1 : 1 - std::exp(-age_s / kSmoothing_s);
-    images_per_s_ += share * (window_images_ / window_ms_ * 1000 - images_per_s_);
-    wait_share_ += share * (window_wait_ms_ / window_ms_ - wait_share_);
+    images_rate_.add(window_images_, window_ms_ / 1000);
+    wait_rate_.add(window_wait_ms_ / 1000, window_ms_ / 1000);
   }
   window_ms_ = window_wait_ms_ = window_images_ = 0;
   shown_ = now;
@@ -137,8 +133,8 @@ void Progress::print_plain(Clock::time_point now) {
   fmt::format_to(out, "epoch {}/{}  step {}/{}  loss {}", last_.epoch, epochs_, last_.step, total_steps_,
                  number_text(last_.loss));
   if (accuracy_ >= 0) fmt::format_to(out, "  accuracy {:.2f} %", accuracy_ * 100);
-  fmt::format_to(out, "  {} images/s  data wait {:.1f} %  left {}", count_text(std::llround(images_per_s_)),
-                 wait_share_ * 100, duration_text(seconds_left(now)));
+  fmt::format_to(out, "  {} images/s  data wait {:.1f} %  left {}", count_text(std::llround(images_rate_.per_second())),
+                 wait_rate_.per_second() * 100, duration_text(seconds_left(now)));
   if (lags()) {
     fmt::format_to(out, "  slowest rank {} on {} ({:.1f} ms behind)", last_.slowest_rank, slowest_host_,
                    last_.slowest_lag_ms);
@@ -152,8 +148,8 @@ void Progress::draw(Clock::time_point now) {
   put(pieces[0], "epoch {}/{}", last_.epoch, epochs_);
   put(pieces[1], "loss {}", number_text(last_.loss));
   if (accuracy_ >= 0) put(pieces[2], "accuracy {:.2f} %", accuracy_ * 100);
-  put(pieces[3], "{} images/s", count_text(std::llround(images_per_s_)));
-  put(pieces[4], "wait {:.1f} %", wait_share_ * 100);
+  put(pieces[3], "{} images/s", count_text(std::llround(images_rate_.per_second())));
+  put(pieces[4], "wait {:.1f} %", wait_rate_.per_second() * 100);
   put(pieces[5], "left {}", duration_text(seconds_left(now)));
   if (lags()) put(pieces[6], "slowest rank {} on {}", last_.slowest_rank, slowest_host_);
 

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "train/metrics.h"
+#include "train/recent_rate.h"
 
 namespace athanor {
 
@@ -66,7 +67,7 @@ class Progress {
   Clock::time_point first_time_;                                   ///< when it ended
   Clock::time_point shown_;                                        ///< when something was last shown
   double window_ms_ = 0, window_wait_ms_ = 0, window_images_ = 0;  ///< sums since then
-  double images_per_s_ = 0, wait_share_ = 0;                       ///< smoothed, as shown
+  RecentRate images_rate_, wait_rate_;                             ///< as shown; seconds waited a second
   double plain_interval_s_ = 0;
   bool drawn_ = false, finished_ = false;  ///< finished from the start where there is nowhere to print
   fmt::memory_buffer line_;

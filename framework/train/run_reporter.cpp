@@ -22,13 +22,15 @@ watch::RunAbout about_run(const Recipe& recipe, const Sizing& sizing, const std:
 }
 
 void RunReporter::step(const StepLine& line, const CheckpointTally& checkpoints) {
-  if (heartbeats_ == nullptr) return;
+  // The first step of a process also pays for what is done once.
+  if (has_stepped_ && line.step_ms > 0) images_rate_.add(line.images_per_s * line.step_ms / 1000, line.step_ms / 1000);
+  has_stepped_ = true;
   news_.step = line.step;
   news_.samples = line.samples;
   news_.epoch = line.epoch;
   news_.loss = line.loss;
   news_.lr = line.lr;
-  news_.images_per_s = line.images_per_s;
+  news_.images_per_s = images_rate_.per_second();
   take(checkpoints);
   tell();
 }

@@ -7,6 +7,7 @@
 #include "comm/communicator.h"
 #include "train/checkpointing.h"
 #include "train/metrics.h"
+#include "train/recent_rate.h"
 #include "train/session.h"
 #include "watch/job_picture.h"
 
@@ -25,12 +26,17 @@ class RunReporter {
   /// What no step follows that would tell it: the last checkpoint.
   void saved(const CheckpointTally& checkpoints);
 
+  /// As it was said last, or would have been.
+  const watch::RunNews& news() const { return news_; }
+
  private:
   void take(const CheckpointTally& checkpoints);
   void tell();
 
   watch::HeartbeatClient* heartbeats_;
   watch::RunNews news_;
+  RecentRate images_rate_;
+  bool has_stepped_ = false;
 };
 
 }  // namespace athanor

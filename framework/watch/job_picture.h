@@ -24,7 +24,9 @@ struct RunAbout {
 /// What rank 0 says of the run with each beat.
 struct RunNews {
   std::int64_t step = 0, samples = 0, epoch = 0;  ///< of the newest step whose result is known
-  double loss = 0, lr = 0, images_per_s = 0, accuracy = -1;
+  double loss = 0, lr = 0;
+  double images_per_s = 0;  ///< over about the last three seconds; 0: not known yet
+  double accuracy = -1;
   std::int64_t checkpoint_step = -1;  ///< newest one on the disk
   double checkpoint_stall_s = 0;      ///< what a save holds up training for, mean
   double checkpoint_write_s = 0;      ///< what writing one takes in the background, mean

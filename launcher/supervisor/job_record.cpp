@@ -48,7 +48,7 @@ JobRecord::~JobRecord() {
     const std::lock_guard lock(mutex_);
     is_ending_ = true;
   }
-  ending_changed_.notify_one();
+  work_changed_.notify_one();
   writer_.join();
 }
 
@@ -81,7 +81,9 @@ void JobRecord::watch(std::shared_ptr<const watch::HeartbeatService> service) {
 
 void JobRecord::add_fault(FaultRecord fault) {
   const std::lock_guard lock(mutex_);
+  are_faults_due_ = are_faults_due_ || is_warning(fault.kind);
   status_.faults.push_back(std::move(fault));
+  work_changed_.notify_one();
 }
 
 void JobRecord::settle_faults(int attempt, int code) {
@@ -90,6 +92,8 @@ void JobRecord::settle_faults(int attempt, int code) {
     if (fault.attempt == attempt && !is_warning(fault.kind)) fault.exit_code = code;
   }
   faults_settled_ = status_.faults.size();
+  are_faults_due_ = true;
+  work_changed_.notify_one();
 }
 
 void JobRecord::note_training(bool is_on) {
@@ -106,7 +110,13 @@ void JobRecord::keep_writing() {
   bool is_last = false;
   std::chrono::steady_clock::duration pause = kWriteEvery;
   while (!is_last) {
-    ending_changed_.wait_for(lock, pause, [this] { return is_ending_; });
+    const auto due = std::chrono::steady_clock::now() + pause;
+    while (work_changed_.wait_until(lock, due, [this] { return is_ending_ || are_faults_due_; }) && !is_ending_) {
+      are_faults_due_ = false;
+      lock.unlock();
+      write_faults();
+      lock.lock();
+    }
     is_last = is_ending_;
     lock.unlock();
     const auto begun = std::chrono::steady_clock::now();
@@ -126,19 +136,28 @@ void JobRecord::write_status() {
 }
 
 void JobRecord::write_faults() {
-  const std::size_t settled = [&] {
+  std::size_t settled = 0;
+  std::vector<FaultRecord> faults;
+  std::filesystem::path folder;
+  {
     const std::lock_guard lock(mutex_);
-    return faults_settled_;
-  }();
-  const JobStatus now = status();
-  const std::filesystem::path folder = now.picture.about.run_folder;
-  std::error_code ignored;
-  if (folder.empty() || faults_written_ == settled || !std::filesystem::is_directory(folder, ignored)) return;
+    settled = faults_settled_;
+    faults = status_.faults;
+    folder = picture().about.run_folder;
+  }
+  faults_written_.resize(faults.size());
+  std::vector<bool> written = faults_written_;
   std::string lines;
-  for (std::size_t i = faults_written_; i < settled; ++i) lines += line_of(now.faults[i]);
+  for (std::size_t i = 0; i < faults.size(); ++i) {
+    if (written[i] || (i >= settled && !is_warning(faults[i].kind))) continue;
+    lines += line_of(faults[i]);
+    written[i] = true;
+  }
+  std::error_code ignored;
+  if (lines.empty() || folder.empty() || !std::filesystem::is_directory(folder, ignored)) return;
   std::ofstream out(folder / "faults.jsonl", std::ios::app | std::ios::binary);
   out << lines << std::flush;
-  if (out) faults_written_ = settled;
+  if (out) faults_written_ = std::move(written);
 }
 
 }  // namespace athanor

@@ -1,6 +1,5 @@
 // What the supervisor knows of the job, for itself and for everybody who asks: kept up to date by its thread, copied by
-// others. Faults go to the run folder when their attempt has ended, the status every two
-// seconds.
+// others. To the run folder go warnings at once, faults when their attempt has ended, the status every two seconds.
 #pragma once
 
 #include <chrono>
@@ -10,6 +9,7 @@
 #include <mutex>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "launcher/supervisor/job_status.h"
 #include "watch/heartbeat_service.h"
@@ -43,6 +43,7 @@ class JobRecord {
   /// Under the lock.
   watch::JobPicture picture() const;
   void write_status();
+  /// Those that are complete, in the order in which they became so.
   void write_faults();
   void keep_writing();
 
@@ -52,10 +53,11 @@ class JobRecord {
   std::shared_ptr<const watch::HeartbeatService> service_;
   std::chrono::steady_clock::time_point training_since_;
   bool is_training_ = false;
-  std::size_t faults_settled_ = 0, faults_written_ = 0;
+  std::size_t faults_settled_ = 0;    ///< of the first ones the attempt has ended
+  std::vector<bool> faults_written_;  ///< the writer's own
 
-  std::condition_variable ending_changed_;
-  bool is_ending_ = false;
+  std::condition_variable work_changed_;
+  bool is_ending_ = false, are_faults_due_ = false;
   std::thread writer_;
 };
 

@@ -131,7 +131,8 @@ void add_progress(Exposition& out, const watch::JobPicture& picture, CounterMemo
     out.gauge("athanor_accuracy", "Accuracy of the newest evaluation, 0 to 1.", news.accuracy);
   }
   out.gauge("athanor_learning_rate", "Learning rate of the newest step.", news.lr);
-  out.gauge("athanor_images_per_second", "Images trained on a second, over all ranks.", news.images_per_s);
+  out.gauge("athanor_images_per_second", "Images trained on a second, over all ranks and about the last three seconds.",
+            news.images_per_s);
   out.gauge("athanor_step_seconds", "Median time of the newest steps, median over the ranks.",
             median_step_s(picture.ranks));
   out.gauge("athanor_watchdog_timeout_seconds", "Time without progress after which the job is ended as stalled.",

@@ -69,6 +69,25 @@ void take_number(const Json& line, const char* key, Value& value) {
   if (found != line.end() && found->is_number()) value = found->template get<Value>();
 }
 
+/// Of lines from the newest on, the speed over about the last seconds.
+class NewestSteps {
+ public:
+  bool are_enough() const { return seconds_ >= kEnough_s; }
+  void add(const Json& line) {
+    double images_per_s = 0, step_ms = 0;
+    take_number(line, "images_per_s", images_per_s);
+    take_number(line, "step_ms", step_ms);
+    if (images_per_s <= 0 || step_ms <= 0) return;
+    images_ += images_per_s * step_ms / 1e3;
+    seconds_ += step_ms / 1e3;
+  }
+  double images_per_s() const { return seconds_ > 0 ? images_ / seconds_ : 0; }
+
+ private:
+  static constexpr double kEnough_s = 3;
+  double images_ = 0, seconds_ = 0;
+};
+
 /// Of the newest lines of each kind; lines that are torn or none are passed over.
 void take_metrics(const fs::path& file, watch::RunNews& news) {
   std::ifstream in(file, std::ios::binary | std::ios::ate);
@@ -80,12 +99,14 @@ void take_metrics(const fs::path& file, watch::RunNews& news) {
   in.read(tail.data(), static_cast<std::streamsize>(bytes));
   tail.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
   bool has_step = false, has_evaluation = false;
-  while (!tail.empty() && !(has_step && has_evaluation)) {
+  NewestSteps steps;
+  while (!tail.empty() && !(steps.are_enough() && has_evaluation)) {
     const std::size_t begin = tail.find_last_of('\n') + 1;  // npos + 1 is 0
     const Json line = Json::parse(tail.begin() + static_cast<std::ptrdiff_t>(begin), tail.end(), nullptr, false);
     tail.resize(begin > 0 ? begin - 1 : 0);
     if (!line.is_object()) continue;
     const Json kind = line.value("kind", Json());
+    if (kind == "train" && !steps.are_enough()) steps.add(line);
     if (kind == "train" && !has_step) {
       has_step = true;
       take_number(line, "step", news.step);
@@ -93,30 +114,30 @@ void take_metrics(const fs::path& file, watch::RunNews& news) {
       take_number(line, "samples", news.samples);
       take_number(line, "loss", news.loss);
       take_number(line, "lr", news.lr);
-      take_number(line, "images_per_s", news.images_per_s);
     } else if (kind == "eval" && !has_evaluation) {
       has_evaluation = true;
       take_number(line, "accuracy", news.accuracy);
     }
   }
+  if (has_step) news.images_per_s = steps.images_per_s();
 }
 
-void take_summary(const fs::path& run_folder, RunView& view) {
-  std::error_code error;
-  if (!fs::exists(run_folder / "summary.json", error)) {
-    view.status.state = view.is_alive ? (*view.is_alive ? "running" : "ended") : "unknown";
-    return;
-  }
+void take_newest_checkpoint(const fs::path& run_folder, watch::RunNews& news) {
+  const auto checkpoints = CheckpointFolder(run_folder / "checkpoints").list();
+  if (!checkpoints.empty()) news.checkpoint_step = CheckpointFolder::step_of(checkpoints.front());
+}
+
+void take_summary(const fs::path& run_folder, JobStatus& status) {
   try {
     const Summary summary = read_summary(run_folder);
-    view.status.state = "ended";
-    view.status.picture.about.total_steps = summary.status == "done" ? summary.steps : 0;
-    for (const auto& [status, code] : {std::pair{"done", ExitCode::done}, std::pair{"preempted", ExitCode::preempted},
-                                       std::pair{"interrupted", ExitCode::interrupted}}) {
-      if (summary.status == status) view.status.exit_code = static_cast<int>(code);
+    status.state = "ended";
+    if (summary.status == "done") status.picture.about.total_steps = summary.steps;
+    for (const auto& [word, code] : {std::pair{"done", ExitCode::done}, std::pair{"preempted", ExitCode::preempted},
+                                     std::pair{"interrupted", ExitCode::interrupted}}) {
+      if (summary.status == word) status.exit_code = static_cast<int>(code);
     }
   } catch (const std::exception&) {
-    view.status.state = "unknown";  // half written, or another version's
+    status.state = "unknown";  // half written, or another version's
   }
 }
 
@@ -129,23 +150,55 @@ RunView look_without_supervisor(const fs::path& run_folder) {
   view.status.picture.about.run_folder = run_folder.string();
   view.status.picture.about.name = fs::absolute(run_folder).lexically_normal().filename().string();
   take_metrics(run_folder / "metrics.jsonl", view.status.picture.news);
-  const auto checkpoints = CheckpointFolder(run_folder / "checkpoints").list();
-  if (!checkpoints.empty()) view.status.picture.news.checkpoint_step = CheckpointFolder::step_of(checkpoints.front());
-  take_summary(run_folder, view);
+  take_newest_checkpoint(run_folder, view.status.picture.news);
+  std::error_code error;
+  if (fs::exists(run_folder / "summary.json", error)) {
+    take_summary(run_folder, view.status);
+  } else {
+    view.status.state = view.is_alive ? (*view.is_alive ? "running" : "ended") : "unknown";
+  }
   return view;
+}
+
+/// For a status that says that the job goes on: where nobody is left to say more, how it went on.
+void take_what_ranks_left(const fs::path& run_folder, RunView& view) {
+  // By the file system's clock alone: hosts have others.
+  const auto written_unix_s = changed_unix_s(run_folder / "status.json");
+  const auto is_newer = [&](const char* name) {
+    const auto changed = changed_unix_s(run_folder / name);
+    return changed && written_unix_s && *changed >= *written_unix_s;
+  };
+  const bool has_summary = is_newer("summary.json"), is_overdue = view.age_s.value_or(0) > kOverdue_s;
+  view.is_orphaned = view.is_alive == false || (!view.is_alive && is_overdue && has_summary);
+  if (!view.is_orphaned) return;
+  JobStatus& status = view.status;
+  if (is_newer("metrics.jsonl")) take_metrics(run_folder / "metrics.jsonl", status.picture.news);
+  take_newest_checkpoint(run_folder, status.picture.news);
+  if (has_summary) return take_summary(run_folder, status);
+  // Ranks end within seconds when their supervisor does.
+  const LockHolder holder = holder_of_lock(run_folder);
+  const std::optional<bool> is_rank_alive = lives(holder.pid, holder.host);
+  status.state = is_rank_alive == true ? "running" : is_rank_alive == false || is_overdue ? "ended" : "unknown";
 }
 
 }  // namespace
 
 RunView look_at_run(const fs::path& run_folder) {
-  if (std::optional<StatusFile> file = read_status_file(run_folder)) {
+  std::optional<StatusFile> file = read_status_file(run_folder);
+  if (file && file->status.state != "ended" && lives(file->pid, file->host) == false) {
+    file = read_status_file(run_folder);  // its last word, if it left in between
+  }
+  if (file) {
     RunView view{.status = std::move(file->status), .is_supervised = true};
     view.writer = fmt::format("pid {} on {}", file->pid, file->host);
     view.is_alive = lives(file->pid, file->host);
     view.age_s = now_unix_s() - file->written_unix_s;
     const auto metrics = changed_unix_s(run_folder / "metrics.jsonl");
     const bool is_of_another_run = view.is_alive != true && metrics && *metrics > file->written_unix_s + kOtherRun_s;
-    if (!is_of_another_run) return view;
+    if (!is_of_another_run) {
+      if (view.status.state != "ended") take_what_ranks_left(run_folder, view);
+      return view;
+    }
   }
   std::error_code error;
   if (!fs::exists(run_folder / "recipe.yaml", error) && !fs::exists(run_folder / "metrics.jsonl", error)) {

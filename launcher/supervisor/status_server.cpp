@@ -59,6 +59,14 @@ void parse_status_address(const std::string& text, StatusServerOptions& options)
 }
 
 std::string read_status_token(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto permissions = std::filesystem::status(file, error).permissions();
+  constexpr auto kOthers = std::filesystem::perms::group_all | std::filesystem::perms::others_all;
+  if (!error && permissions != std::filesystem::perms::unknown &&
+      (permissions & kOthers) != std::filesystem::perms::none) {
+    throw UsageError("others may use {}, which holds the status server's token (mode {:04o}): chmod 600 {}",
+                     file.string(), static_cast<unsigned>(permissions), file.string());
+  }
   std::ifstream in(file);
   std::string token;
   std::getline(in, token);
@@ -95,8 +103,8 @@ void StatusServer::State::listen(const StatusServerOptions& options) {
   const tcp::endpoint wanted(address_from(options.address), options.port);
   if (!wanted.address().is_loopback() && options.token.empty()) {
     throw UsageError(
-        "--status {}: others than this host may ask there, so a token is needed: openssl rand -hex 32 > FILE and "
-        "--status-token-file FILE; or leave the address out",
+        "--status {}: others than this host may ask there, so a token is needed: openssl rand -hex 32 > FILE, chmod "
+        "600 FILE and --status-token-file FILE; or leave the address out",
         endpoint_text(wanted));
   }
   boost::system::error_code error;

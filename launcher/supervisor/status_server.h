@@ -32,7 +32,8 @@ struct StatusServerOptions {
 /// "PORT" or "ADDRESS:PORT" ("[::1]:9464" for IPv6) of `athanor launch --status`, into `options`. Throws UsageError.
 void parse_status_address(const std::string& text, StatusServerOptions& options);
 
-/// The token in a file: one line of 16 to 256 letters, digits and "-._~". Throws UsageError.
+/// The token in a file: one line of 16 to 256 letters, digits and "-._~". Throws UsageError, also where
+/// others than its owner may read or write the file.
 std::string read_status_token(const std::filesystem::path& file);
 
 class StatusServer {

@@ -168,17 +168,25 @@ std::string faults_text(const std::vector<FaultRecord>& faults) {
   return text;
 }
 
+std::string orphan_text(const RunView& view, const std::string& age) {
+  const JobStatus& status = view.status;
+  std::string text = fmt::format("no supervisor has written here for {}: {} is gone", age, plain(view.writer));
+  if (status.state == "running") {
+    text += "; a rank still runs";
+  } else if (status.exit_code != static_cast<int>(ExitCode::done)) {
+    text += "; start the job again and it goes on";
+  }
+  if (!status.picture.ranks.empty()) text += "\nthe ranks are shown as it saw them last";
+  return text + '\n';
+}
+
 /// How old this is, and whether there is anybody to write more.
 std::string age_text(const RunView& view) {
   const std::string age = view.age_s ? duration_text(std::max(0.0, *view.age_s)) : "some time";
   const bool has_ended = view.status.state == "ended";
   if (view.is_supervised) {
+    if (view.is_orphaned) return orphan_text(view, age);
     if (has_ended) return fmt::format("the supervisor, {}, ended {} ago\n", plain(view.writer), age);
-    if (view.is_alive == false) {
-      return fmt::format("no supervisor has written here for {}: {} is gone; start the job again and it goes on\n", age,
-                         plain(view.writer));
-    }
-    constexpr double kOverdue_s = 30;
     if (view.age_s.value_or(0) > kOverdue_s) {
       return fmt::format("no supervisor has written here for {}; does {} live?\n", age, plain(view.writer));
     }

@@ -11,8 +11,9 @@
 namespace athanor {
 namespace {
 
-/// A gain of less than this share of the time is not worth a change.
-constexpr double kWorthwhile = 0.001;
+/// A gain of less than this share of the time is not worth a change, nor is a shorter one in a whole run that is too
+/// short for the best interval.
+constexpr double kWorthwhile = 0.001, kWorthwhile_s = 60;
 
 std::string short_duration_text(double seconds) {
   if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
@@ -30,6 +31,12 @@ std::string fault_rate_text(const IntervalFigures& figures) {
   return fmt::format("a fault is taken to come every {}, until {} were seen", every, kFaultsToMeasure);
 }
 
+std::string beyond_run_text(const IntervalFigures& figures, double wanted_s) {
+  return fmt::format(
+      "the interval that loses least, {}, is no shorter than the run; a save holds up training for {}, {}",
+      short_duration_text(wanted_s), short_duration_text(figures.stall_s), fault_rate_text(figures));
+}
+
 }  // namespace
 
 double best_interval_s(double stall_s, double fault_every_s) {
@@ -44,7 +51,9 @@ double lost_share(double interval_s, double stall_s, double write_s, double faul
 
 double fault_every_s(const IntervalFigures& figures) {
   if (figures.faults >= kFaultsToMeasure) return figures.uptime_s / figures.faults;
-  return kDaysBetweenFaultsOfAHost * 86400 / static_cast<double>(std::max<std::size_t>(1, figures.hosts));
+  const double usual_s =
+      kDaysBetweenFaultsOfAHost * 86400 / static_cast<double>(std::max<std::size_t>(1, figures.hosts));
+  return figures.faults == 1 ? std::min(usual_s, figures.uptime_s) : usual_s;
 }
 
 std::string interval_advice(const IntervalFigures& figures) {
@@ -52,13 +61,26 @@ std::string interval_advice(const IntervalFigures& figures) {
   const double every_s = fault_every_s(figures);
   // A save that has not reached the disk when the next one is due would only make it wait.
   const double wanted_s = std::max(best_interval_s(figures.stall_s, every_s), figures.write_s);
-  const auto steps = static_cast<std::int64_t>(std::max(1.0, std::round(wanted_s / figures.step_s)));
+  const double wanted_steps = std::max(1.0, std::round(wanted_s / figures.step_s));
+  const bool is_beyond_run = figures.total_steps > 0 && wanted_steps >= static_cast<double>(figures.total_steps);
+  const std::int64_t steps = is_beyond_run ? figures.total_steps : static_cast<std::int64_t>(wanted_steps);
   const double interval_s = static_cast<double>(steps) * figures.step_s;
   const double best = lost_share(interval_s, figures.stall_s, figures.write_s, every_s);
   std::string now = "now only at the end";
+  if (figures.every_steps == 0 && is_beyond_run) {
+    return fmt::format("a checkpoint only at the end is fine for this run: {}", beyond_run_text(figures, wanted_s));
+  }
   if (figures.every_steps > 0) {
-    const double now_s = static_cast<double>(figures.every_steps) * figures.step_s;
+    const std::int64_t now_steps =
+        figures.total_steps > 0 ? std::min(figures.every_steps, figures.total_steps) : figures.every_steps;
+    const double now_s = static_cast<double>(now_steps) * figures.step_s;
     const double lost = lost_share(now_s, figures.stall_s, figures.write_s, every_s);
+    // Then interval_s is the whole run.
+    if (is_beyond_run && (lost - best) * interval_s < kWorthwhile_s) {
+      return fmt::format(
+          "a checkpoint every {} is fine for this run, and saving less often gains nothing worth having: {}",
+          plural(figures.every_steps, "step"), beyond_run_text(figures, wanted_s));
+    }
     if (lost - best < kWorthwhile) {
       return fmt::format("a checkpoint every {} ({}) is as good as any: a save holds up training for {}, {}",
                          plural(figures.every_steps, "step"), short_duration_text(now_s),
@@ -87,7 +109,8 @@ std::string interval_advice(const JobStatus& status) {
       .uptime_s = status.uptime_s,
       .faults = static_cast<int>(std::count_if(status.faults.begin(), status.faults.end(), ended_an_attempt)),
       .hosts = status.hosts.size(),
-      .every_steps = status.picture.about.checkpoint_every_steps});
+      .every_steps = status.picture.about.checkpoint_every_steps,
+      .total_steps = status.picture.about.total_steps});
 }
 
 }  // namespace athanor

@@ -27,9 +27,11 @@ struct IntervalFigures {
   int faults = 0;  ///< that ended an attempt
   std::size_t hosts = 1;
   std::int64_t every_steps = 0;  ///< between checkpoints now; 0: only at the end
+  std::int64_t total_steps = 0;  ///< of the run; 0: not known
 };
 
-/// Until this many faults were seen, faults are taken to come as often as kDaysBetweenFaultsOfAHost says.
+/// Until this many faults were seen, faults are taken to come as often as kDaysBetweenFaultsOfAHost says; after one, at
+/// least as often as once in the time since the start.
 inline constexpr int kFaultsToMeasure = 2;
 /// Between what large clusters report (a node fails about every 150 days: Kokolis et al. 2024, "Revisiting reliability
 /// in large-scale machine learning research clusters") and what shared ones with preemption see. Being wrong by a
@@ -38,7 +40,8 @@ inline constexpr double kDaysBetweenFaultsOfAHost = 30;
 
 double fault_every_s(const IntervalFigures& figures);
 
-/// What to set and why, in a sentence or two; empty while there is too little to go by.
+/// What to set and why, in a sentence or two; empty while there is too little to go by. Never more than the run's
+/// steps.
 std::string interval_advice(const IntervalFigures& figures);
 /// The same from a status.
 std::string interval_advice(const JobStatus& status);

@@ -55,12 +55,46 @@ TEST(CheckpointInterval, IsAdvisedInStepsWithWhatWasMeasured) {
 
 TEST(CheckpointInterval, StatesItsGuessUntilFaultsWereSeen) {
   IntervalFigures figures = sample_figures();
-  figures.faults = 1;
+  figures.faults = 0;
   EXPECT_DOUBLE_EQ(fault_every_s(figures), kDaysBetweenFaultsOfAHost * 86400 / 4);
   figures.every_steps = 0;
   EXPECT_THAT(interval_advice(figures),
               ::testing::AllOf(HasSubstr("a fault is taken to come every 7 days"), HasSubstr("until 2 were seen"),
                                HasSubstr("now only at the end")));
+}
+
+TEST(CheckpointInterval, TakesOneFaultToComeOnceInTheTimeSinceTheStart) {
+  IntervalFigures figures = sample_figures();
+  figures.faults = 1;
+  EXPECT_DOUBLE_EQ(fault_every_s(figures), 6000);
+  EXPECT_THAT(interval_advice(figures), HasSubstr("a fault is taken to come every 1 h 40 min, until 2 were seen"));
+  figures.uptime_s = 1e9;
+  EXPECT_DOUBLE_EQ(fault_every_s(figures), kDaysBetweenFaultsOfAHost * 86400 / 4);
+}
+
+/// 600 steps of 2.3 ms, of which faults once a month advise to save every 141,132.
+IntervalFigures short_run() {
+  return {.stall_s = 0.02, .write_s = 0.1, .step_s = 0.0023, .uptime_s = 30, .every_steps = 60, .total_steps = 600};
+}
+
+TEST(CheckpointInterval, IsFineAsItIsWhereTheBestOneIsLongerThanTheRun) {
+  EXPECT_THAT(
+      interval_advice(short_run()),
+      ::testing::AllOf(HasSubstr("a checkpoint every 60 steps is fine for this run, and saving less often gains "
+                                 "nothing worth having: the interval that loses least, 5 min"),
+                       ::testing::Not(HasSubstr("checkpoint.every_steps="))));
+  IntervalFigures figures = short_run();
+  figures.every_steps = 0;
+  EXPECT_THAT(interval_advice(figures), HasSubstr("a checkpoint only at the end is fine for this run"));
+}
+
+TEST(CheckpointInterval, IsNeverLongerThanTheRun) {
+  IntervalFigures figures = short_run();
+  figures.stall_s = 5;
+  figures.step_s = 1;
+  figures.every_steps = 10;
+  figures.total_steps = 3600;  // half an hour goes into saves
+  EXPECT_THAT(interval_advice(figures), HasSubstr("checkpoint.every_steps=3600 (every 1 h 00 min) would lose least"));
 }
 
 TEST(CheckpointInterval, IsLeftAloneWhereAnotherGainsNothing) {

@@ -71,6 +71,60 @@ TEST(StatusCommand, SaysWhenNoSupervisorIsLeft) {
                                                                  HasSubstr("does pid 71 on elsewhere live?")));
 }
 
+/// A job whose supervisor was killed, in `run`.
+void write_orphan(const fs::path& run, double age_s) {
+  write_status_of(run, sample_status(), dead_pid(), host_name(), age_s);
+  write_text(run / ".lock", "pid " + std::to_string(dead_pid()) + " on " + host_name() + "\n");
+  write_text(run / "recipe.yaml", kTiny);
+}
+
+TEST(StatusCommand, SaysHowTheRanksEndedThatOutlivedTheirSupervisor) {
+  const Folders folders;
+  const fs::path run = folders.home() / "run";
+  write_orphan(run, 5);
+  write_text(run / "metrics.jsonl", R"({"kind":"train","step":1300,"epoch":3,"loss":0.25})"
+                                    "\n");
+  write_text(run / "summary.json", R"({"status":"preempted","steps":1300})");
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out,
+              AllOf(HasSubstr("fashion-resnet20: stopped on request (75): start it again, mpirun on node1, node2"),
+                    HasSubstr("step 1,300 of 4,680"), Not(HasSubstr(" left\n")),
+                    HasSubstr("is gone; start the job again and it goes on"), HasSubstr("as it saw them last")));
+  const nlohmann::json json = run_program(folders, {"status", "run", "--json"}).json();
+  EXPECT_EQ(json.at("job").at("state"), "ended");
+  EXPECT_EQ(json.at("job").at("exit_code"), 75);
+  EXPECT_EQ(json.at("progress").at("step"), 1300);
+  EXPECT_EQ(json.at("alive"), false);
+}
+
+TEST(StatusCommand, AJobWithoutSupervisorAndRanksDoesNotRun) {
+  const Folders folders;
+  const fs::path run = folders.home() / "run";
+  write_orphan(run, 5);
+  // Of the attempt before: it says nothing of this one.
+  write_text(run / "summary.json", R"({"status":"preempted","steps":1200})");
+  fs::last_write_time(run / "summary.json", fs::last_write_time(run / "status.json") - std::chrono::seconds(20));
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out,
+              AllOf(HasSubstr("fashion-resnet20: ended, mpirun"), HasSubstr("step 1,234 of 4,680")));
+  write_text(run / ".lock", "pid 71 on elsewhere\n");
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out, HasSubstr("fashion-resnet20: unknown, mpirun"));
+  write_orphan(run, 45);
+  write_text(run / ".lock", "pid 71 on elsewhere\n");
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out, HasSubstr("fashion-resnet20: ended, mpirun"));
+}
+
+TEST(StatusCommand, ASupervisorElsewhereIsBelievedUntilItIsOverdue) {
+  const Folders folders;
+  const fs::path run = folders.home() / "run";
+  write_status_of(run, sample_status(), 71, "elsewhere", 2);
+  write_text(run / "summary.json", R"({"status":"done","steps":4680})");
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out, HasSubstr("fashion-resnet20: running"));
+  write_status_of(run, sample_status(), 71, "elsewhere", 45);
+  write_text(run / "summary.json", R"({"status":"done","steps":4680})");
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out,
+              AllOf(HasSubstr("fashion-resnet20: done"), HasSubstr("no supervisor has written here for 45 s"),
+                    Not(HasSubstr("start the job again"))));
+}
+
 TEST(StatusCommand, WatchesUntilTheJobHasEnded) {
   const Folders folders;
   write_status_of(folders.home() / "run", sample_status(), 71, "head", 2);
@@ -111,11 +165,26 @@ TEST(StatusCommand, OfARunThatWasKilledSaysSo) {
   const fs::path run = folders.home() / "run";
   write_text(run / "recipe.yaml", kTiny);
   write_text(run / ".lock", "pid " + std::to_string(dead_pid()) + " on " + host_name() + "\n");
-  write_text(run / "metrics.jsonl", R"({"kind":"train","step":7,"epoch":1,"loss":1.25,"images_per_s":90})"
+  write_text(run / "metrics.jsonl", R"({"kind":"train","step":7,"epoch":1,"loss":1.25,"images_per_s":90,"step_ms":20})"
                                     "\n{\"kind\":\"eval\",\"step\":7,\"accu");
   const Outcome outcome = run_program(folders, {"status", "run"});
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("run: ended\nstep 7, epoch 1, loss 1.2500, 90 images/s\nno checkpoint yet"),
                                  HasSubstr("is gone: start the run again and it goes on")));
+}
+
+TEST(StatusCommand, SpeedIsThatOfTheLastSecondsAndNotOfOneStep) {
+  const Folders folders;
+  const fs::path run = folders.home() / "run";
+  write_text(run / "recipe.yaml", kTiny);
+  std::string metrics;
+  for (int step = 1; step <= 100; ++step) {
+    metrics +=
+        fmt::format(R"({{"kind":"train","step":{},"epoch":1,"loss":1.25,"images_per_s":6400,"step_ms":10}})", step);
+    metrics += '\n';
+  }
+  metrics += R"({"kind":"train","step":101,"epoch":1,"loss":1.25,"images_per_s":64,"step_ms":1000})";
+  write_text(run / "metrics.jsonl", metrics);
+  EXPECT_THAT(run_program(folders, {"status", "run"}).out, HasSubstr("step 101, epoch 1, loss 1.2500, 3,232 images/s"));
 }
 
 TEST(StatusCommand, BelievesTheNewerRunWhereTheSupervisorIsGone) {

@@ -17,6 +17,7 @@
 namespace athanor {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using namespace launcher_test;
@@ -194,6 +195,7 @@ TEST(StatusToken, IsOneLineThatIsLongEnough) {
   const testing::TemporaryFolder folder;
   const auto token_of = [&](const std::string& text) {
     std::ofstream(folder / "token") << text;
+    fs::permissions(folder / "token", fs::perms::owner_read | fs::perms::owner_write);
     return read_status_token(folder / "token");
   };
   EXPECT_EQ(token_of(kToken + "\n"), kToken);
@@ -203,6 +205,25 @@ TEST(StatusToken, IsOneLineThatIsLongEnough) {
     EXPECT_THROW(token_of(wrong), UsageError) << wrong;
   }
   EXPECT_THROW(read_status_token(folder / "none"), UsageError);
+}
+
+TEST(StatusToken, IsRefusedWhereOthersMayReadIt) {
+  const testing::TemporaryFolder folder;
+  const fs::path file = folder / "token";
+  std::ofstream(file) << kToken << std::flush;
+  for (const unsigned mode : {0640U, 0604U, 0620U, 0666U}) {
+    fs::permissions(file, static_cast<fs::perms>(mode));
+    try {
+      read_status_token(file);
+      ADD_FAILURE() << mode;
+    } catch (const UsageError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("chmod 600 " + file.string()));
+    }
+  }
+  for (const unsigned mode : {0400U, 0600U, 0700U}) {
+    fs::permissions(file, static_cast<fs::perms>(mode));
+    EXPECT_EQ(read_status_token(file), kToken);
+  }
 }
 
 }  // namespace

@@ -146,11 +146,13 @@ TEST_F(Launch, AFaultOnTheWayOutIsNoSave) {
 TEST_F(Launch, AKilledSupervisorLetsTheRanksSave) {
   Job job(home_, 0, words({}, {"train.epochs=100000"}));
   wait_for_steps(job, 20);
+  ASSERT_TRUE(job.wait_until([&] { return fs::exists(home_ / "x/status.json"); }));
   const pid_t rank = job.pid_of_rank(0);
   kill(job.pid(), SIGKILL);
   job.wait();
   ASSERT_TRUE(wait_for_end_of(rank));
   EXPECT_EQ(summary_of(home_ / "x").at("status"), "preempted");
+  EXPECT_THAT(run(home_, 0, {"status", "x"}).out, HasSubstr(": stopped on request (75): start it again, mpirun on "));
   ASSERT_TRUE(wait_until_none_is_in(home_));
 }
 

@@ -31,5 +31,22 @@ TEST(RunReporter, WithNobodyWatchingIsSilent) {
   EXPECT_EQ(alone->heartbeats(), nullptr);
 }
 
+StepLine step_of(std::int64_t step, double step_ms) {
+  return {.step = step, .images_per_s = 64 / step_ms * 1e3, .step_ms = step_ms};
+}
+
+TEST(RunReporter, SaysTheSpeedOfTheLastSecondsAndNotOfOneStep) {
+  const std::unique_ptr<Communicator> alone = make_self_communicator();
+  RunReporter reporter(*alone);
+  reporter.step(step_of(1, 2900), {});
+  EXPECT_EQ(reporter.news().images_per_s, 0);  // it read its data
+  for (std::int64_t step = 2; step <= 101; ++step) reporter.step(step_of(step, 10), {});
+  EXPECT_NEAR(reporter.news().images_per_s, 6400, 1);
+  reporter.step(step_of(102, 300), {});
+  EXPECT_GT(reporter.news().images_per_s, 5700);  // that step alone: 213
+  EXPECT_LT(reporter.news().images_per_s, 6000);
+  EXPECT_EQ(reporter.news().step, 102);
+}
+
 }  // namespace
 }  // namespace athanor
