@@ -56,6 +56,8 @@ class MpiProcess {
   ~MpiProcess() {
     if (broken) return;
     if (operations) operations->release();
+    // MPI ends together, and may hang over it: what this rank came to is said before.
+    if (client() != nullptr) client()->say_good_bye();
     MPI_Finalize();
   }
   MpiProcess(const MpiProcess&) = delete;

@@ -130,6 +130,11 @@ void RunFolder::go_on(const std::string& recipe_file, std::int64_t step) {
   write_atomically(recipe_path(), recipe_file);
 }
 
+void RunFolder::keep_recipe(const std::string& recipe_file) const {
+  std::error_code error;
+  if (fs::is_directory(path_, error) && !fs::exists(recipe_path(), error)) write_atomically(recipe_path(), recipe_file);
+}
+
 void RunFolder::start_over(const std::string& recipe_file) {
   const auto is_there = [&](std::string_view name) {
     std::error_code ignored;

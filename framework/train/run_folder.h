@@ -62,6 +62,10 @@ class RunFolder {
   /// summary.json said no longer holds, and checkpoints of later steps move to previous-N/. Throws StorageError.
   void go_on(const std::string& recipe_file, std::int64_t step);
 
+  /// Writes recipe.yaml again where it is gone: somebody removed the folder under the run and made it anew. Without it
+  /// nobody would know whose the checkpoints are. Throws StorageError.
+  void keep_recipe(const std::string& recipe_file) const;
+
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path recipe_path() const { return path_ / "recipe.yaml"; }
   std::filesystem::path metrics_path() const { return path_ / "metrics.jsonl"; }

@@ -158,15 +158,21 @@ void train_prepared(PreparedRun& run, const TrainOptions& options, const Audienc
   summary.weights_sha256 = current_weights_sha256(*executable);
 }
 
+/// The last that a run writes.
+void leave_summary(const PreparedRun& run, const Summary& summary) {
+  if (!run.folder) return;
+  run.folder->keep_recipe(recipe_file_text(run.provenance, resolved_text(run.recipe)));
+  write_summary(run.folder->path(), summary);
+}
+
 /// Leaves word of a failure behind; a second failure while doing so must not hide the first.
 void record_failure(const PreparedRun& run, Summary& summary) {
   const Failure failure = current_failure();
   summary.status = "failed";
   if (summary.error.empty()) summary.error = failure.message;
   log_to_file_only(LogLevel::error, summary.error);
-  if (!run.folder) return;
   try {
-    write_summary(run.folder->path(), summary);
+    leave_summary(run, summary);
   } catch (const Error& error) {
     log_error("{}", error.what());
   }
@@ -215,7 +221,7 @@ Summary train_on_ranks(Recipe recipe, const TrainOptions& options, Communicator&
   Summary summary = summary_of(*run, communicator);
   try {
     train_prepared(*run, options, audience, communicator, stop, summary);
-    if (run->folder) write_summary(run->folder->path(), summary);
+    leave_summary(*run, summary);
   } catch (...) {
     record_failure(*run, summary);
     throw;

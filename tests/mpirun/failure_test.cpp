@@ -104,7 +104,7 @@ TEST(Failure, ADeadRankInMidRunEndsTheOthersAndIsNamed) {
   const Outcome outcome = job.wait();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
   EXPECT_NE(outcome.code, 0);
-  EXPECT_THAT(outcome.err, ContainsRegex("rank 1 on [^ ]+ \\(process [0-9]+\\) is gone"));
+  EXPECT_THAT(outcome.err, ContainsRegex("rank 1 on [^ ]+ \\(process [0-9]+\\) is (gone|lost)"));
 }
 
 TEST(Failure, ARunFolderOfALiveRunIsRefused) {

@@ -55,6 +55,20 @@ TEST(InterruptedRun, EndsAfterTheWorkInHandAndGoesOnNextTime) {
   EXPECT_EQ(metrics_of(folder.path(), "eval").size(), 2u) << "the one that was cut short is made up for";
 }
 
+TEST(InterruptedRun, AFolderThatWasRemovedAndMadeAnewIsARunsAgain) {
+  const TemporaryFolder folder;
+  {
+    const WithTripwire wire([&](Split split, std::int64_t index) {
+      if (!is_in_first_evaluation(split, index)) return;
+      std::filesystem::remove_all(folder.path());
+      std::filesystem::create_directories(folder.path() / "checkpoints");
+      raise(SIGINT);
+    });
+    EXPECT_EQ(train_tiny(folder.path(), {"data.name=tripwire"}).status, "preempted");
+  }
+  EXPECT_EQ(train_tiny(folder.path(), {"data.name=tripwire"}).status, "done");
+}
+
 TEST(InterruptedRun, ARequestInTheLastEvaluationChangesNothing) {
   const TemporaryFolder folder;
   const WithTripwire wire([](Split split, std::int64_t index) {
