@@ -50,6 +50,11 @@ def a_clock_jumps_by_an_hour(bench, kind):
     job = bench.job(kind, environment=fake, everywhere=True)
     job.wait_for_step(45)
     bench.cluster.run("node3", "sh", "-c", "echo +3600 >/tmp/clock")
+    words = [f"{key}={value}" for key, value in fake.items()]
+    ahead_s = int(bench.cluster.run("node3", "env", *words, "date", "+%s")) - time.time()
+    bench.want(3500 < ahead_s < 3700, f"the clock of node3 is {ahead_s:.0f} s ahead")
+    maps = Path(f"/proc/{job.rank_on('node3')}/maps").read_text()
+    bench.want("libfaketime" in maps, "the rank on node3 does not see that clock")
     bench.want_undisturbed_result(job)
     bench.want(not job.resumes(), "it was started again")
     bench.want(not [line for line in job.log().splitlines() if " warning " in line and "node3" in line], "there were warnings")

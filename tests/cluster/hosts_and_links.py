@@ -6,7 +6,7 @@ import time
 
 from row import BOTH, LaunchJob, SlurmJob, row, rows_under, wait_until
 
-LOST = r"rank 3 on node4.*? is (lost|gone|silent)"
+LOST = r"rank 3 on node4[^\n]* is (lost|gone)|no progress for [^\n]*rank 3 on node4|left out: node4"
 
 
 @row("mpirun.a_host_dies_and_returns", deadline_s=150)
@@ -26,6 +26,20 @@ def a_host_dies_and_returns(bench):
     bench.want_restarted(job, since, step, times=2)
     bench.want(len(job.rank_hosts()) == 4, f"ranks run on {job.rank_hosts()}, node4 should be back")
     bench.want_undisturbed_result(job, overrides=["train.max_steps=240"])
+
+
+@row("mpirun.the_host_of_rank_0_dies", deadline_s=150)
+def the_host_of_rank_0_dies(bench):
+    # The supervisor is on node1, which has no ranks.
+    job = bench.job(LaunchJob, hosts=["node2", "node3", "node4"])
+    job.wait_for_step(45)
+    job.wait_for_text(r"node2: rank 0 on", 10)
+    step, since = job.step(), time.monotonic()
+    bench.cluster.kill("node2")
+    bench.want_named(job, r"rank 0 on node2[^\n]* is (lost|gone)|no progress for [^\n]*rank 0 on node2|left out: node2", since)
+    bench.want_restarted(job, since, step, deadline_s=90)
+    bench.want(job.rank_hosts() == ["node3", "node4"], f"ranks run on {job.rank_hosts()}")
+    bench.want_undisturbed_result(job)
 
 
 @row("slurm.a_host_dies_and_returns", deadline_s=150)
@@ -76,8 +90,11 @@ def a_link_is_cut_for_three_seconds(bench, kind):
     job.wait_for_step(45)
     since = time.monotonic()
     bench.cluster.cut("node4")
-    # The fault itself lasts that long.
+    # The fault itself lasts that long; no step ends meanwhile.
+    job.wait(lambda: time.monotonic() - since >= 1.5, "1.5 s", 10)
+    held = job.step()
     job.wait(lambda: time.monotonic() - since >= 3, "3 s", 10)
+    bench.want(job.step() == held, f"steps went on from {held} to {job.step()} although the link was cut")
     bench.cluster.heal("node4")
     bench.want_undisturbed_result(job)
     bench.want(not job.resumes(), "it was started again")

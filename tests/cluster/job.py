@@ -115,9 +115,6 @@ class Job:
         """The process number of the rank on a host."""
         return self.wait(lambda: self.cluster.processes_named(host, "athanor", "train"), f"a rank on {host}", 30)[0]
 
-    def has_started(self):
-        return bool(self.rank_hosts()) or self.has_ended()
-
     def rank_hosts(self):
         """Hosts on which ranks run now."""
         return [host for host in self.cluster.names if self.cluster.processes_named(host, "athanor", "train")]
@@ -128,10 +125,10 @@ class LaunchJob(Job):
 
     launcher = "mpirun"
 
-    def __init__(self, cluster, home, recipe, overrides=(), options=(), rsh=ENTER, **more):
-        """`options`: of `athanor launch`. `rsh`: what mpirun reaches other hosts with."""
+    def __init__(self, cluster, home, recipe, overrides=(), options=(), rsh=ENTER, hosts=None, **more):
+        """`options`: of `athanor launch`. `rsh`: what mpirun reaches other hosts with. `hosts`: their order."""
         super().__init__(cluster, home, recipe, overrides, **more)
-        places = ",".join(f"{host}:1" for host in cluster.names)
+        places = ",".join(f"{host}:1" for host in hosts or cluster.names)
         self.words = [str(cluster.program), "launch", "--hosts", places, "--launcher", "mpirun", "--rsh", str(rsh), *options,
                       *self.train]
         self.process = None

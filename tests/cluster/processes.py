@@ -39,7 +39,7 @@ def a_rank_is_paused_for_ever(bench, kind):
     job.wait_for_step(45)
     step, since = job.step(), time.monotonic()
     os.kill(job.rank_on("node3"), signal.SIGSTOP)
-    bench.want_named(job, ONE_RANK + r".*? is (lost|silent|stopped)", since)
+    bench.want_named(job, rf"{ONE_RANK}[^\n]* is lost|no progress for [^\n]*{ONE_RANK}", since)
     bench.want_restarted(job, since, step)
     bench.want_undisturbed_result(job)
 

@@ -98,6 +98,17 @@ def a_launch_that_fails_with_0(bench):
     bench.want(code == 1 and "did not end well" in job.text(), f"exit code {code}, want 1 and a message")
 
 
+@row("slurm.three_starts_that_save_nothing_are_enough")
+def three_starts_that_save_nothing(bench):
+    loser = bench.home / "loser"
+    loser.write_text("#!/bin/sh\nexit 6\n")
+    loser.chmod(0o755)
+    job = bench.job(SlurmJob, program=loser)
+    code = job.end(90)
+    bench.want(code == 6 and job.restarts() == 2, f"exit code {code} after {job.restarts()} restarts, want 6 after 2")
+    bench.want(not list(bench.home.glob(".athanor-*")), "it leaves files behind")
+
+
 @row("slurm.mpirun_in_the_batch")
 def mpirun_in_the_batch(bench):
     environment = {"ATHANOR_LAUNCHER": "mpirun", "ATHANOR_MPIRUN": "--bind-to none", **ROOT_MAY}

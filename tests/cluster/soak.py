@@ -10,12 +10,13 @@ from row import LaunchJob, row, wait_until
 
 FAULTS = int(os.environ.get("ATHANOR_SOAK_FAULTS", "24"))
 SEED = int(os.environ.get("ATHANOR_SOAK_SEED", "6"))
-STEPS_BETWEEN = 15
+STEPS_AFTER = 5
+STEPS_BETWEEN = 40  # a fault that is sat out lasts some
 EVERY_STEPS = 5
 
 
 class Soak:
-    """The faults; each returns once the job has begun to notice, or the fault is over."""
+    """The faults; each returns when it is over, or the run has gone on in spite of it."""
 
     def __init__(self, bench, job, draw):
         self.cluster = bench.cluster
@@ -27,42 +28,63 @@ class Soak:
         return self.draw.choice(wait_until(lambda: [host for host in self.job.rank_hosts() if host != "node1"], "ranks", 60))
 
     def signal_rank(self, host, number):
-        ranks = self.cluster.processes_named(host, "athanor", "train")
-        if ranks:
-            os.kill(ranks[0], number)
+        os.kill(self.job.rank_on(host), number)
+
+    # Faults that end an attempt: they return when the run has gone on.
+
+    def want_resumed(self, resumed):
+        wait_until(lambda: len(self.job.resumes()) > resumed or self.job.has_ended(), "going on", 120, about=self.job.text)
 
     def a_rank_is_killed(self):
-        self.signal_rank(self.draw.choice(self.job.rank_hosts() or ["node1"]), signal.SIGKILL)
+        host, resumed = self.draw.choice(self.cluster.names), len(self.job.resumes())
+        self.signal_rank(host if host in self.job.rank_hosts() else self.victim(), signal.SIGKILL)
+        self.want_resumed(resumed)
 
     def a_rank_is_paused_for_ever(self):
+        resumed = len(self.job.resumes())
         self.signal_rank(self.victim(), signal.SIGSTOP)
-
-    def a_rank_is_paused(self):
-        host, until = self.victim(), time.monotonic() + self.draw.uniform(0.5, 5)
-        self.signal_rank(host, signal.SIGSTOP)
-        wait_until(lambda: time.monotonic() > until, "the end of a pause", 10)
-        self.signal_rank(host, signal.SIGCONT)
+        self.want_resumed(resumed)
 
     def mpirun_is_killed(self):
+        resumed = len(self.job.resumes())
         os.kill(self.job.launcher_process()[1], signal.SIGKILL)
-
-    def a_link_is_cut(self):
-        host, until = self.victim(), time.monotonic() + self.draw.choice([1, 3, 20])
-        self.cluster.cut(host)
-        wait_until(lambda: time.monotonic() > until, "the end of a cut", 30)
-        self.cluster.heal(host)
-
-    def a_link_is_slow(self):
-        host, until = self.victim(), time.monotonic() + 5
-        self.cluster.rate(host, "2mbit")
-        wait_until(lambda: time.monotonic() > until, "the end of a slow link", 10)
-        self.cluster.rate(host, "none")
+        self.want_resumed(resumed)
 
     def a_host_dies_and_returns(self):
         host, resumed = self.victim(), len(self.job.resumes())
         self.cluster.kill(host)
-        wait_until(lambda: len(self.job.resumes()) > resumed or self.job.has_ended(), "going on without a host", 90)
+        self.want_resumed(resumed)
         self.cluster.revive(host)
+
+    def a_link_is_cut(self):
+        host, resumed = self.victim(), len(self.job.resumes())
+        self.cluster.cut(host)
+        self.want_resumed(resumed)
+        self.cluster.heal(host)
+
+    # Faults that it sits out: they return when they are over.
+
+    def for_a_while(self, seconds):
+        until = time.monotonic() + seconds
+        wait_until(lambda: time.monotonic() > until, "the end of the fault", 30)
+
+    def a_rank_is_paused(self):
+        host = self.victim()
+        self.signal_rank(host, signal.SIGSTOP)
+        self.for_a_while(self.draw.uniform(0.5, 5))
+        self.signal_rank(host, signal.SIGCONT)
+
+    def a_link_is_cut_for_a_while(self):
+        host = self.victim()
+        self.cluster.cut(host)
+        self.for_a_while(self.draw.choice([1, 3]))
+        self.cluster.heal(host)
+
+    def a_link_is_slow(self):
+        host = self.victim()
+        self.cluster.rate(host, "2mbit")
+        self.for_a_while(5)
+        self.cluster.rate(host, "none")
 
 
 @row("mpirun.soak", deadline_s=int(120 + 60 * FAULTS), is_long=True)
@@ -73,19 +95,14 @@ def soak(bench):
     job = bench.job(LaunchJob, overrides=length, options=["--max-restarts", "1000"])
     soaked = Soak(bench, job, draw)
     job.wait_for_step(STEPS_BETWEEN)
-    for number in range(FAULTS):
+    for number in range(1, FAULTS + 1):
         fault = draw.choice(names)
-        step, began = job.step(), time.monotonic()
-        print(f"{number + 1}. at step {step}: {fault}", flush=True)
+        began = time.monotonic()
+        print(f"{number}. at step {job.step()}: {fault}", flush=True)
         getattr(soaked, fault)()
-        job.wait(lambda: job.has_ended() or step_made_since(job, step), "a step after the fault", 120)
-        print(f"   a step after {time.monotonic() - began:.1f} s", flush=True)
-        if job.has_ended():
-            break
+        bench.want(not job.has_ended(), f"the job was over after {number} faults")
+        step = job.step()
+        job.wait(lambda: job.has_ended() or job.step() >= step + STEPS_AFTER, "steps after the fault", 120)
+        print(f"   {STEPS_AFTER} steps after {time.monotonic() - began:.1f} s", flush=True)
     bench.want_undisturbed_result(job, overrides=length, deadline_s=300)
-    bench.want(number + 1 == FAULTS, f"the job was over after {number + 1} faults")
-
-
-def step_made_since(job, step):
-    """Whether the run has got a little further than it was when the fault came."""
-    return job.step() >= step + 5
+    bench.want_nothing_left(but=())
