@@ -24,6 +24,31 @@ struct LaunchArguments {
   bool dry_run = false;
 };
 
+/// Options of launch that stand behind a command that has none of that name.
+void want_no_stray_options(const CLI::App& launch, const CLI::App& program, const std::vector<std::string>& words) {
+  const CLI::App* const command = program.get_subcommand(words.front());
+  if (!command->get_subcommands([](const CLI::App*) { return true; }).empty()) return;
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!name.starts_with('-') || launch.get_option_no_throw(name) == nullptr ||
+        command->get_option_no_throw(name) != nullptr) {
+      continue;
+    }
+    throw UsageError("launch: {0} is an option of launch and belongs in front of {1}: {2} launch {0} … {1} …", name,
+                     words.front(), program_name());
+  }
+}
+
+/// "launch [OPTIONS] COMMAND ARGUMENTS…"
+class LaunchHelp : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    std::string usage = CLI::Formatter::make_usage(app, std::move(name));
+    usage.erase(usage.find_last_not_of('\n') + 1);
+    return usage + " COMMAND ARGUMENTS…\n";
+  }
+};
+
 /// What CLI11 has left: the ranks' command, from the first word that is no option of ours.
 std::vector<std::string> ranks_command(const CLI::App& launch, const CLI::App& program) {
   std::vector<std::string> words = launch.remaining();
@@ -46,6 +71,7 @@ std::vector<std::string> ranks_command(const CLI::App& launch, const CLI::App& p
     throw UsageError("launch: '{}' is no command that ranks run together{}", words.front(),
                      suggestion(words.front(), commands));
   }
+  want_no_stray_options(launch, program, words);
   return words;
 }
 
@@ -96,6 +122,7 @@ void add_launch(CLI::App& program, int& exit_code) {
   CLI::App* launch = program.add_subcommand(
       "launch", "Starts ranks with mpirun or srun and looks after them: launch -n 8 train RECIPE");
   launch->prefix_command();
+  launch->formatter(std::make_shared<LaunchHelp>());
   launch->add_option("-n,--ranks", arguments->place.ranks, "Ranks (default: as many as the hosts take; one here)")
       ->check(number_from(1, 65536));
   launch->add_option("--hosts", arguments->place.hosts,

@@ -37,6 +37,7 @@ HostLedger::Choice HostLedger::choose(const std::map<std::string, bool>& answers
   if (choice.hosts.empty()) {
     choice.hosts = reachable.empty() ? hosts_ : reachable;
     choice.failing.clear();
+    choice.none_answers = reachable.empty();
     if (reachable.empty()) choice.unreachable.clear();
   }
   // It is back at the next attempt, with a clean record.

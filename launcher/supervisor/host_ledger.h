@@ -28,6 +28,7 @@ class HostLedger {
     std::vector<HostSlots> hosts;          ///< that take part, in the order in which they were given
     std::vector<std::string> unreachable;  ///< left out: did not answer
     std::vector<std::string> failing;      ///< left out this once: failed twice
+    bool none_answers = false;             ///< all take part all the same
   };
   /// Never none: where all would be left out, those that answer take part, else all. `answers`: of those that were
   /// asked; what was not asked answers.

@@ -4,6 +4,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 namespace athanor {
 namespace {
@@ -99,15 +100,24 @@ RestartDecision RestartPolicy::decide(const AttemptEnd& end, std::int64_t furthe
     return stop("starting again would not mend that");
   }
   if (code == ExitCode::device && !made_steps) return stop("it does not fit, and starting again would not mend that");
+  // A folder that is in use, or cannot be made: that was so before there was a job that could have left it so.
+  const bool is_first = !std::exchange(has_ended_once_, true);
+  if (code == ExitCode::storage && is_first && !made_steps) return stop("starting again would not mend that");
   futile_ = furthest > furthest_ ? 0 : futile_ + 1;
   furthest_ = std::max(furthest_, furthest);
   if (futile_ >= limits_.most_futile) {
-    return stop(fmt::format("{} attempts in a row got no further than step {}", futile_, furthest_));
+    return stop(
+        fmt::format("{} attempts in a row got no further than step {}; see what ended them above, or in faults.jsonl "
+                    "of the run folder. "
+                    "The same command goes on from there",
+                    futile_, furthest_));
   }
   while (!restarts_s_.empty() && restarts_s_.front() < now_s - limits_.window_s) restarts_s_.pop_front();
   if (static_cast<int>(restarts_s_.size()) >= limits_.most_restarts) {
-    return stop(fmt::format("it was restarted {} times in {:.0f} s, as often as --max-restarts allows",
-                            restarts_s_.size(), limits_.window_s));
+    return stop(
+        fmt::format("it was restarted {} time{} in {:.0f} s, as often as --max-restarts allows; see what "
+                    "ended it above, or in faults.jsonl of the run folder. The same command goes on from there",
+                    restarts_s_.size(), restarts_s_.size() == 1 ? "" : "s", limits_.window_s));
   }
   restarts_s_.push_back(now_s);
   const double delay_s = futile_ == 0 ? 0 : static_cast<double>(1 << std::min(futile_ - 1, 20));

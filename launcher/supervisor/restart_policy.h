@@ -59,6 +59,7 @@ class RestartPolicy {
   std::deque<double> restarts_s_;
   std::int64_t furthest_ = 0;
   int futile_ = 0;
+  bool has_ended_once_ = false;
 };
 
 }  // namespace athanor

@@ -60,6 +60,12 @@ int Supervisor::run_attempts() {
         policy_.decide(end, furthest_step(picture), has_made_steps(picture), now_s(), options_.restartable);
     if (!decision.again) return finish(decision.exit_code, decision.why);
     choice = choose_hosts(hosts, probe);
+    if (choice.none_answers && options_.place.slurm_job.empty() && number_ == 1 && !has_begun_steps(picture)) {
+      return finish(end.code,
+                    fmt::format("no host answers: {}; are the names right, and does `{} HOST true` work "
+                                "without a password?",
+                                names_text(ledger_.hosts()), options_.rsh_agent.empty() ? "ssh" : options_.rsh_agent));
+    }
     say_restart(end, choice, decision.delay_s);
     record_.change([](JobStatus& status) {
       status.state = "restarting";

@@ -144,9 +144,11 @@ void Supervisor::blame(const std::vector<std::string>& own_names, const std::vec
   }
 }
 
-/// Nobody needs to ask the only host there is.
+/// Nobody needs to ask this machine about itself, nor Slurm about the only host there is.
 void Supervisor::ask(const std::string& host, HostProbe& probe) const {
-  if (!host.empty() && options_.place.hosts.size() > 1) probe.ask(host);
+  const Place& place = options_.place;
+  const bool is_askable = place.hosts.size() > 1 || (!place.is_this_machine && place.slurm_job.empty());
+  if (!host.empty() && is_askable) probe.ask(host);
 }
 
 void Supervisor::note_fault(std::string_view kind, const std::vector<std::string>& hosts, const std::string& text) {

@@ -17,6 +17,12 @@ std::vector<std::string> names(const HostLedger::Choice& choice) {
   return names;
 }
 
+TEST(HostLedger, KnowsWhereNoneAnswers) {
+  HostLedger ledger({{"a", 1}, {"b", 1}}, 100);
+  EXPECT_FALSE(ledger.choose({{"a", false}}, 0).none_answers);
+  EXPECT_TRUE(ledger.choose({{"a", false}, {"b", false}}, 0).none_answers);
+}
+
 TEST(HostLedger, AHostThatDoesNotAnswerIsLeftOutUntilItDoes) {
   HostLedger ledger(kThree, 3600);
   ledger.note_failure("b", 0);

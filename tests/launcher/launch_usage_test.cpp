@@ -36,6 +36,13 @@ TEST(LaunchUsage, SaysWhatIsMissingOrMistyped) {
   EXPECT_THAT(refused({"--launcher", "srun", "train", "r.yaml"}), HasSubstr("sbatch or salloc"));
 }
 
+TEST(LaunchUsage, SaysWhereItsOwnOptionsBelong) {
+  EXPECT_THAT(refused({"train", "-n", "2", "r.yaml"}),
+              HasSubstr("-n is an option of launch and belongs in front of train"));
+  EXPECT_THAT(refused({"train", "r.yaml", "--hosts=a:1"}), HasSubstr("--hosts is an option of launch"));
+  EXPECT_THAT(launch({"--help"}).out, HasSubstr("COMMAND ARGUMENTS…"));
+}
+
 TEST(LaunchUsage, WithoutMpirunSaysWhatToInstall) {
   const std::string path = std::getenv("PATH");
   setenv("PATH", "/no-such-folder", 1);
@@ -46,10 +53,10 @@ TEST(LaunchUsage, WithoutMpirunSaysWhatToInstall) {
 
 TEST(LaunchUsage, ADryRunShowsWhatWouldBeStarted) {
   const Outcome outcome =
-      launch({"--dry-run", "--hosts", "a:2,b:2", "-n", "3", "train", "r.yaml", "-n", "7", "name=two words"});
+      launch({"--dry-run", "--hosts", "a:2,b:2", "-n", "3", "train", "r.yaml", "--resume", "never", "name=two words"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("mpirun -np 3 --host a:2,b:1 "), HasSubstr(ATHANOR_PROGRAM),
-                                 HasSubstr(" train r.yaml -n 7 'name=two words'")));
+                                 HasSubstr(" train r.yaml --resume never 'name=two words'")));
   EXPECT_THAT(outcome.out, Not(HasSubstr("HEARTBEAT=")));
 }
 

@@ -84,6 +84,14 @@ TEST(RestartPolicy, WhatStartingAgainWouldNotMendIsNotTried) {
   EXPECT_FALSE(RestartPolicy({}).decide(ended(6), 100, true, 0, false).again) << "only train goes on";
 }
 
+TEST(RestartPolicy, StorageThatFailsTheFirstAttemptAtItsStartIsNotTriedAgain) {
+  EXPECT_FALSE(RestartPolicy({}).decide(ended(4), 0, false, 0).again) << "the folder is in use, or cannot be made";
+  EXPECT_TRUE(RestartPolicy({}).decide(ended(4), 10, true, 0).again);
+  RestartPolicy later({});
+  EXPECT_TRUE(later.decide(ended(6), 10, true, 0).again);
+  EXPECT_TRUE(later.decide(ended(4), 10, false, 1).again) << "a dead host's lock may be in the way";
+}
+
 TEST(RestartPolicy, DoneAndPreemptedAreNoFailures) {
   for (const int code : {0, 75}) {
     const RestartDecision decision = RestartPolicy({}).decide(ended(code), 100, true, 0);
@@ -111,6 +119,7 @@ TEST(RestartPolicy, GivesUpWhereItGetsNoFurther) {
   EXPECT_FALSE(decision.again);
   EXPECT_EQ(decision.exit_code, 4);
   EXPECT_THAT(decision.why, HasSubstr("3 attempts in a row got no further than step 50"));
+  EXPECT_THAT(decision.why, HasSubstr("The same command goes on from there"));
 }
 
 TEST(RestartPolicy, RestartsAreCountedInASlidingWindow) {

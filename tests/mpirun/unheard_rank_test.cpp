@@ -78,6 +78,17 @@ TEST_F(UnheardRank, OnAHostThatDoesNotAnswerIsNamedAndTheWayThereIsGivenUp) {
   EXPECT_THAT(outcome.err, ContainsRegex("rank 1 on gone.* not called within 3"));
 }
 
+TEST_F(UnheardRank, OfAHostThatIsNoneIsNotStartedTwice) {
+  write_file(home_ / "agent", "#!/bin/sh\nexit 255\n");
+  fs::permissions(home_ / "agent", fs::perms::owner_all);
+  const Outcome outcome = run(
+      home_, 0,
+      {"launch", "--hosts", "no-such-host:2", "--rsh", (home_ / "agent").string(), "train", "r.yaml", "--run", "x"});
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("no host answers: no-such-host"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("starting again")));
+}
+
 /// "Max open files  SOFT  HARD  files"
 rlim_t descriptors_of(pid_t process) {
   const std::string limits = read_file("/proc/" + std::to_string(process) + "/limits");
