@@ -124,17 +124,39 @@ TEST(Processes, WithoutItsSupervisorARankGoesOn) {
   EXPECT_FALSE(rank.client->verdict());
 }
 
+/// A step, and then until the watchdog's time is known: with the second pulse, the judge has looked by then.
+void train_while_the_watchdog_looks(testing::Rank& rank) {
+  rank.activity->set_phase(Phase::training);
+  rank.activity->note_step(0.01, 0.01, 0, 0);
+  ASSERT_TRUE(testing::comes_true([&] {
+    rank.activity->note_progress();
+    return rank.client->watchdog_timeout_s() > 0;
+  }));
+}
+
+TEST(Processes, WithAStoppedSupervisorARankMayWaitForDisksAndForOthers) {
+  ForkedProcess supervisor(supervise);
+  ClientOptions options = quick_client(0, 1);
+  options.service_silence_s = 0.3;
+  testing::Rank rank(here(invitation_from(supervisor.hear())), options);
+  train_while_the_watchdog_looks(rank);
+  rank.activity->set_phase(Phase::saving);
+  supervisor.send(SIGSTOP);
+  const auto ends_itself = [&] { return rank.client->verdict().has_value(); };
+  EXPECT_FALSE(testing::comes_true(ends_itself, 2)) << "it saves";
+  rank.activity->set_phase(Phase::training);
+  const std::uint32_t call = rank.activity->enter("gradients", 0, 1, 4096);
+  EXPECT_FALSE(testing::comes_true(ends_itself, 2)) << "it waits for a rank that may be saving";
+  rank.activity->leave(call);
+  EXPECT_TRUE(testing::comes_true(ends_itself)) << "it does nothing";
+}
+
 TEST(Processes, WithAStoppedSupervisorARankThatGetsNoFurtherEndsItself) {
   ForkedProcess supervisor(supervise);
   ClientOptions options = quick_client(0, 1);
   options.service_silence_s = 0.3;
   testing::Rank rank(here(invitation_from(supervisor.hear())), options);
-  rank.activity->set_phase(Phase::training);
-  // The watchdog's time is known with the second pulse: the judge has looked by then.
-  ASSERT_TRUE(testing::comes_true([&] {
-    rank.activity->note_progress();
-    return rank.client->watchdog_timeout_s() > 0;
-  }));
+  train_while_the_watchdog_looks(rank);
   supervisor.send(SIGSTOP);
   ASSERT_TRUE(testing::comes_true([&] { return rank.client->verdict().has_value(); }));
   EXPECT_THAT(rank.client->verdict()->message, HasSubstr("rank 0 on node0 gets no further: no progress for 1."));
