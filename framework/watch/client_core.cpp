@@ -195,8 +195,8 @@ void ClientCore::watch_service(double now_s) {
   if (activity.phase == Phase::unwatched || watchdog_timeout_s() <= 0) return;
   // Of a rank that it waits for, which may be saving, nobody tells now: the deadline of the call (comm.timeout_s)
   // holds.
-  const bool waits = activity.newest.begun_ns != 0 && activity.newest.ended_ns == 0;
-  if (stalled_s < patience_s(activity.phase, activity.times.steps > 0 && !waits, watchdog_timeout_s())) return;
+  if (stalled_s < patience_s(activity.phase, activity.times.steps > 0 && !is_waiting(activity), watchdog_timeout_s()))
+    return;
   decide({ExitCode::peer, fmt::format("{} gets no further: no progress for {}{}{}, and {} has said nothing for {}",
                                       own_name(), duration_text(stalled_s), what.empty() ? "" : ", ", what,
                                       service_name(), duration_text(silent_s))},

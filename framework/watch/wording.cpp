@@ -70,7 +70,7 @@ std::string doing(const ActivitySnapshot& activity) {
                                : std::string(name_of(activity.phase));
       break;
   }
-  if (activity.newest.begun_ns != 0 && activity.newest.ended_ns == 0) {
+  if (is_waiting(activity)) {
     text += fmt::format("{}in {}", text.empty() ? "" : ", ", name_of(activity.newest));
   }
   return text;
