@@ -17,8 +17,8 @@ namespace {
 constexpr const char* kVariable = "ATHANOR_HEARTBEAT";
 constexpr std::size_t kMostNotes = 256;
 
-/// Writes the service's notes into the run's log, on a thread of its own: a log on a disk that hangs must hold up no
-/// heartbeat.
+/// Writes notes into the run's log or on the screen, on a thread of its own: a disk that hangs, a pipe that nobody
+/// reads must hold up no heartbeat.
 class NoteWriter {
  public:
   /// `aloud`: on the screen too, where no supervisor says it.
@@ -92,7 +92,7 @@ Heartbeats::Heartbeats(Communicator& world) : state_(std::make_unique<State>()) 
   text = broadcast_text(world, text, 0, "meeting");
   if (text.empty()) return;
   const watch::Invitation invitation = watch::invitation_from(text);
-  if (world.rank() == 0) state_->notes = std::make_unique<NoteWriter>(!invitation.by_supervisor);
+  state_->notes = std::make_unique<NoteWriter>(world.rank() != 0 || !invitation.by_supervisor);
   state_->client =
       std::make_unique<watch::HeartbeatClient>(invitation,
                                                watch::ClientOptions{.rank = world.rank(),
@@ -100,9 +100,7 @@ Heartbeats::Heartbeats(Communicator& world) : state_(std::make_unique<State>()) 
                                                                     .host = world.host(),
                                                                     .cpus = cpu_list_text(allowed_cpu_ids())},
                                                world.activity());
-  if (state_->notes) {
-    state_->client->on_note([notes = state_->notes.get()](const std::string& note) { notes->add(note); });
-  }
+  state_->client->on_note([notes = state_->notes.get()](const std::string& note) { notes->add(note); });
 }
 
 Heartbeats::~Heartbeats() = default;

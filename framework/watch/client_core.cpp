@@ -1,5 +1,7 @@
 #include "watch/client_core.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,7 +9,6 @@
 #include <future>
 #include <thread>
 
-#include "base/log.h"
 #include "watch/clock.h"
 #include "watch/judge.h"
 #include "watch/rank_history.h"
@@ -261,9 +262,6 @@ void ClientCore::end_process() {
 void ClientCore::note(const std::string& text) {
   if (note_) {
     note_(text);
-  } else if (options_.rank != 0) {
-    // Only rank 0 has a log file, which might hang.
-    log_warning("{}", text);
   } else if (early_notes_.size() < kMostEarlyNotes) {
     early_notes_.push_back(text);
   }

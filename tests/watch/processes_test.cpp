@@ -215,6 +215,46 @@ TEST(Processes, AServiceThatWasStoppedItselfBlamesNobody) {
   EXPECT_FALSE(rank.client->verdict());
 }
 
+/// Whoever writes to standard error from here on waits for ever.
+void fill_standard_error() {
+  int ends[2];
+  if (::pipe2(ends, O_NONBLOCK) != 0) std::abort();
+  while (::write(ends[1], "x", 1) == 1) continue;
+  ::fcntl(ends[1], F_SETFL, 0);
+  ::dup2(ends[1], STDERR_FILENO);
+}
+
+TEST(Processes, ARankWhoseWordsNobodyReadsIsHeardAllTheSame) {
+  ForkedProcess supervisor([](const Pipe& in, const Pipe& out) {
+    HeartbeatService service(quick_service(2), {});
+    out.say(to_text(service.invitation()));
+    in.hear(1000);
+    const std::uint64_t before = service.beats();
+    const bool hears_it = testing::comes_true([&] { return service.beats() > before + 200; });
+    out.say(hears_it ? "hears it" : "hears nothing");
+    in.hear(1000);
+    return 0;
+  });
+  ForkedProcess rank([](const Pipe& in, const Pipe& out) {
+    ClientOptions options = quick_client(1, 2);
+    options.beat_s = 0.01;
+    options.service_silence_s = 0.3;
+    fill_standard_error();
+    const testing::Rank itself(here(invitation_from(in.hear())), options);
+    out.say("joined");
+    in.hear(1000);
+    return 0;
+  });
+  rank.say(supervisor.hear());
+  ASSERT_EQ(rank.hear(), "joined");
+  // Long enough for the rank to say that it hears nothing.
+  supervisor.send(SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  supervisor.send(SIGCONT);
+  supervisor.say("look");
+  EXPECT_EQ(supervisor.hear(30), "hears it");
+}
+
 TEST(Processes, AProcessThatDoesNotEndByItselfIsEnded) {
   ForkedProcess rank([](const Pipe& in, const Pipe& out) {
     ClientOptions options = quick_client(0, 1);
