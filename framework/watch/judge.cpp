@@ -21,9 +21,8 @@ bool is_live(const RankPicture& rank) {
 
 std::string silence_text(const JobPicture& picture, const std::vector<int>& ranks, const char* what) {
   const RankPicture& first = picture.ranks[static_cast<std::size_t>(ranks[0])];
-  const std::string was = doing(first.activity);
-  return fmt::format("{} {} {}: no heartbeat for {}{}{}", names_of(picture, ranks), ranks.size() == 1 ? "is" : "are",
-                     what, duration_text(first.beat_age_s), was.empty() ? "" : "; it was ", was);
+  return fmt::format("{} {} {}: no heartbeat for {}{}", names_of(picture, ranks), ranks.size() == 1 ? "is" : "are",
+                     what, duration_text(first.beat_age_s), when_last_heard(picture, ranks, false));
 }
 
 /// Names those that are at something themselves; the others wait for them.

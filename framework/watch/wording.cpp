@@ -76,6 +76,17 @@ std::string doing(const ActivitySnapshot& activity) {
   return text;
 }
 
+std::string when_last_heard(const JobPicture& picture, const std::vector<int>& ranks, bool with_age) {
+  const RankPicture& first = picture.ranks[static_cast<std::size_t>(ranks[0])];
+  const std::string what = doing(first.activity);
+  const bool is_shared = std::all_of(ranks.begin(), ranks.end(), [&](int rank) {
+    return doing(picture.ranks[static_cast<std::size_t>(rank)].activity) == what;
+  });
+  if (what.empty() || !is_shared) return {};
+  const std::string age = with_age ? duration_text(first.beat_age_s) + " before, " : "";
+  return fmt::format("; when last heard, {}{} {}", age, ranks.size() == 1 ? "it was" : "they were", what);
+}
+
 std::string duration_text(double seconds) {
   if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
   if (seconds < 120) return fmt::format("{:.0f} s", seconds);

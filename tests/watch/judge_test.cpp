@@ -43,7 +43,8 @@ TEST(Judge, WarnsOnceOfSilenceAndSaysWhenTheRankIsBack) {
   EXPECT_EQ(findings[0].kind, FindingKind::silent);
   EXPECT_EQ(findings[0].ranks, std::vector<int>{2});
   EXPECT_EQ(findings[0].text,
-            "rank 2 on node1 (process 102) is silent: no heartbeat for 3.1 s; it was training step 57, in 'gradients'");
+            "rank 2 on node1 (process 102) is silent: no heartbeat for 3.1 s; when last heard, it was training step "
+            "57, in 'gradients'");
   picture.ranks[2].presence = Presence::silent;
   picture.ranks[2].beat_age_s = 4.1;
   EXPECT_THAT(judge.look(picture, 3), IsEmpty());
@@ -65,7 +66,9 @@ TEST(Judge, CallsLostWhatIsSilentForTenSecondsAndNamesAHostOnce) {
   ASSERT_THAT(findings, SizeIs(1));
   EXPECT_TRUE(findings[0].is_fatal());
   EXPECT_EQ(findings[0].ranks, (std::vector<int>{2, 3}));
-  EXPECT_THAT(findings[0].text, HasSubstr("ranks 2 and 3 on node1 are lost: no heartbeat for 10 s"));
+  EXPECT_THAT(findings[0].text,
+              HasSubstr("ranks 2 and 3 on node1 are lost: no heartbeat for 10 s; when last heard, they were "
+                        "training step 57, in 'gradients'"));
   EXPECT_THAT(judge.look(picture, 102), IsEmpty());
 }
 

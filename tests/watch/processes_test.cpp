@@ -23,10 +23,9 @@ TEST(Processes, AKilledRankIsKnownToAllOthersWithinASecond) {
   job.rank(1).send(SIGKILL);
   for (const int rank : {0, 2}) {
     const std::string verdict = job.rank(rank).hear();
-    EXPECT_THAT(verdict,
-                HasSubstr(fmt::format("rank 1 on node0 (process {}) is lost: its connection broke while it was "
-                                      "training step",
-                                      job.rank(1).pid())));
+    EXPECT_THAT(verdict, HasSubstr(fmt::format("rank 1 on node0 (process {}) is lost: its connection broke; when last "
+                                               "heard, ",
+                                               job.rank(1).pid())));
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
   EXPECT_EQ(job.rank(0).wait(), 6);
@@ -91,7 +90,7 @@ TEST(Processes, WhenTheRankOfTheServiceIsStoppedTheOthersKnowItByThemselves) {
   second.say(first.hear());
   ASSERT_EQ(second.hear(), "joined");
   first.send(SIGSTOP);
-  EXPECT_THAT(second.hear(), HasSubstr("has said nothing to rank 1 on node0 for 0.5 s"));
+  EXPECT_THAT(second.hear(), HasSubstr("has said nothing to rank 1 on node0 for "));
   EXPECT_EQ(second.wait(), 6);
 }
 
