@@ -1,6 +1,10 @@
 // athanor launch [-n N] [--hosts H1:4,H2:4] [--launcher auto|mpirun|srun] … COMMAND ARGUMENTS…
+#include <unistd.h>
+
+#include <chrono>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
 #include "base/error.h"
 #include "base/print.h"
@@ -90,6 +94,15 @@ StatusServerOptions status_server_options(const LaunchArguments& arguments, cons
   return options;
 }
 
+/// What is left to write may lie on a disk that hangs; the job has ended all the same.
+constexpr std::chrono::seconds kTimeForFiles{10};
+void end_within(std::chrono::seconds time, int code) {
+  std::thread([time, code] {
+    std::this_thread::sleep_for(time);
+    _exit(code);
+  }).detach();
+}
+
 int run_launch(const LaunchArguments& arguments, std::vector<std::string> command) {
   SupervisorOptions options;
   options.surroundings = these_surroundings();
@@ -114,7 +127,9 @@ int run_launch(const LaunchArguments& arguments, std::vector<std::string> comman
     server.emplace(status_server_options(arguments, supervisor));
     say("status at " + server->url());
   }
-  return supervisor.run();
+  const int code = supervisor.run();
+  end_within(kTimeForFiles, code);
+  return code;
 }
 
 void add_launch(CLI::App& program, int& exit_code) {

@@ -1,5 +1,6 @@
 #include "comm/heartbeats.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
@@ -19,54 +20,67 @@ constexpr std::size_t kMostNotes = 256;
 /// From an order to end until the process ends itself. A supervisor has said why already, and wants to begin again.
 constexpr double kEndTime_s = 5, kEndTimeUnderSupervisor_s = 2;
 
-/// Writes the service's notes into the run's log, on a thread of its own: a log on a disk that hangs must hold up no
-/// heartbeat.
+/// Writes notes into the run's log or on the screen, on a thread of its own: a disk that hangs, a pipe that nobody
+/// reads must hold up no heartbeat.
 class NoteWriter {
  public:
   /// `aloud`: on the screen too, where no supervisor says it.
-  explicit NoteWriter(bool aloud) : aloud_(aloud), thread_([this] { work(); }) {}
+  explicit NoteWriter(bool aloud)
+      : queue_(std::make_shared<Queue>()), thread_([queue = queue_, aloud] { work(*queue, aloud); }) {}
+  /// Where writing hangs, the end of the process does not wait for it.
   ~NoteWriter() {
-    {
-      const std::lock_guard lock(mutex_);
-      ending_ = true;
+    std::unique_lock lock(queue_->mutex);
+    queue_->is_ending = true;
+    queue_->changed.notify_all();
+    const bool is_done = queue_->changed.wait_for(lock, kLongestEnd, [this] { return queue_->is_done; });
+    lock.unlock();
+    if (is_done) {
+      thread_.join();
+    } else {
+      thread_.detach();
     }
-    changed_.notify_one();
-    thread_.join();
   }
   NoteWriter(const NoteWriter&) = delete;
   NoteWriter& operator=(const NoteWriter&) = delete;
 
   void add(const std::string& note) {
     {
-      const std::lock_guard lock(mutex_);
-      if (notes_.size() < kMostNotes) notes_.push_back(note);
+      const std::lock_guard lock(queue_->mutex);
+      if (queue_->notes.size() < kMostNotes) queue_->notes.push_back(note);
     }
-    changed_.notify_one();
+    queue_->changed.notify_all();
   }
 
  private:
-  void work() {
-    std::unique_lock lock(mutex_);
+  static constexpr std::chrono::seconds kLongestEnd{2};
+
+  struct Queue {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<std::string> notes;
+    bool is_ending = false, is_done = false;
+  };
+
+  static void work(Queue& queue, bool aloud) {
+    std::unique_lock lock(queue.mutex);
     for (;;) {
-      changed_.wait(lock, [this] { return ending_ || !notes_.empty(); });
-      if (notes_.empty()) return;
-      const std::string note = std::move(notes_.front());
-      notes_.pop_front();
+      queue.changed.wait(lock, [&] { return queue.is_ending || !queue.notes.empty(); });
+      if (queue.notes.empty()) break;
+      const std::string note = std::move(queue.notes.front());
+      queue.notes.pop_front();
       lock.unlock();
-      if (aloud_) {
+      if (aloud) {
         log_warning("{}", note);
       } else {
         log_to_file_only(LogLevel::warning, note);
       }
       lock.lock();
     }
+    queue.is_done = true;
+    queue.changed.notify_all();
   }
 
-  const bool aloud_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::string> notes_;
-  bool ending_ = false;
+  std::shared_ptr<Queue> queue_;
   std::thread thread_;
 };
 
@@ -98,7 +112,7 @@ Heartbeats::Heartbeats(Communicator& world) : state_(std::make_unique<State>()) 
   text = broadcast_text(world, text, 0, "meeting");
   if (text.empty()) return;
   const watch::Invitation invitation = watch::invitation_from(text);
-  if (world.rank() == 0) state_->notes = std::make_unique<NoteWriter>(!invitation.by_supervisor);
+  state_->notes = std::make_unique<NoteWriter>(world.rank() != 0 || !invitation.by_supervisor);
   state_->client = std::make_unique<watch::HeartbeatClient>(
       invitation,
       watch::ClientOptions{.rank = world.rank(),
@@ -107,9 +121,7 @@ Heartbeats::Heartbeats(Communicator& world) : state_(std::make_unique<State>()) 
                            .cpus = cpu_list_text(allowed_cpu_ids()),
                            .end_time_s = invitation.by_supervisor ? kEndTimeUnderSupervisor_s : kEndTime_s},
       world.activity());
-  if (state_->notes) {
-    state_->client->on_note([notes = state_->notes.get()](const std::string& note) { notes->add(note); });
-  }
+  state_->client->on_note([notes = state_->notes.get()](const std::string& note) { notes->add(note); });
 }
 
 Heartbeats::~Heartbeats() = default;

@@ -41,6 +41,11 @@ struct ActivitySnapshot {
   StepTimes times;
 };
 
+/// Whether the rank is in a call, in which it waits for others.
+inline bool is_waiting(const ActivitySnapshot& activity) {
+  return activity.newest.begun_ns != 0 && activity.newest.ended_ns == 0;
+}
+
 class Activity {
  public:
   static constexpr std::size_t kRing = 64;  ///< collectives that are kept

@@ -1,14 +1,15 @@
 #include "watch/client_core.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <future>
-#include <thread>
 
-#include "base/log.h"
 #include "watch/clock.h"
+#include "watch/errand.h"
+#include "watch/judge.h"
 #include "watch/rank_history.h"
 #include "watch/stack.h"
 #include "watch/wording.h"
@@ -22,7 +23,7 @@ constexpr std::size_t kMostEarlyNotes = 16;
 constexpr double kQuickTick_s = 0.1;
 /// This process was stopped, or its machine: nobody could be heard.
 constexpr double kPaused_s = 2;
-constexpr std::chrono::milliseconds kLastWordsTime{500};
+constexpr double kLastWordsTime_s = 0.5;
 
 }  // namespace
 
@@ -191,7 +192,11 @@ void ClientCore::watch_service(double now_s) {
                      duration_text(silent_s)));
   }
   const double stalled_s = now_s - progress_s_;
-  if (activity.phase == Phase::unwatched || watchdog_timeout_s() <= 0 || stalled_s < watchdog_timeout_s()) return;
+  if (activity.phase == Phase::unwatched || watchdog_timeout_s() <= 0) return;
+  // Of a rank that it waits for, which may be saving, nobody tells now: the deadline of the call (comm.timeout_s)
+  // holds.
+  const bool is_measured = activity.times.steps > 0 && !is_waiting(activity);
+  if (stalled_s < patience_s(activity.phase, is_measured, watchdog_timeout_s())) return;
   decide({ExitCode::peer, fmt::format("{} gets no further: no progress for {}{}{}, and {} has said nothing for {}",
                                       own_name(), duration_text(stalled_s), what.empty() ? "" : ", ", what,
                                       service_name(), duration_text(silent_s))},
@@ -239,26 +244,17 @@ void ClientCore::decide(const Failure& failure, bool told_to_all) {
 void ClientCore::end_process() {
   end_due_s_ = 0;
   const Failure failure = *verdict();
-  std::promise<void> written;
-  std::future<void> is_written = written.get_future();
-  try {
-    std::thread([text = "athanor: " + failure.message + "\n", written = std::move(written)]() mutable {
-      if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;
-      written.set_value();
-    }).detach();
-    is_written.wait_for(kLastWordsTime);
-  } catch (const std::system_error&) {
-    // No thread to write with: the exit code has to do.
-  }
+  run_errand(
+      [text = "athanor: " + failure.message + "\n"] {
+        if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+      },
+      kLastWordsTime_s);
   _exit(static_cast<int>(failure.code));
 }
 
 void ClientCore::note(const std::string& text) {
   if (note_) {
     note_(text);
-  } else if (options_.rank != 0) {
-    // Only rank 0 has a log file, which might hang.
-    log_warning("{}", text);
   } else if (early_notes_.size() < kMostEarlyNotes) {
     early_notes_.push_back(text);
   }

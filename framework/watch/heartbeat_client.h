@@ -49,7 +49,8 @@ class HeartbeatClient {
   /// What is called on the client's thread when the service asks to stop and save; at once where it did already.
   void on_stop(std::function<void()> stop);
 
-  /// Rank 0: what is called on the client's thread with each note of the service for the run's log; must not block.
+  /// What is called on the client's thread with what is to be said, also by the service for the run's log (rank 0);
+  /// must not block. Without it nothing is.
   void on_note(std::function<void(const std::string&)> note);
 
   /// Processor time that the client's thread has taken.

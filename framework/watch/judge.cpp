@@ -21,9 +21,26 @@ bool is_live(const RankPicture& rank) {
 
 std::string silence_text(const JobPicture& picture, const std::vector<int>& ranks, const char* what) {
   const RankPicture& first = picture.ranks[static_cast<std::size_t>(ranks[0])];
-  const std::string was = doing(first.activity);
-  return fmt::format("{} {} {}: no heartbeat for {}{}{}", names_of(picture, ranks), ranks.size() == 1 ? "is" : "are",
-                     what, duration_text(first.beat_age_s), was.empty() ? "" : "; it was ", was);
+  return fmt::format("{} {} {}: no heartbeat for {}{}", names_of(picture, ranks), ranks.size() == 1 ? "is" : "are",
+                     what, duration_text(first.beat_age_s), when_last_heard(picture, ranks, false));
+}
+
+/// Names those that are at something themselves; the others wait for them.
+Finding slow_finding(const JobPicture& picture, double stalled_s, double limit_s) {
+  const auto ranks_where = [&](auto is_one) {
+    std::vector<int> ranks;
+    for (const RankPicture& rank : picture.ranks) {
+      if (is_live(rank) && is_one(rank.activity)) ranks.push_back(rank.rank);
+    }
+    return ranks;
+  };
+  std::vector<int> ranks = ranks_where([](const ActivitySnapshot& activity) { return !is_waiting(activity); });
+  if (ranks.empty()) ranks = ranks_where([](const ActivitySnapshot&) { return true; });
+  const RankPicture& first = picture.ranks[static_cast<std::size_t>(ranks[0])];
+  return {FindingKind::slow, ranks,
+          fmt::format("{} {} been {} for {}, and no rank gets on meanwhile; the job counts as stalled after {} of that",
+                      names_of(picture, ranks), ranks.size() == 1 ? "has" : "have", doing(first.activity),
+                      duration_text(stalled_s), duration_text(limit_s))};
 }
 
 }  // namespace
@@ -100,8 +117,13 @@ void Judge::judge_progress(const JobPicture& picture, double now_s, std::vector<
     limit_s = std::max(limit_s, patience_s(phase, has_stepped, timeout_s_, options_.slow_phase_timeout_s));
     stalled_s = std::min(stalled_s, rank.stalled_s);
   }
-  if (!is_any || stalled_s < limit_s) {
+  const bool is_slow = is_any && stalled_s >= timeout_s_;
+  if (!is_slow || stalled_s < limit_s) {
     is_stalled_ = false;
+    if (is_slow && !said_slow_) {
+      findings.push_back(slow_finding(picture, stalled_s, limit_s));
+    }
+    said_slow_ = is_slow;
     return;
   }
   if (is_stalled_) return;

@@ -29,7 +29,8 @@ struct JudgeOptions {
   double slow_network_s = 20;  ///< as long as straggler_steps: steps over a slow network take seconds
 };
 
-enum class FindingKind : std::uint8_t { silent, back, lost, stalled, straggler };
+/// `slow`: no progress for the timeout, but in a phase that may take longer.
+enum class FindingKind : std::uint8_t { silent, back, lost, slow, stalled, straggler };
 
 struct Finding {
   FindingKind kind = FindingKind::silent;
@@ -65,6 +66,7 @@ class Judge {
   double timeout_s_ = 0;
   std::optional<double> last_look_s_;
   double forgiven_until_s_ = -std::numeric_limits<double>::infinity();  ///< silence and standstill count from here
+  bool said_slow_ = false;
   bool is_stalled_ = false;
   std::vector<Memory> memory_;
 };

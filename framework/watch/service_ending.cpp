@@ -68,11 +68,11 @@ void ServiceCore::lose(std::size_t rank, ChannelEnd how) {
   const RankPicture& seen = picture_.ranks[rank];
   if (ending_ == Ending::gathering) return count_answer(rank);
   if (seen.presence == Presence::left) return;
-  const std::string what = doing(seen.activity);
+  update_ages(steady_s());
   const std::string sentence = fmt::format(
-      "{} is lost: {}{}{}", name_of(seen),
+      "{} is lost: {}{}", name_of(seen),
       how == ChannelEnd::closed || how == ChannelEnd::broken ? "its connection broke" : "it sent what is no heartbeat",
-      what.empty() ? "" : " while it was ", what);
+      when_last_heard(picture_, {static_cast<int>(rank)}, true));
   // What is gone cannot be asked, and the others only wait: they are told at once.
   culprits_ = {static_cast<int>(rank)};
   end_kind_ = EventKind::lost;
@@ -124,7 +124,7 @@ void ServiceCore::finish_gathering() {
 
 void ServiceCore::report_and_end(const std::string& sentence) {
   update_ages(steady_s());
-  const std::string report = stall_report(picture_, culprits_, sentence, gathered_);
+  const std::string report = stall_report(picture_, culprits_, sentence, gathered_, end_kind_ == EventKind::stalled);
   gathered_.clear();
   event(end_kind_, culprits_, report);
   send_note(report);

@@ -10,7 +10,7 @@ void prepare_stacks();
 
 /// The stacks of the other threads of this process, the first thread's first, at most `most_threads`: each stops for an
 /// instant, in a signal handler. One that does not answer within `wait_s` is told with what the kernel says of it.
-/// Takes most_threads · wait_s at most. One thread at a time may ask.
+/// Takes most_threads · wait_s and half a second for the names at most. One thread at a time may ask.
 std::string stacks_of_other_threads(int most_threads = 8, double wait_s = 0.1);
 
 }  // namespace athanor::watch

@@ -72,9 +72,9 @@ std::vector<std::vector<Collective>> known_calls(const JobPicture& picture,
 }
 
 std::string stall_report(const JobPicture& picture, const std::vector<int>& culprits, const std::string& sentence,
-                         const std::vector<std::optional<Rings>>& gathered) {
+                         const std::vector<std::optional<Rings>>& gathered, bool with_others) {
   std::string report = sentence + ".";
-  const std::string others = others_text(picture, culprits);
+  const std::string others = with_others ? others_text(picture, culprits) : "";
   if (!others.empty()) report += fmt::format(" Of the others, {}.", others);
   std::string stacks;
   for (std::size_t i = 0; i < culprits.size() && i < kMostCulprits; ++i) {

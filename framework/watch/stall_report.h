@@ -14,9 +14,9 @@ namespace athanor::watch {
 std::vector<std::vector<Collective>> known_calls(const JobPicture& picture,
                                                  const std::vector<std::optional<Rings>>& gathered);
 
-/// One paragraph: `sentence`, what the other ranks are doing, the newest calls of the culprits; then the culprits'
-/// stacks, line by line, where they were gathered.
+/// One paragraph: `sentence`, what the other ranks are doing (`with_others`: where nobody gets on, so that it still
+/// holds), the newest calls of the culprits; then the culprits' stacks, line by line, where they were gathered.
 std::string stall_report(const JobPicture& picture, const std::vector<int>& culprits, const std::string& sentence,
-                         const std::vector<std::optional<Rings>>& gathered);
+                         const std::vector<std::optional<Rings>>& gathered, bool with_others = true);
 
 }  // namespace athanor::watch

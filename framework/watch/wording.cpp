@@ -70,10 +70,21 @@ std::string doing(const ActivitySnapshot& activity) {
                                : std::string(name_of(activity.phase));
       break;
   }
-  if (activity.newest.begun_ns != 0 && activity.newest.ended_ns == 0) {
+  if (is_waiting(activity)) {
     text += fmt::format("{}in {}", text.empty() ? "" : ", ", name_of(activity.newest));
   }
   return text;
+}
+
+std::string when_last_heard(const JobPicture& picture, const std::vector<int>& ranks, bool with_age) {
+  const RankPicture& first = picture.ranks[static_cast<std::size_t>(ranks[0])];
+  const std::string what = doing(first.activity);
+  const bool is_shared = std::all_of(ranks.begin(), ranks.end(), [&](int rank) {
+    return doing(picture.ranks[static_cast<std::size_t>(rank)].activity) == what;
+  });
+  if (what.empty() || !is_shared) return {};
+  const std::string age = with_age ? duration_text(first.beat_age_s) + " before, " : "";
+  return fmt::format("; when last heard, {}{} {}", age, ranks.size() == 1 ? "it was" : "they were", what);
 }
 
 std::string duration_text(double seconds) {

@@ -16,6 +16,10 @@ std::string list_of(std::vector<int> ranks);
 std::string names_of(const JobPicture& picture, const std::vector<int>& ranks);
 /// "training step 57, in 'gradients'"; empty where nothing is known.
 std::string doing(const ActivitySnapshot& activity);
+/// "; when last heard, 0.6 s before, it was training step 57, in 'gradients'": what a heartbeat said may be long past
+/// where steps are fast. `with_age`: with the seconds. Of several ranks ("they were") only where they were at the same.
+/// Empty where nothing is known.
+std::string when_last_heard(const JobPicture& picture, const std::vector<int>& ranks, bool with_age);
 /// "'gradients'".
 std::string name_of(const Collective& call);
 /// "0.4 s", "12 s", "3.5 min".

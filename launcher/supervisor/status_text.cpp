@@ -124,8 +124,9 @@ std::vector<const RankPicture*> shown_ranks(const std::vector<RankPicture>& rank
 
 std::string rank_state_text(const RankPicture& rank) {
   if (rank.exit_code) return fmt::format("left with {}", *rank.exit_code);
-  return std::string(rank.presence == Presence::connected ? watch::name_of(rank.activity.phase)
-                                                          : watch::name_of(rank.presence));
+  if (rank.presence != Presence::connected) return std::string(watch::name_of(rank.presence));
+  const watch::Phase phase = rank.activity.phase;
+  return std::string(phase == watch::Phase::unwatched ? "not begun" : watch::name_of(phase));
 }
 
 std::string operation_text(const RankPicture& rank) {

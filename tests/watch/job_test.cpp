@@ -77,13 +77,14 @@ TEST(HeartbeatJob, ABrokenConnectionIsALostRankToAllOthers) {
     const Failure failure = *job.client(rank).verdict();
     EXPECT_EQ(failure.code, ExitCode::peer);
     EXPECT_THAT(failure.message, HasSubstr("rank 2 on node1 (process "));
-    EXPECT_THAT(failure.message,
-                HasSubstr("is lost: its connection broke while it was training step 57, in 'gradients'"));
+    EXPECT_THAT(failure.message, HasSubstr("is lost: its connection broke; when last heard, "));
+    EXPECT_THAT(failure.message, HasSubstr(" s before, it was training step 57, in 'gradients'"));
     EXPECT_TRUE(job.client(rank).is_told_to_all());
   }
   const Event event = job.events.wait_for(EventKind::lost);
   EXPECT_EQ(event.ranks, std::vector<int>{2});
   EXPECT_EQ(event.hosts, std::vector<std::string>{"node1"});
+  EXPECT_THAT(event.text, Not(HasSubstr("Of the others"))) << "what they were at then says nothing now";
   EXPECT_EQ(job.picture(2).presence, Presence::lost);
 }
 

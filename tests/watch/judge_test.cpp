@@ -43,7 +43,8 @@ TEST(Judge, WarnsOnceOfSilenceAndSaysWhenTheRankIsBack) {
   EXPECT_EQ(findings[0].kind, FindingKind::silent);
   EXPECT_EQ(findings[0].ranks, std::vector<int>{2});
   EXPECT_EQ(findings[0].text,
-            "rank 2 on node1 (process 102) is silent: no heartbeat for 3.1 s; it was training step 57, in 'gradients'");
+            "rank 2 on node1 (process 102) is silent: no heartbeat for 3.1 s; when last heard, it was training step "
+            "57, in 'gradients'");
   picture.ranks[2].presence = Presence::silent;
   picture.ranks[2].beat_age_s = 4.1;
   EXPECT_THAT(judge.look(picture, 3), IsEmpty());
@@ -65,7 +66,9 @@ TEST(Judge, CallsLostWhatIsSilentForTenSecondsAndNamesAHostOnce) {
   ASSERT_THAT(findings, SizeIs(1));
   EXPECT_TRUE(findings[0].is_fatal());
   EXPECT_EQ(findings[0].ranks, (std::vector<int>{2, 3}));
-  EXPECT_THAT(findings[0].text, HasSubstr("ranks 2 and 3 on node1 are lost: no heartbeat for 10 s"));
+  EXPECT_THAT(findings[0].text,
+              HasSubstr("ranks 2 and 3 on node1 are lost: no heartbeat for 10 s; when last heard, they were "
+                        "training step 57, in 'gradients'"));
   EXPECT_THAT(judge.look(picture, 102), IsEmpty());
 }
 
@@ -195,13 +198,37 @@ TEST(Judge, ALongFirstStepIsNoStandstill) {
   EXPECT_THAT(of_kind(another.look(picture, 1), FindingKind::stalled), SizeIs(1)) << "once a step is done";
 }
 
+TEST(Judge, WarnsOnceWhereAPhaseThatMayTakeLongTakesLongerThanTheTimeout) {
+  Judge judge;
+  JobPicture picture = training_job();
+  picture.ranks[0].activity.phase = Phase::saving;
+  picture.ranks[0].activity.newest = call("agree", 56, false);
+  stall(picture, 29);
+  EXPECT_THAT(judge.look(picture, 0), IsEmpty());
+  stall(picture, 31);
+  const auto findings = judge.look(picture, 1);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].kind, FindingKind::slow);
+  EXPECT_FALSE(findings[0].is_fatal());
+  EXPECT_EQ(findings[0].ranks, std::vector<int>{0});
+  EXPECT_EQ(findings[0].text,
+            "rank 0 on node0 (process 100) has been saving at step 57 for 31 s, and no rank gets on meanwhile; the job "
+            "counts as stalled after 30.0 min of that");
+  stall(picture, 60);
+  EXPECT_THAT(judge.look(picture, 2), IsEmpty());
+  stall(picture, 0);
+  EXPECT_THAT(judge.look(picture, 3), IsEmpty());
+  stall(picture, 31);
+  EXPECT_THAT(of_kind(judge.look(picture, 4), FindingKind::slow), SizeIs(1)) << "again is news again";
+}
+
 TEST(Judge, WaitsLongerWhereDisksAreWaitedForAndForEverWhereNobodyAsksForProgress) {
   Judge judge;
   JobPicture picture = training_job();
   judge.look(picture, 0);
   stall(picture, 1000);
   picture.ranks[0].activity.phase = Phase::saving;
-  EXPECT_THAT(judge.look(picture, 1), IsEmpty());
+  EXPECT_THAT(of_kind(judge.look(picture, 1), FindingKind::stalled), IsEmpty());
   stall(picture, 1801);
   picture.ranks[0].activity.phase = Phase::unwatched;
   EXPECT_THAT(judge.look(picture, 2), IsEmpty());

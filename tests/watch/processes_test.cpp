@@ -23,10 +23,9 @@ TEST(Processes, AKilledRankIsKnownToAllOthersWithinASecond) {
   job.rank(1).send(SIGKILL);
   for (const int rank : {0, 2}) {
     const std::string verdict = job.rank(rank).hear();
-    EXPECT_THAT(verdict,
-                HasSubstr(fmt::format("rank 1 on node0 (process {}) is lost: its connection broke while it was "
-                                      "training step",
-                                      job.rank(1).pid())));
+    EXPECT_THAT(verdict, HasSubstr(fmt::format("rank 1 on node0 (process {}) is lost: its connection broke; when last "
+                                               "heard, ",
+                                               job.rank(1).pid())));
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
   EXPECT_EQ(job.rank(0).wait(), 6);
@@ -91,7 +90,7 @@ TEST(Processes, WhenTheRankOfTheServiceIsStoppedTheOthersKnowItByThemselves) {
   second.say(first.hear());
   ASSERT_EQ(second.hear(), "joined");
   first.send(SIGSTOP);
-  EXPECT_THAT(second.hear(), HasSubstr("has said nothing to rank 1 on node0 for 0.5 s"));
+  EXPECT_THAT(second.hear(), HasSubstr("has said nothing to rank 1 on node0 for "));
   EXPECT_EQ(second.wait(), 6);
 }
 
@@ -124,17 +123,39 @@ TEST(Processes, WithoutItsSupervisorARankGoesOn) {
   EXPECT_FALSE(rank.client->verdict());
 }
 
+/// A step, and then until the watchdog's time is known: with the second pulse, the judge has looked by then.
+void train_while_the_watchdog_looks(testing::Rank& rank) {
+  rank.activity->set_phase(Phase::training);
+  rank.activity->note_step(0.01, 0.01, 0, 0);
+  ASSERT_TRUE(testing::comes_true([&] {
+    rank.activity->note_progress();
+    return rank.client->watchdog_timeout_s() > 0;
+  }));
+}
+
+TEST(Processes, WithAStoppedSupervisorARankMayWaitForDisksAndForOthers) {
+  ForkedProcess supervisor(supervise);
+  ClientOptions options = quick_client(0, 1);
+  options.service_silence_s = 0.3;
+  testing::Rank rank(here(invitation_from(supervisor.hear())), options);
+  train_while_the_watchdog_looks(rank);
+  rank.activity->set_phase(Phase::saving);
+  supervisor.send(SIGSTOP);
+  const auto ends_itself = [&] { return rank.client->verdict().has_value(); };
+  EXPECT_FALSE(testing::comes_true(ends_itself, 2)) << "it saves";
+  rank.activity->set_phase(Phase::training);
+  const std::uint32_t call = rank.activity->enter("gradients", 0, 1, 4096);
+  EXPECT_FALSE(testing::comes_true(ends_itself, 2)) << "it waits for a rank that may be saving";
+  rank.activity->leave(call);
+  EXPECT_TRUE(testing::comes_true(ends_itself)) << "it does nothing";
+}
+
 TEST(Processes, WithAStoppedSupervisorARankThatGetsNoFurtherEndsItself) {
   ForkedProcess supervisor(supervise);
   ClientOptions options = quick_client(0, 1);
   options.service_silence_s = 0.3;
   testing::Rank rank(here(invitation_from(supervisor.hear())), options);
-  rank.activity->set_phase(Phase::training);
-  // The watchdog's time is known with the second pulse: the judge has looked by then.
-  ASSERT_TRUE(testing::comes_true([&] {
-    rank.activity->note_progress();
-    return rank.client->watchdog_timeout_s() > 0;
-  }));
+  train_while_the_watchdog_looks(rank);
   supervisor.send(SIGSTOP);
   ASSERT_TRUE(testing::comes_true([&] { return rank.client->verdict().has_value(); }));
   EXPECT_THAT(rank.client->verdict()->message, HasSubstr("rank 0 on node0 gets no further: no progress for 1."));
@@ -191,6 +212,46 @@ TEST(Processes, AServiceThatWasStoppedItselfBlamesNobody) {
   supervisor.send(SIGCONT);
   EXPECT_EQ(supervisor.hear(1.5), "") << "it could hear nobody";
   EXPECT_FALSE(rank.client->verdict());
+}
+
+/// Whoever writes to standard error from here on waits for ever.
+void fill_standard_error() {
+  int ends[2];
+  if (::pipe2(ends, O_NONBLOCK) != 0) std::abort();
+  while (::write(ends[1], "x", 1) == 1) continue;
+  ::fcntl(ends[1], F_SETFL, 0);
+  ::dup2(ends[1], STDERR_FILENO);
+}
+
+TEST(Processes, ARankWhoseWordsNobodyReadsIsHeardAllTheSame) {
+  ForkedProcess supervisor([](const Pipe& in, const Pipe& out) {
+    HeartbeatService service(quick_service(2), {});
+    out.say(to_text(service.invitation()));
+    in.hear(1000);
+    const std::uint64_t before = service.beats();
+    const bool hears_it = testing::comes_true([&] { return service.beats() > before + 200; });
+    out.say(hears_it ? "hears it" : "hears nothing");
+    in.hear(1000);
+    return 0;
+  });
+  ForkedProcess rank([](const Pipe& in, const Pipe& out) {
+    ClientOptions options = quick_client(1, 2);
+    options.beat_s = 0.01;
+    options.service_silence_s = 0.3;
+    fill_standard_error();
+    const testing::Rank itself(here(invitation_from(in.hear())), options);
+    out.say("joined");
+    in.hear(1000);
+    return 0;
+  });
+  rank.say(supervisor.hear());
+  ASSERT_EQ(rank.hear(), "joined");
+  // Long enough for the rank to say that it hears nothing.
+  supervisor.send(SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  supervisor.send(SIGCONT);
+  supervisor.say("look");
+  EXPECT_EQ(supervisor.hear(30), "hears it");
 }
 
 TEST(Processes, AProcessThatDoesNotEndByItselfIsEnded) {
