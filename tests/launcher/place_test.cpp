@@ -122,6 +122,7 @@ TEST(LauncherCommand, OfSrunNamesItsStepAndItsNodes) {
   EXPECT_THAT(command.words, IsSupersetOf({"srun", "--mpi=pmix", "--ntasks=3", "--nodes=2", "--nodelist=n1,n3",
                                            "--overlap", "--job-name=athanor-7-1"}));
   EXPECT_EQ(command.environment.at("SRUN_CPUS_PER_TASK"), "8");
+  EXPECT_EQ(command.environment.at("SLURM_PMIX_FENCE"), "tree");
 }
 
 }  // namespace
