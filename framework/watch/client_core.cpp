@@ -193,10 +193,9 @@ void ClientCore::watch_service(double now_s) {
   }
   const double stalled_s = now_s - progress_s_;
   if (activity.phase == Phase::unwatched || watchdog_timeout_s() <= 0) return;
-  // Of a rank that it waits for, which may be saving, nobody tells now: the deadline of the call (comm.timeout_s)
-  // holds.
-  const bool is_measured = activity.times.steps > 0 && !is_waiting(activity);
-  if (stalled_s < patience_s(activity.phase, is_measured, watchdog_timeout_s())) return;
+  // Ranks are in a phase together, so that the own one tells whether one that is waited for may be slow. A rank beyond
+  // a link that is cut must not hold its host until the deadline of its call (comm.timeout_s).
+  if (stalled_s < patience_s(activity.phase, activity.times.steps > 0, watchdog_timeout_s())) return;
   decide({ExitCode::peer, fmt::format("{} gets no further: no progress for {}{}{}, and {} has said nothing for {}",
                                       own_name(), duration_text(stalled_s), what.empty() ? "" : ", ", what,
                                       service_name(), duration_text(silent_s))},

@@ -15,7 +15,8 @@ def spoil(bench, kind, how, word):
     bench.cluster.run("node3", "cp", "-r", data, copy)
     bench.cluster.run("node3", "mount", "--bind", copy, data)
     file = next(file for file in sorted(copy.iterdir()) if "train-images" in file.name)
-    job = bench.job(kind)
+    # Longer than it takes to notice: files are looked at once a second, and one that is gone is looked for twice.
+    job = bench.job(kind, overrides=["train.max_steps=100000"])
     try:
         job.wait_for_step(45)
         since = time.monotonic()
