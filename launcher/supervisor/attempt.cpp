@@ -20,7 +20,7 @@ constexpr double kAbort_s = 0.3;
 /// For a launcher whose ranks are gone to pass on what they printed. mpirun takes much longer where a rank ended with a
 /// code: it waits twice kKillDelay_s for ranks that are gone.
 constexpr double kLauncherEnd_s = 1, kLauncherEndAfterFault_s = 0.3, kLauncherEndAfterSuccess_s = 10;
-constexpr double kSlurmEnd_s = 10;
+constexpr double kSlurmEnd_s = 6;
 constexpr double kAgentsEnd_s = 1;
 /// For ranks that never called, from when the others had left.
 constexpr double kUnheardEnd_s = 30;
