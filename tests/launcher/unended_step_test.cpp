@@ -31,7 +31,7 @@ TEST(UnendedStep, IsNamed) {
   for (const char* variable : {"SLURM_JOB_ID", "SLURM_JOB_NODELIST"}) unsetenv(variable);
   setenv("PATH", path.c_str(), 1);
   EXPECT_EQ(outcome.code, 6) << outcome.err;
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("Slurm has not ended step 42.3 after 10 s"), HasSubstr("run folder")));
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("Slurm has not ended step 42.3 after 6 s"), HasSubstr("run folder")));
 }
 
 }  // namespace
