@@ -100,10 +100,10 @@ def a_link_is_cut_for_three_seconds(bench, kind):
     bench.want(not job.resumes(), "it was started again")
 
 
-@rows_under(BOTH, "a_link_is_slow", long_under=["slurm"], deadline_s=180)
-def a_link_is_slow(bench, kind):
+@row("mpirun.a_link_is_slow", deadline_s=180)
+def a_link_is_slow(bench):
     small = ["model.width=4", "train.batch=32"]
-    job = bench.job(kind, overrides=small)
+    job = bench.job(LaunchJob, overrides=small)
     job.wait_for_step(5)
     bench.cluster.rate("node4", "1mbit")
     job.wait_for_text(r"network of rank 3 on node4 [^\n]*is slow", 120)
