@@ -65,7 +65,7 @@ class Launch : public ::testing::Test {
     EXPECT_EQ(summary_of(home_ / "x").at("weights_sha256"), undisturbed()) << outcome.err;
   }
 
-  static constexpr int kEpochs = 100;
+  static constexpr int kEpochs = 200;  ///< long enough that a fault finds ranks that train
   testing::TemporaryFolder root_;
   fs::path home_ = root_ / "home";
 };
