@@ -48,7 +48,11 @@ TEST_F(UnheardRank, TrainsToTheEndWithTheOthers) {
 
 TEST_F(UnheardRank, SavesWithTheOthersWhereTheJobIsStopped) {
   const std::unique_ptr<Job> job = start_deaf_job("100000");
-  ASSERT_TRUE(job->wait_until([&] { return steps_of(home_ / "x") >= 20; })) << job->err();
+  // Before a beat has told of a step, a job whose ranks have not all called counts as one that has not begun.
+  ASSERT_TRUE(job->wait_until([&] {
+    const nlohmann::json status = nlohmann::json::parse(read_file(home_ / "x/status.json"), nullptr, false);
+    return !status.is_discarded() && status.at("progress").at("step") > 0;
+  })) << job->err();
   kill(job->pid(), SIGUSR2);
   const Outcome outcome = job->wait();
   EXPECT_EQ(outcome.code, 75) << outcome.err;
