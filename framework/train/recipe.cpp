@@ -201,6 +201,7 @@ class RecipeReader {
     train.shard_threads = values.integer("shard_threads");
     train.seed = static_cast<std::uint64_t>(values.integer("seed"));
     train.precision = values.text("precision");
+    train.winograd = values.text("winograd");
     train.reduction = values.text("reduction");
     train.deterministic = values.flag("deterministic");
     train.on_nonfinite = values.text("on_nonfinite");

@@ -156,10 +156,11 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
   want_device(recipe);
   want_something_to_see(recipe, info);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
-  const std::unique_ptr<BackendPlanner> planner =
-      backend_for(recipe.device)
-          .planner(
-              {.threads = threads, .precision = recipe.train.precision, .deterministic = recipe.train.deterministic});
+  const std::unique_ptr<BackendPlanner> planner = backend_for(recipe.device)
+                                                      .planner({.threads = threads,
+                                                                .precision = recipe.train.precision,
+                                                                .deterministic = recipe.train.deterministic,
+                                                                .winograd = recipe.train.winograd == "auto"});
   Plans plans;
   const std::int64_t rows = recipe.train.batch / sizing.shards,
                      evaluation_rows = sizing.evaluation_rows / sizing.shards;

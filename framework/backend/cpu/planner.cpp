@@ -12,7 +12,7 @@ NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<co
   const CpuOp* op = find_cpu_op(node.op->name);
   if (op == nullptr) throw DeviceError("layer {}: the CPU back end has no op '{}'", node.layer, node.op->name);
   const TeamSize team(threads_);
-  return op->choose({graph, node, inputs, threads_});
+  return op->choose({{graph, node, inputs, threads_}, convolutions_});
 }
 
 std::string CpuPlanner::reorder_implementation(const Value& source, const Layout& from, const Value& target,

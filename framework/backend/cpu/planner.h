@@ -1,14 +1,17 @@
 // The CPU's answers to the planning passes.
 #pragma once
 
+#include "backend/cpu/convolution_choices.h"
 #include "graph/planner.h"
 
 namespace athanor::cpu {
 
-/// Chooses for teams of `threads`. Throws DeviceError for an op that the CPU does not have.
+/// Chooses for teams of `threads`, and by measurement where it is given who does that, which outlives it; else by rules
+/// alone. Throws DeviceError for an op that the CPU does not have.
 class CpuPlanner : public BackendPlanner {
  public:
-  explicit CpuPlanner(int threads) : threads_(threads) {}
+  explicit CpuPlanner(int threads, ConvolutionChoices* convolutions = nullptr)
+      : threads_(threads), convolutions_(convolutions) {}
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
   std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,
                                      const Layout& to) const override;
@@ -16,6 +19,7 @@ class CpuPlanner : public BackendPlanner {
 
  private:
   int threads_;
+  ConvolutionChoices* convolutions_;
 };
 
 }  // namespace athanor::cpu
