@@ -1,0 +1,95 @@
+// How a Winograd convolution is cut: tiles into blocks that one product takes, blocks into batches whose transformed
+// values stay in the cache, and which part of the scratch holds what.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/cpu/winograd_products.h"
+#include "kernels/winograd.h"
+
+namespace athanor::kernels::ATHANOR_ISA::winograd {
+
+inline constexpr int kTapCount = kTaps * kTaps;
+
+inline constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// An odd number of cache lines: the 36 positions of a tile then lie in different sets of the first-level cache.
+inline constexpr std::int64_t odd_lines(std::int64_t floats) {
+  constexpr std::int64_t kLine = 16;
+  return (divide_up(floats, kLine) | 1) * kLine;
+}
+
+/// Transformed weights of at most so many bytes are made once a call and stay in the second-level cache (1 MB);
+/// those of more are made for a pair of output vectors and a row of positions at a time, for each batch of tiles.
+inline constexpr std::int64_t kResidentBytes = 640 << 10;
+/// What the transformed values of a batch of tiles may take beside resident weights, and without them.
+inline constexpr std::int64_t kBatchBytes = 128 << 10;
+inline constexpr std::int64_t kLargestBatch = 112;
+
+struct Blocking {
+  std::int64_t tile_rows, tile_columns;  ///< tiles of an image
+  std::int64_t tiles;                    ///< of all images
+  std::int64_t in_groups, out_groups;    ///< vectors of channels
+  int vectors;                           ///< vectors of outputs made at once, 1 or 2
+  bool resident;                         ///< weights are transformed once a call
+  std::int64_t batch;                    ///< most tiles at a time
+  std::int64_t block;                    ///< most tiles of a product
+
+  std::int64_t v_position;  ///< floats between positions of the transformed input
+  std::int64_t m_position;  ///< and of the products
+  std::int64_t v_floats, m_floats, u_floats, turned_floats, zero_floats, sum_floats;
+
+  std::int64_t floats() const { return v_floats + m_floats + u_floats + turned_floats + zero_floats + sum_floats; }
+};
+
+inline Blocking blocking_of(const WinogradShape& s) {
+  Blocking b;
+  b.tile_rows = divide_up(s.out_height, kOutputs);
+  b.tile_columns = divide_up(s.out_width, kOutputs);
+  b.tiles = s.batch * b.tile_rows * b.tile_columns;
+  b.in_groups = s.in_channels / kWidth;
+  b.out_groups = s.out_channels / kWidth;
+  b.vectors = b.out_groups > 1 ? 2 : 1;
+  const std::int64_t out_padded = divide_up(b.out_groups, b.vectors) * b.vectors * kWidth;
+  const std::int64_t all_weights = kPositions * s.in_channels * out_padded;
+  b.resident = all_weights * 4 <= kResidentBytes;
+  b.block = std::min<std::int64_t>(most_tiles(b.vectors), b.tiles);
+  const std::int64_t tile_bytes = kPositions * 4 * (s.in_channels + b.vectors * kWidth);
+  const std::int64_t blocks = b.resident ? std::max<std::int64_t>(1, kBatchBytes / (tile_bytes * b.block))
+                                         : std::max<std::int64_t>(1, kLargestBatch / b.block);
+  b.batch = std::min(blocks * b.block, divide_up(b.tiles, b.block) * b.block);
+  b.v_position = odd_lines(b.batch * s.in_channels);
+  b.m_position = odd_lines(b.batch * b.vectors * kWidth);
+  b.v_floats = kPositions * b.v_position;
+  b.m_floats = kPositions * b.m_position;
+  b.u_floats = odd_lines(b.resident ? all_weights : kInputs * s.in_channels * b.vectors * kWidth);
+  b.turned_floats = odd_lines(kTapCount * s.in_channels * b.vectors * kWidth);
+  b.zero_floats = odd_lines(s.width * kWidth);
+  b.sum_floats = odd_lines(5 * s.out_channels);
+  return b;
+}
+
+/// Some tiles in a row: [first, first + count) of row `row` of image `image`, the slots [slot, slot + count) of a
+/// batch.
+struct Run {
+  std::int64_t image, row, first, count, slot;
+};
+
+inline Run run_at(const Blocking& b, std::int64_t tile, std::int64_t most, std::int64_t slot) {
+  const std::int64_t column = tile % b.tile_columns, line = tile / b.tile_columns;
+  return {line / b.tile_rows, line % b.tile_rows, column, std::min(b.tile_columns - column, most), slot};
+}
+
+/// Calls visit(Run) for the tiles [begin, end), at most `longest` at a time.
+template <typename F>
+ATHANOR_INLINE void for_runs(const Blocking& b, std::int64_t begin, std::int64_t end, std::int64_t longest, F&& visit) {
+  for (std::int64_t tile = begin; tile < end;) {
+    const Run run = run_at(b, tile, std::min(end - tile, longest), tile - begin);
+    visit(run);
+    tile += run.count;
+  }
+}
+
+}  // namespace athanor::kernels::ATHANOR_ISA::winograd
