@@ -3,7 +3,8 @@
 // barriers, teams of threads, allocations, page faults. The same on every machine: it is as if it had two cores. The
 // step is run with one image a shard, since none of that depends on how many there are.
 //
-// count --steps N RECIPE [KEY=VALUE …]: N such steps, and nothing is printed: for a profiler to count instructions.
+// count --steps N RECIPE [KEY=VALUE …]: N such steps on one core, and no counter is printed: for a profiler to count
+// instructions.
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -41,11 +42,18 @@ namespace {
 
 constexpr int kCores = 2;
 constexpr std::int64_t kRowsOfShard = 1;
+/// What made this program, since the instructions are its.
+constexpr const char* kCompiler =
+#ifndef NDEBUG
+    "not optimised";
+#else
+    "compiler " __VERSION__;
+#endif
 
 /// A recipe on a machine of kCores, up to the plans.
 struct Planned {
-  explicit Planned(Recipe wanted) : recipe(std::move(wanted)) {
-    hardware.allowed_cpus = kCores;
+  Planned(Recipe wanted, int cores) : recipe(std::move(wanted)) {
+    hardware.allowed_cpus = cores;
     sizing =
         size_run(recipe, std::max<std::int64_t>(1, info.train_size - recipe.data.validation), hardware, *communicator);
     plans = make_plans(recipe, model_of(recipe), info, sizing);
@@ -68,8 +76,8 @@ Recipe with_few_rows(Recipe recipe) {
 
 class SmallRun {
  public:
-  explicit SmallRun(const Recipe& recipe)
-      : planned_(with_few_rows(recipe)),
+  SmallRun(const Recipe& recipe, int cores)
+      : planned_(with_few_rows(recipe), cores),
         storage_(planned_.recipe.train.batch, planned_.info, host_batch_memory()),
         executable_(options()) {
     initialize_state(executable_, planned_.plans.training, planned_.recipe.train.seed);
@@ -117,7 +125,7 @@ std::vector<Counter> count_memory(Planned& planned) {
 /// were none there is nothing to look for.
 std::vector<Counter> count_step(const Recipe& recipe) {
   constexpr int kWarmUp = 2, kFewest = 2, kMost = 30;
-  SmallRun run(recipe);
+  SmallRun run(recipe, kCores);
   for (int step = 0; step < kWarmUp; ++step) run.step();
   const std::uint32_t barriers_before = run.barriers();
   const long teams_before = teams;
@@ -151,13 +159,15 @@ void run(std::vector<std::string> words) {
   words.erase(words.begin());
   words.emplace_back("device=cpu");
   const Recipe recipe = read_recipe(file, words);
+  const std::string made_by = cpu_backend().versions() + ", " + std::string(kernels::name_of(kernels::active_isa()));
   if (steps > 0) {
-    SmallRun run(recipe);
+    fmt::print("# {}, {}\n", made_by, kCompiler);
+    SmallRun run(recipe, 1);
     for (int step = 0; step < steps; ++step) run.step();
     return;
   }
-  fmt::print("# {}, {}\n", cpu_backend().versions(), kernels::name_of(kernels::active_isa()));
-  Planned planned(recipe);
+  fmt::print("# {}\n", made_by);
+  Planned planned(recipe, kCores);
   print(count_plans(planned.recipe, planned.sizing, planned.plans));
   print(count_memory(planned));
   print(count_step(recipe));

@@ -39,13 +39,20 @@ def change_of(name, kept, now):
     return by if neutral else by + (", better" if now < kept else ", worse")
 
 
-def differences(kept, now):
+def differ(kept, now, tolerance):
+    """`tolerance`: the part of what is kept by which a counter may move."""
+    if kept is None or now is None:
+        return True
+    return abs(now - kept) > tolerance * abs(kept)
+
+
+def differences(kept, now, tolerance=0):
     """Rows of (counter, kept, now, change) of those that differ, in the order of `now`; then what is gone."""
     names = list(now) + [name for name in kept if name not in now]
     shown = [f"{counters[name]:,}" if name in counters else "–" for name in names for counters in (kept, now)]
     rows = zip(names, shown[::2], shown[1::2])
     return [row + (change_of(row[0], kept.get(row[0]), now.get(row[0])),) for row in rows
-            if kept.get(row[0]) != now.get(row[0])]
+            if differ(kept.get(row[0]), now.get(row[0]), tolerance)]
 
 
 def table(rows):

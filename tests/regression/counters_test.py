@@ -33,6 +33,11 @@ class Counters(unittest.TestCase):
         self.assertEqual(rows, [("bytes", "1,000", "900", "-100 (-10.00 %), better"),
                                 ("steps/forward", "4", "5", "+1 (+25.00 %), worse")])
 
+    def test_within_the_tolerance_are_no_difference(self):
+        self.assertEqual(counters.differences({"a": 1000}, {"a": 1010}, 0.01), [])
+        self.assertEqual(len(counters.differences({"a": 1000}, {"a": 989}, 0.01)), 1)
+        self.assertEqual(len(counters.differences({"a": 1000}, {"b": 1000}, 0.01)), 2)
+
     def test_of_implementations_are_neither(self):
         rows = counters.differences({"run/conv2d/a": 4, "evaluation/run/conv2d/a": 1},
                                     {"run/conv2d/b": 4, "evaluation/run/conv2d/a": 2})
@@ -69,7 +74,7 @@ class Judgement(unittest.TestCase):
 
 class KeptValues(unittest.TestCase):
     def test_are_there_for_every_recipe_and_no_other(self):
-        want = {run.kept_file(isa, recipe) for isa in run.ENVIRONMENT for recipe in run.recipes()}
+        want = {run.kept_file(part, recipe) for part in run.ENVIRONMENT for recipe in run.recipes(part)}
         self.assertEqual(set(run.KEPT.rglob("*.txt")), want)
 
 
