@@ -1,5 +1,5 @@
-// athanor plan RECIPE [KEY=VALUE …] [--device cpu|NAME] [--steps] [--json]: what training would do and need, without
-// training.
+// athanor plan RECIPE [KEY=VALUE …] [--device cpu|NAME] [--steps] [--counters] [--json]: what training would do and
+// need, without training.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "launcher/command.h"
 #include "launcher/output.h"
 #include "launcher/ranks.h"
+#include "train/plan_counters.h"
 #include "train/plan_table.h"
 #include "train/session.h"
 #include "train/units_text.h"
@@ -23,6 +24,7 @@ struct PlanArguments {
   RecipeArguments recipe;
   std::string device;
   bool steps = false;
+  bool counters = false;
   bool json = false;
 };
 
@@ -151,6 +153,8 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
                              {"implementation", step.implementation},
                              {"is_reference", step.is_reference}});
   }
+  json["counters"] = Json::object();
+  for (const Counter& counter : count_plans(recipe, sizing, plans)) json["counters"][counter.name] = counter.count;
   return json;
 }
 
@@ -188,6 +192,7 @@ void run_plan(const PlanArguments& arguments, Communicator& communicator) {
              memory_text(memory, shards_at_once(sizing, plans), available), buckets_text(plans),
              optimize_text(recipe, plans));
   if (arguments.steps) fmt::print(text, "steps\n{}\n", step_table_text(table));
+  if (arguments.counters) fmt::print(text, "counters\n{}\n", counter_text(count_plans(recipe, sizing, plans)));
   if (table.reference_steps > 0) {
     fmt::print(text, "warning: {} on a slow reference kernel; --steps lists them\n",
                table.reference_steps == 1 ? "1 step runs" : fmt::format("{} steps run", table.reference_steps));
@@ -205,6 +210,7 @@ void add_plan(CLI::App& program, int&) {
   arguments->recipe.add_to(*command);
   command->add_option("--device", arguments->device, "Plan for this device instead of the recipe's: cpu");
   command->add_flag("--steps", arguments->steps, "List every step with its full implementation too");
+  command->add_flag("--counters", arguments->counters, "Count steps, bytes moved, reorders and implementations too");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback([arguments] {
     run_on_first_rank("plan", [&](Communicator& communicator) { run_plan(*arguments, communicator); });

@@ -68,6 +68,9 @@ TEST(Plan, ShowsShapesCountsAndCostsOfAlchemyNet) {
   EXPECT_THAT(outcome.out, ::testing::Not(HasSubstr("cross_entropy_backward")));
   EXPECT_THAT(run_program(folders, {"plan", "r.yaml", "--steps"}).out,
               AllOf(HasSubstr("op "), HasSubstr("athanor:cross_entropy_backward:")));
+  EXPECT_THAT(
+      run_program(folders, {"plan", "r.yaml", "--counters"}).out,
+      AllOf(HasSubstr("bytes/conv2d "), HasSubstr("evaluation/steps/forward "), HasSubstr("run/conv2d/onednn:")));
   EXPECT_EQ(files_below(folders.home()), std::vector<std::string>{"r.yaml"});
 }
 
@@ -84,6 +87,7 @@ TEST(Plan, IsTheSameTwice) {
   const Outcome first = run_program(folders, {"plan", "r.yaml", "--json"});
   const Outcome other = run_program(folders, {"plan", "r.yaml", "--json", "model.classes=10", "optimizer.lr=1"});
   EXPECT_EQ(first.json().at("fingerprint"), other.json().at("fingerprint"));
+  EXPECT_EQ(first.json().at("counters"), other.json().at("counters"));
   const Outcome wider = run_program(folders, {"plan", "r.yaml", "--json", "train.batch=64"});
   EXPECT_NE(first.json().at("fingerprint"), wider.json().at("fingerprint"));
 }
