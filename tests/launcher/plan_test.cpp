@@ -92,6 +92,20 @@ TEST(Plan, IsTheSameTwice) {
   EXPECT_NE(first.json().at("fingerprint"), wider.json().at("fingerprint"));
 }
 
+TEST(Plan, SaysWhatRecomputationWouldSave) {
+  const Folders folders;
+  write_text(folders.home() / "r.yaml",
+             "data: {name: glyphs, train_size: 1000}\nmodel: {name: cifar_resnet, depth: 20}\n"
+             "train: {batch: 100, shards: 2, shard_threads: 1}\noptimizer: {name: sgd, lr: 0.1}\neval: {batch: 10}\n");
+  const Outcome kept = run_program(folders, {"plan", "r.yaml", "--json"});
+  const Outcome again = run_program(folders, {"plan", "r.yaml", "--json", "train.recompute=true"});
+  EXPECT_LT(again.json().at("peak_bytes"), kept.json().at("peak_bytes"));
+  EXPECT_EQ(again.json().at("peak_bytes"), kept.json().at("peak_bytes_other_recompute"));
+  EXPECT_EQ(kept.json().at("peak_bytes"), again.json().at("peak_bytes_other_recompute"));
+  EXPECT_EQ(again.json().at("fingerprint"), kept.json().at("fingerprint"));
+  EXPECT_THAT(kept.err, HasSubstr("with train.recompute=true"));
+}
+
 TEST(Plan, RefusesDevicesThatThisBuildLacks) {
   const Folders folders;
   write_text(folders.home() / "r.yaml", kTiny);
