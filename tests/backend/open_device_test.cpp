@@ -21,9 +21,9 @@ TEST(OpenDevice, FoldersOfTheEnvironmentComeFirst) {
   ::setenv("ATHANOR_CUDA_LIBRARIES", "/a:/b/lib::/c", 1);
   const LibraryFolders folders = library_folders();
   ::unsetenv("ATHANOR_CUDA_LIBRARIES");
-  EXPECT_THAT(folders.first, testing::ElementsAre("/a", "/b/lib", "/c"));
-  EXPECT_THAT(library_folders().first, testing::IsEmpty());
-  EXPECT_THAT(folders.last, testing::Contains("/usr/local/cuda/lib64"));
+  EXPECT_THAT(folders.first, ::testing::ElementsAre("/a", "/b/lib", "/c"));
+  EXPECT_THAT(library_folders().first, ::testing::IsEmpty());
+  EXPECT_THAT(folders.last, ::testing::Contains("/usr/local/cuda/lib64"));
 }
 
 TEST(OpenDevice, WithoutAGpuTheErrorSaysWhatToDo) {
@@ -32,7 +32,7 @@ TEST(OpenDevice, WithoutAGpuTheErrorSaysWhatToDo) {
     open_device(0);
     FAIL() << "a device was opened";
   } catch (const DeviceError& error) {
-    EXPECT_THAT(error.what(), testing::HasSubstr("device=cpu"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("device=cpu"));
     EXPECT_EQ(error.code(), ExitCode::device);
   }
 }

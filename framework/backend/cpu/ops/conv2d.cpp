@@ -1,8 +1,10 @@
 // conv2d and its gradients on the CPU: oneDNN convolutions.
 #include "backend/cpu/convolution.h"
 #include "backend/cpu/onednn.h"
+#include "backend/cpu/ops/support.h"
 #include "base/error.h"
 #include "graph/op.h"
+#include "kernels/elementwise.h"
 
 namespace athanor::cpu {
 namespace {
@@ -29,7 +31,9 @@ NodeChoice choice_of(const ChooseContext& context, std::vector<Layout> inputs, L
 
 NodeChoice choose_forward(const ChooseContext& context) {
   const auto made = chosen(context);
-  return choice_of(context, {made->x_layout, made->weight_layout}, made->y_layout, *made);
+  NodeChoice choice = choice_of(context, {made->x_layout, made->weight_layout}, made->y_layout, *made);
+  if (context.has_input(kConvolutionResidual)) choice.inputs[kConvolutionResidual] = made->y_layout;
+  return choice;
 }
 
 NodeChoice choose_backward_data(const ChooseContext& context) {
@@ -61,6 +65,19 @@ std::shared_ptr<const ConvolutionPrimitive> planned_convolution(const Binding& b
   return made;
 }
 
+/// oneDNN adds to what its output holds: the residual itself where the plan lets both share their bytes.
+Step with_residual(const Binding& binding, Step run) {
+  const void* residual = binding.inputs[kConvolutionResidual];
+  void* y = binding.outputs[0];
+  if (residual == y) return run;
+  const Value& value = binding.output_value(0);
+  return [dtype = value.dtype, count = stored_elements(value, binding.output_layouts[0]), threads = binding.threads,
+          residual, y, run = std::move(run), copy = kernels::elementwise_kernels().cast] {
+    copy(dtype, residual, dtype, y, count, threads);
+    run();
+  };
+}
+
 Step prepare_conv2d_forward(const Binding& binding) {
   const auto made =
       planned_convolution(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0]);
@@ -69,7 +86,8 @@ Step prepare_conv2d_forward(const Binding& binding) {
                                   {DNNL_ARG_DST, made->y, binding.outputs[0]},
                                   {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}};
   if (binding.has_input(2)) arguments.push_back({DNNL_ARG_BIAS, made->bias, binding.inputs[2]});
-  return bind_primitive(made->primitive, arguments);
+  Step run = bind_primitive(made->primitive, arguments);
+  return binding.has_input(kConvolutionResidual) ? with_residual(binding, std::move(run)) : run;
 }
 
 Step prepare_conv2d_backward_data(const Binding& binding) {
