@@ -42,12 +42,14 @@ class Planning {
   Buffer& buffer(ValueId id) { return plan_.buffers[static_cast<std::size_t>(id)]; }
   const Node& node_of(const PlannedStep& step) const { return plan_.graph.node(step.node); }
 
-  /// What reads parameters and constants alone runs once per step, for all shards.
+  /// What reads parameters and constants alone runs once per step, for all shards. While evaluating, running statistics
+  /// stand still too.
   void split_into_sections() {
     std::vector<bool> is_shared(plan_.graph.values.size(), false);
     for (std::size_t id = 0; id < is_shared.size(); ++id) {
       const Role role = plan_.graph.values[id].role;
-      is_shared[id] = role == Role::parameter || role == Role::constant;
+      is_shared[id] =
+          role == Role::parameter || role == Role::constant || (role == Role::statistic && !plan_.is_training());
     }
     for (std::size_t id = 0; id < plan_.graph.nodes.size(); ++id) {
       const Node& node = plan_.graph.nodes[id];
@@ -225,6 +227,7 @@ class Planning {
     for (std::int32_t at = 0; at < static_cast<std::int32_t>(plan_.shard.size()); ++at) {
       const Node& node = node_of(plan_.shard[static_cast<std::size_t>(at)]);
       for (const auto& [in, out] : node.op->in_place) {
+        if (static_cast<std::size_t>(in) >= node.inputs.size()) continue;
         const ValueId input = node.inputs[static_cast<std::size_t>(in)],
                       output = node.outputs[static_cast<std::size_t>(out)];
         if (input == kNoValue || block_of(input) < 0 || block_of(output) < 0) continue;
