@@ -5,6 +5,7 @@
 #include "kernels/copy_window.h"
 #include "kernels/dropout.h"
 #include "kernels/elementwise.h"
+#include "kernels/fold_batch_norm.h"
 #include "kernels/group_norm.h"
 #include "kernels/losses.h"
 #include "kernels/pool2d.h"
@@ -37,6 +38,7 @@ ATHANOR_KERNEL_FAMILY(ChannelKernels, channel)
 ATHANOR_KERNEL_FAMILY(CopyKernels, copy)
 ATHANOR_KERNEL_FAMILY(DropoutKernels, dropout)
 ATHANOR_KERNEL_FAMILY(ElementwiseKernels, elementwise)
+ATHANOR_KERNEL_FAMILY(FoldKernels, fold)
 ATHANOR_KERNEL_FAMILY(GroupNormKernels, group_norm)
 ATHANOR_KERNEL_FAMILY(LossKernels, loss)
 ATHANOR_KERNEL_FAMILY(Pool2dKernels, pool2d)

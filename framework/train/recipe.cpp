@@ -205,6 +205,7 @@ class RecipeReader {
     train.reduction = values.text("reduction");
     train.deterministic = values.flag("deterministic");
     train.on_nonfinite = values.text("on_nonfinite");
+    train.recompute = values.flag("recompute");
     if (train.epochs == 0 && train.max_steps == 0) {
       problems_.add(recipe_.place("train.epochs"), "train.epochs",
                     "epochs and max_steps are both 0, so the run would never end; set one of them");

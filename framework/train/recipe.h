@@ -48,6 +48,7 @@ struct TrainSettings {
   std::string reduction;  ///< "tree", "fast"
   bool deterministic = true;
   std::string on_nonfinite;  ///< "stop", "skip"
+  bool recompute = false;    ///< activations are made again in backward instead of kept
 };
 
 struct OptimizerSettings {

@@ -79,7 +79,11 @@ const RegisterSchema kTrain{
               .one_of({"tree", "fast"}),
           boolean("deterministic", true, "Only algorithms that give the same bits every time."),
           text("on_nonfinite", "stop", "After a loss or gradient that is not finite: stop, or skip the update.")
-              .one_of({"stop", "skip"})},
+              .one_of({"stop", "skip"}),
+          boolean(
+              "recompute", false,
+              "Activations that are cheap to compute again are not kept for backward: less memory for a little time, "
+              "with the same bits.")},
      .shorthand = {}}};
 
 const RegisterSchema kGroup{

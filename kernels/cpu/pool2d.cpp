@@ -2,137 +2,96 @@
 
 #include <type_traits>
 
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/max_pool_gather.h"
 
 namespace athanor::kernels::ATHANOR_ISA {
 namespace {
 
-/// Lanes handled together: the loops over them are what the compiler vectorises.
-constexpr std::int64_t kLanes = 16;
+template <std::int64_t kValue>
+using Constant = std::integral_constant<std::int64_t, kValue>;
 
-struct Range {
-  std::int64_t begin, end;
-};
-
-std::int64_t smaller(std::int64_t a, std::int64_t b) {
-  return a < b ? a : b;
-}
-std::int64_t larger(std::int64_t a, std::int64_t b) {
-  return a > b ? a : b;
-}
-
-/// The window of output `out`, cut to the input.
-Range window_of(std::int64_t out, std::int64_t stride, std::int64_t pad, std::int64_t kernel, std::int64_t size) {
-  const std::int64_t start = out * stride - pad;
-  return {larger(start, 0), smaller(start + kernel, size)};
-}
-
-/// The outputs whose windows hold input `in`.
-Range outputs_of(std::int64_t in, std::int64_t stride, std::int64_t pad, std::int64_t kernel, std::int64_t outputs) {
-  const std::int64_t last = (in + pad) / stride, before = in + pad - kernel;
-  return {before < 0 ? 0 : before / stride + 1, smaller(last + 1, outputs)};
-}
-
-/// Calls run(plane of (n, g), first lane, lanes) with the lanes a constant 1 or kLanes where possible.
-template <typename F>
-void for_lanes(const Pool2d& pool, F&& run) {
-  const std::int64_t lanes = pool.input.lanes;
-  parallel_items(pool.threads, pool.input.batch * pool.input.groups, [&](std::int64_t plane) {
-    if (lanes == 1) return run(plane, std::int64_t{0}, std::integral_constant<std::int64_t, 1>{});
-    std::int64_t v = 0;
-    for (; v + kLanes <= lanes; v += kLanes) run(plane, v, std::integral_constant<std::int64_t, kLanes>{});
-    if (v < lanes) run(plane, v, lanes - v);
-  });
-}
-
-template <typename T, typename Lanes>
-ATHANOR_INLINE void max_window(const Pool2d& pool, const T* x, Range rows, Range columns, std::int64_t origin,
-                               Lanes count, float* best, std::int32_t* index) {
-  const std::int64_t pitch = pool.input.lanes;
-  for (std::int64_t v = 0; v < count; ++v) {
-    best[v] = -__builtin_inff();
-    index[v] = static_cast<std::int32_t>(rows.begin * pool.kernel_x + columns.begin - origin);
-  }
-  for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
-    for (std::int64_t ix = columns.begin; ix < columns.end; ++ix) {
-      const T* from = x + (iy * pool.width + ix) * pitch;
-      const auto place = static_cast<std::int32_t>(iy * pool.kernel_x + ix - origin);
-      for (std::int64_t v = 0; v < count; ++v) {
-        const float value = to_float(from[v]);
-        const bool wins = (value > best[v]) | (value != value);
-        best[v] = wins ? value : best[v];
-        index[v] = wins ? place : index[v];
-      }
+/// The maximum over [begin, end) of the rows and columns of the window that starts at x; where bounds and width are
+/// constants the loops unroll. `places` may be null.
+template <typename T, typename Part>
+ATHANOR_INLINE void max_window(const Pool2d& pool, const T* x, T* y, PoolIndex* places, Part part, auto width,
+                               auto y_begin, auto y_end, auto x_begin, auto x_end) {
+  const std::int64_t pitch = pool.input.lanes, row = pool.width * pitch;
+  auto best = load(x + y_begin * row + x_begin * pitch, part);
+  auto place = decltype(load_integers(places, part)){} + static_cast<std::int32_t>(y_begin * width + x_begin);
+  for (std::int64_t ky = y_begin; ky < y_end; ++ky) {
+    for (std::int64_t kx = x_begin; kx < x_end; ++kx) {
+      const auto value = load(x + ky * row + kx * pitch, part);
+      const auto wins = (value > best) | (value != value);
+      best = wins ? value : best;
+      place = wins ? decltype(place){} + static_cast<std::int32_t>(ky * width + kx) : place;
     }
   }
+  store(y, best, part);
+  if (places) store_integers(places, place, part);
 }
 
-void max_pool(const Pool2d& pool, const void* x_data, void* y_data, PoolIndex* indices) {
-  const std::int64_t pitch = pool.input.lanes, outputs = pool.out_height * pool.out_width;
+/// One row of outputs. kKernel: of a square window, or 0 for any.
+template <std::int64_t kKernel, typename T>
+void max_pool_row(const Pool2d& pool, std::int64_t oy, const T* x, T* y, PoolIndex* places) {
+  const std::int64_t pitch = pool.input.lanes;
+  const std::int64_t top = oy * pool.stride_y - pool.pad_y;
+  const Range rows = window_of(oy, pool.stride_y, pool.pad_y, pool.kernel_y, pool.height);
+  const bool has_all_rows = rows.end - rows.begin == kKernel;
+  for (std::int64_t ox = 0; ox < pool.out_width; ++ox) {
+    const std::int64_t left = ox * pool.stride_x - pool.pad_x;
+    const Range columns = window_of(ox, pool.stride_x, pool.pad_x, pool.kernel_x, pool.width);
+    const T* window = x + (top * pool.width + left) * pitch;
+    const std::int64_t at = ox * pitch;
+    const bool is_whole = has_all_rows && columns.end - columns.begin == kKernel;
+    for_lanes(
+        pool, [&](std::int64_t v, auto part) __attribute__((always_inline)) {
+          PoolIndex* to = places ? places + at + v : nullptr;
+          if (is_whole) {
+            using Begin = Constant<0>;
+            using End = Constant<kKernel>;
+            max_window(pool, window + v, y + at + v, to, part, End{}, Begin{}, End{}, Begin{}, End{});
+          } else {
+            max_window(pool, window + v, y + at + v, to, part, pool.kernel_x, rows.begin - top, rows.end - top,
+                       columns.begin - left, columns.end - left);
+          }
+        });
+  }
+}
+
+void max_pool(const Pool2d& pool, const void* x_data, void* y_data, PoolIndex* places) {
+  const std::int64_t pitch = pool.out_width * pool.input.lanes;
   with_type(pool.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    for_lanes(pool, [&](std::int64_t plane, std::int64_t first, auto count) {
-      const T* x = static_cast<const T*>(x_data) + plane * pool.height * pool.width * pitch + first;
-      const std::int64_t out_plane = plane * outputs * pitch + first;
+    const bool is_square = pool.kernel_y == pool.kernel_x;
+    const auto row = is_square && pool.kernel_x == 2   ? max_pool_row<2, T>
+                     : is_square && pool.kernel_x == 3 ? max_pool_row<3, T>
+                                                       : max_pool_row<0, T>;
+    for_planes(pool, static_cast<const T*>(x_data), [&](const T* x, std::int64_t output) {
       for (std::int64_t oy = 0; oy < pool.out_height; ++oy) {
-        const Range rows = window_of(oy, pool.stride_y, pool.pad_y, pool.kernel_y, pool.height);
-        for (std::int64_t ox = 0; ox < pool.out_width; ++ox) {
-          const Range columns = window_of(ox, pool.stride_x, pool.pad_x, pool.kernel_x, pool.width);
-          const std::int64_t origin =
-              (oy * pool.stride_y - pool.pad_y) * pool.kernel_x + ox * pool.stride_x - pool.pad_x;
-          float best[kLanes];
-          std::int32_t index[kLanes];
-          max_window(pool, x, rows, columns, origin, count, best, index);
-          const std::int64_t at = out_plane + (oy * pool.out_width + ox) * pitch;
-          T* y = static_cast<T*>(y_data) + at;
-          for (std::int64_t v = 0; v < count; ++v) put(y[v], best[v]);
-          if (!indices) continue;
-          for (std::int64_t v = 0; v < count; ++v) indices[at + v] = static_cast<PoolIndex>(index[v]);
-        }
+        const std::int64_t at = output + oy * pitch;
+        row(pool, oy, x, static_cast<T*>(y_data) + at, places ? places + at : nullptr);
       }
     });
   });
 }
 
-/// Gathers dx: for every input, add(at, ky, kx, sums) for the outputs whose windows hold it. One rounding an element.
-template <typename T, typename F>
-ATHANOR_INLINE void gather(const Pool2d& pool, T* dx_data, F&& add) {
-  const std::int64_t pitch = pool.input.lanes, outputs = pool.out_height * pool.out_width;
-  for_lanes(pool, [&](std::int64_t plane, std::int64_t first, auto count) {
-    T* dx = dx_data + plane * pool.height * pool.width * pitch + first;
-    for (std::int64_t iy = 0; iy < pool.height; ++iy) {
-      const Range rows = outputs_of(iy, pool.stride_y, pool.pad_y, pool.kernel_y, pool.out_height);
-      for (std::int64_t ix = 0; ix < pool.width; ++ix) {
-        const Range columns = outputs_of(ix, pool.stride_x, pool.pad_x, pool.kernel_x, pool.out_width);
-        float sums[kLanes] = {};
-        for (std::int64_t oy = rows.begin; oy < rows.end; ++oy) {
-          for (std::int64_t ox = columns.begin; ox < columns.end; ++ox) {
-            const std::int64_t ky = iy + pool.pad_y - oy * pool.stride_y, kx = ix + pool.pad_x - ox * pool.stride_x;
-            const std::int64_t at = (plane * outputs + oy * pool.out_width + ox) * pitch + first;
-            add(at, oy, ox, ky * pool.kernel_x + kx, count, sums);
-          }
-        }
-        T* to = dx + (iy * pool.width + ix) * pitch;
-        for (std::int64_t v = 0; v < count; ++v) put(to[v], sums[v]);
-      }
-    }
-  });
+bool is_square(const Pool2d& pool, std::int64_t kernel, std::int64_t stride) {
+  return pool.kernel_y == kernel && pool.kernel_x == kernel && pool.stride_y == stride && pool.stride_x == stride;
 }
 
-void max_pool_backward(const Pool2d& pool, const void* dy_data, const PoolIndex* indices, void* dx_data) {
+void max_pool_backward(const Pool2d& pool, const void* dy_data, const PoolIndex* places, void* dx_data) {
   with_type(pool.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const T* dy = static_cast<const T*>(dy_data);
-    gather(
-        pool, static_cast<T*>(dx_data),
-        [&](std::int64_t at, std::int64_t, std::int64_t, std::int64_t place, auto count, float* sums)
-            __attribute__((always_inline)) {
-              for (std::int64_t v = 0; v < count; ++v) {
-                const float value = to_float(dy[at + v]);
-                sums[v] += indices[at + v] == place ? value : 0.0f;
-              }
-            });
+    for_planes(pool, static_cast<T*>(dx_data), [&](T* dx, std::int64_t output) {
+      const T* dy = static_cast<const T*>(dy_data) + output;
+      if (is_square(pool, 2, 2)) {
+        BlockedGather<2, 2, T>{pool, dy, places + output, dx}.run();
+      } else if (is_square(pool, 3, 2)) {
+        BlockedGather<3, 2, T>{pool, dy, places + output, dx}.run();
+      } else {
+        PlainGather<T>{{pool, dy, places + output, dx}}.run();
+      }
+    });
   });
 }
 
@@ -145,26 +104,27 @@ ATHANOR_INLINE float share_of(const Pool2d& pool, std::int64_t oy, std::int64_t 
 }
 
 void avg_pool(const Pool2d& pool, const void* x_data, void* y_data) {
-  const std::int64_t pitch = pool.input.lanes, outputs = pool.out_height * pool.out_width;
+  const std::int64_t pitch = pool.input.lanes;
   with_type(pool.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    for_lanes(pool, [&](std::int64_t plane, std::int64_t first, auto count) {
-      const T* x = static_cast<const T*>(x_data) + plane * pool.height * pool.width * pitch + first;
-      T* y = static_cast<T*>(y_data) + plane * outputs * pitch + first;
+    for_planes(pool, static_cast<const T*>(x_data), [&](const T* x, std::int64_t output) {
+      T* y = static_cast<T*>(y_data) + output;
       for (std::int64_t oy = 0; oy < pool.out_height; ++oy) {
         const Range rows = window_of(oy, pool.stride_y, pool.pad_y, pool.kernel_y, pool.height);
         for (std::int64_t ox = 0; ox < pool.out_width; ++ox) {
           const Range columns = window_of(ox, pool.stride_x, pool.pad_x, pool.kernel_x, pool.width);
-          float sums[kLanes] = {};
-          for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
-            for (std::int64_t ix = columns.begin; ix < columns.end; ++ix) {
-              const T* from = x + (iy * pool.width + ix) * pitch;
-              for (std::int64_t v = 0; v < count; ++v) sums[v] += to_float(from[v]);
-            }
-          }
           const float share = share_of(pool, oy, ox);
           T* to = y + (oy * pool.out_width + ox) * pitch;
-          for (std::int64_t v = 0; v < count; ++v) put(to[v], sums[v] * share);
+          for_lanes(
+              pool, [&](std::int64_t v, auto part) __attribute__((always_inline)) {
+                auto sum = decltype(load(to, part)){};
+                for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
+                  for (std::int64_t ix = columns.begin; ix < columns.end; ++ix) {
+                    sum += load(x + (iy * pool.width + ix) * pitch + v, part);
+                  }
+                }
+                store(to + v, sum * share, part);
+              });
         }
       }
     });
@@ -174,14 +134,14 @@ void avg_pool(const Pool2d& pool, const void* x_data, void* y_data) {
 void avg_pool_backward(const Pool2d& pool, const void* dy_data, void* dx_data) {
   with_type(pool.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const T* dy = static_cast<const T*>(dy_data);
-    gather(
-        pool, static_cast<T*>(dx_data),
-        [&](std::int64_t at, std::int64_t oy, std::int64_t ox, std::int64_t, auto count, float* sums)
-            __attribute__((always_inline)) {
-              const float share = share_of(pool, oy, ox);
-              for (std::int64_t v = 0; v < count; ++v) sums[v] += to_float(dy[at + v]) * share;
-            });
+    for_planes(pool, static_cast<T*>(dx_data), [&](T* dx, std::int64_t output) {
+      const T* dy = static_cast<const T*>(dy_data) + output;
+      const auto term = [&](std::int64_t at, std::int64_t oy, std::int64_t ox, std::int64_t, auto part)
+          __attribute__((always_inline)) {
+        return load(dy + at, part) * share_of(pool, oy, ox);
+      };
+      for (std::int64_t iy = 0; iy < pool.height; ++iy) gather(pool, dx, iy, 0, pool.width, term);
+    });
   });
 }
 

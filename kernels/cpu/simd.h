@@ -154,6 +154,22 @@ template <typename T>
 ATHANOR_INLINE void store(T* p, Vec v, Partial part) {
   store(p, v, part.count);
 }
+ATHANOR_INLINE IVec load_integers(const std::int32_t* p, Full) {
+  IVec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+ATHANOR_INLINE IVec load_integers(const std::int32_t* p, Partial part) {
+  IVec v{};
+  for (int i = 0; i < part.count; ++i) v[i] = p[i];
+  return v;
+}
+ATHANOR_INLINE void store_integers(std::int32_t* p, IVec v, Full) {
+  std::memcpy(p, &v, sizeof v);
+}
+ATHANOR_INLINE void store_integers(std::int32_t* p, IVec v, Partial part) {
+  for (int i = 0; i < part.count; ++i) p[i] = v[i];
+}
 ATHANOR_INLINE Vec zero_beyond(Vec v, Full) {
   return v;
 }

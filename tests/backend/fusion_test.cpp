@@ -47,6 +47,11 @@ struct Network {
     return builder.add1("batch_norm", {x, gamma, beta, kNoValue},
                         {{"eps", 1e-5}, {"momentum", 0.1}, {"activation", std::string("none")}, {"residual", false}});
   }
+  ValueId max_pool(ValueId x, std::int64_t kernel, std::int64_t stride) {
+    using List = std::vector<std::int64_t>;
+    return builder.add1("max_pool2d", {x},
+                        {{"kernel", List{kernel, kernel}}, {"stride", List{stride, stride}}, {"padding", List{1, 1}}});
+  }
   ValueId relu(ValueId x) { return builder.add1("relu", {x}); }
   ValueId add(ValueId a, ValueId b) { return builder.add1("add", {a, b}); }
 };
@@ -98,6 +103,15 @@ class Fusion : public ::testing::TestWithParam<std::int64_t> {
 TEST_P(Fusion, ConvBiasReluIsExact) {
   for (const int threads : {1, 2}) {
     const Runs runs = run_both([&](Network& n) { return n.relu(n.conv(n.feed(image()), 16, true)); }, threads);
+    EXPECT_LT(runs.fused_nodes, runs.unfused_nodes);
+    for (std::size_t i = 0; i < runs.fused.size(); ++i) EXPECT_EQ(runs.fused[i].values, runs.unfused[i].values) << i;
+  }
+}
+
+TEST_P(Fusion, ReluBeforeMaxPoolIsExact) {
+  for (const std::int64_t kernel : {2, 3}) {
+    const Runs runs = run_both(
+        [&](Network& n) { return n.max_pool(n.relu(n.conv(n.feed(image()), GetParam(), true)), kernel, 2); }, 2);
     EXPECT_LT(runs.fused_nodes, runs.unfused_nodes);
     for (std::size_t i = 0; i < runs.fused.size(); ++i) EXPECT_EQ(runs.fused[i].values, runs.unfused[i].values) << i;
   }

@@ -95,6 +95,29 @@ TEST(Fusion, ConvolutionsAndMatrixProductsTakeTheirRelu) {
   EXPECT_EQ(count(graph, "relu_backward"), 1) << "the convolution's gradient does not mask";
 }
 
+TEST(Fusion, AGradientIsMaskedBeforeMaxPoolingSpreadsIt) {
+  Sketch sketch({2, 4, 8, 8});
+  const ValueId y = sketch.layer(sketch.conv(sketch.x, 4, "a"), "relu");
+  const Graph graph =
+      fused_training(sketch, sketch.layer(y, "max_pool", {{"kernel", std::vector<std::int64_t>{2}}}, "p"));
+  EXPECT_TRUE(is_ordered(graph));
+  const Node& mask = only(graph, "relu_backward");
+  EXPECT_EQ(mask.inputs[1], only(graph, "max_pool2d").outputs[0]);
+  EXPECT_EQ(graph.value(mask.outputs[0]).shape, (Shape{2, 4, 4, 4}));
+  EXPECT_EQ(only(graph, "max_pool2d_backward").inputs[0], mask.outputs[0]);
+  EXPECT_EQ(only(graph, "conv2d_backward_weights").inputs[1], only(graph, "max_pool2d_backward").outputs[0]);
+}
+
+TEST(Fusion, AGradientOfTwoReadersIsMaskedWhereTheyMeet) {
+  Sketch sketch({2, 4, 8, 8});
+  const ValueId y = sketch.layer(sketch.conv(sketch.x, 4, "a"), "relu");
+  const Attributes window{{"kernel", std::vector<std::int64_t>{3}},
+                          {"stride", std::vector<std::int64_t>{1}},
+                          {"padding", std::vector<std::int64_t>{1}}};
+  const Graph graph = fused_training(sketch, sketch.builder.add1("add", {y, sketch.layer(y, "max_pool", window, "p")}));
+  EXPECT_EQ(only(graph, "relu_backward").inputs[1], y);
+}
+
 TEST(Fusion, TheFusedNodeGivesTheValueThatReluGave) {
   Sketch sketch({2, 4, 8, 8});
   const ValueId y = sketch.layer(sketch.layer(sketch.conv(sketch.x, 4, "a"), "batch_norm"), "relu");

@@ -1,4 +1,5 @@
-// batch_norm in training (statistics of this batch, optional residual and ReLU), its backward op, and inference.
+// batch_norm in training (statistics of this batch, optional residual and ReLU), its backward op, inference, and that
+// folded into a convolution.
 #include "reference/families.h"
 #include "reference/normalize.h"
 
@@ -195,12 +196,37 @@ Case inference_case(RandomStream& stream) {
            uniform_tensor(per_channel, stream, 0.25f, 2.0f)}};
 }
 
+/// weight, gamma, beta, mean, variance, (bias) -> the weights and the bias of a convolution that normalises too.
+std::vector<Result> fold(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+  const Tensor &weight = inputs[0], &gamma = inputs[1], &beta = inputs[2], &mean = inputs[3], &variance = inputs[4];
+  Numbers folded(weight.shape), bias(gamma.shape);
+  const std::int64_t elements = weight.elements() / weight.shape[0];
+  for (std::int64_t c = 0; c < weight.shape[0]; ++c) {
+    const Number scale = gamma[c] * (1.0 / sqrt(Number(variance[c]) + eps_of(attributes)));
+    for (std::int64_t e = c * elements; e < (c + 1) * elements; ++e) folded[e] = weight[e] * scale;
+    bias[c] = beta[c] + (Number(inputs.size() > 5 ? inputs[5][c] : 0.0) - mean[c]) * scale;
+  }
+  return {result_of(folded), result_of(bias)};
+}
+
+Case fold_case(RandomStream& stream) {
+  const Extents per_channel = {pick_channels(stream)};
+  const Extents weight = {per_channel[0], pick_channels(stream), between(stream, 1, 3), between(stream, 1, 3)};
+  Case drawn{{{"eps", kDefaultEps}},
+             {uniform_tensor(weight, stream), uniform_tensor(per_channel, stream, 0.5f, 1.5f),
+              uniform_tensor(per_channel, stream), uniform_tensor(per_channel, stream),
+              uniform_tensor(per_channel, stream, 0.25f, 2.0f)}};
+  if (coin(stream)) drawn.inputs.push_back(uniform_tensor(per_channel, stream));
+  return drawn;
+}
+
 }  // namespace
 
 std::vector<ReferenceOp> batch_norm_ops() {
   return {{"batch_norm", batch_norm_forward, batch_norm_backward, training_case},
           {"batch_norm_backward", forward_backward, nullptr, backward_case},
-          {"batch_norm_inference", inference, inference_backward, inference_case}};
+          {"batch_norm_inference", inference, inference_backward, inference_case},
+          {"fold_batch_norm", fold, nullptr, fold_case}};
 }
 
 }  // namespace athanor::reference

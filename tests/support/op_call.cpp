@@ -76,7 +76,7 @@ DType operand_dtype(const std::string& op, std::size_t index, DType compute) {
   if (op == "prepare_input") return DType::u8;
   if (op == "cast") return DType::f32;
   if (op == "dropout" || op == "stochastic_depth") return index == 0 ? compute : DType::i64;
-  if (op == "gather_shards" || op == "batch_norm_combine") return DType::f32;
+  if (op == "fold_batch_norm" || op == "gather_shards" || op == "batch_norm_combine") return DType::f32;
   if (op == "batch_norm_backward" || op == "batch_norm_sums") return index < 2 || index > 5 ? compute : DType::f32;
   if (op == "batch_norm_input_gradient") return index < 2 || index > 6 ? compute : DType::f32;
   if (op == "batch_norm") return index == 0 || index == 3 ? compute : DType::f32;

@@ -115,6 +115,23 @@ TEST(Evaluator, UsesTheAveragesWhereAsked) {
   EXPECT_NE(averaged.loss, evaluate(*session.executable, *loader, *session.communicator, {}, false).loss);
 }
 
+/// What evaluation makes of the weights is kept until they change.
+TEST(Evaluator, SeesEveryChangeOfTheWeights) {
+  TinySession session, other;
+  const auto loader = session.test_loader(), other_loader = other.test_loader();
+  const auto loss = [&] { return evaluate(*session.executable, *loader, *session.communicator, {}, false).loss; };
+  const double before = loss();
+  session.take_steps(1);
+  const double after = loss();
+  EXPECT_NE(after, before);
+  copy_weights(*session.executable, *other.executable, false);
+  EXPECT_EQ(evaluate(*other.executable, *other_loader, *other.communicator, {}, false).loss, after);
+  session.take_steps(1);
+  EXPECT_NE(loss(), after);
+  copy_weights(*other.executable, *session.executable, false);
+  EXPECT_EQ(loss(), after);
+}
+
 TEST(Evaluator, GivesTheSameBitsHoweverManyShardsRunSideBySide) {
   TinySession one({}, 1), two({}, 2);
   const auto one_loader = one.test_loader(), two_loader = two.test_loader();

@@ -48,7 +48,8 @@ std::shared_ptr<const ConvolutionPrimitive> make(const Convolution& conv, const 
       .forward = {describe_any(conv.x, conv.dtype), describe_any(conv.weight, conv.dtype, conv.groups), bias,
                   describe_any(conv.y, conv.dtype)},
       .window = window_of(conv),
-      .relu = conv.relu};
+      .relu = conv.relu,
+      .sum = conv.residual};
   std::optional<ProductPrimitive> primitive = make_primitive(request);
   if (!primitive) return nullptr;
   auto made = std::make_shared<ConvolutionPrimitive>();
@@ -86,9 +87,9 @@ Layout preferred(std::int64_t channels) {
 }  // namespace
 
 std::string Convolution::key() const {
-  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} t{} a{}", static_cast<int>(direction), x.text(),
-                     weight.text(), y.text(), name_of(dtype), stride[0], stride[1], padding[0], padding[1], dilation[0],
-                     dilation[1], groups, has_bias, relu, threads, name_of(algorithm));
+  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} s{} t{} a{}", static_cast<int>(direction),
+                     x.text(), weight.text(), y.text(), name_of(dtype), stride[0], stride[1], padding[0], padding[1],
+                     dilation[0], dilation[1], groups, has_bias, relu, residual, threads, name_of(algorithm));
 }
 
 Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
@@ -101,6 +102,7 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
     conv.y = shape(node.outputs[0]);
     conv.has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
     conv.relu = node.attributes.text("activation") == "relu";
+    conv.residual = node.inputs.size() > kConvolutionResidual;
   } else if (name == "conv2d_backward_data") {
     conv.direction = Direction::backward_data;
     conv.x = shape(node.outputs[0]);

@@ -16,6 +16,9 @@
 
 namespace athanor::cpu {
 
+/// The input of conv2d that its output is added to; see graph/ops/conv2d.cpp.
+inline constexpr std::size_t kConvolutionResidual = 3;
+
 /// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH,
 /// KW], y [N, O, H', W'].
 struct Convolution {
@@ -26,6 +29,7 @@ struct Convolution {
   std::int64_t groups = 1;
   bool has_bias = false;
   bool relu = false;
+  bool residual = false;  ///< forward only: y holds what is added to it before ReLU
   int threads = 1;
   ConvolutionAlgorithm algorithm = ConvolutionAlgorithm::direct;
 

@@ -27,13 +27,18 @@ class CpuExecutable final : public Executable {
   void evaluate(const Batch& batch, std::span<float> losses, std::span<std::int32_t> ranks, bool averaged) override;
   std::vector<StateEntry> list_state() const override { return store_.list(); }
   void read_state(const StateEntry& entry, std::span<float> values) const override { store_.read(entry, values); }
-  void write_state(const StateEntry& entry, std::span<const float> values) override { store_.write(entry, values); }
+  void write_state(const StateEntry& entry, std::span<const float> values) override {
+    store_.write(entry, values);
+    evaluated_weights_ = Weights::changed;
+  }
   std::unique_ptr<StateSnapshot> make_snapshot() const override { return store_.make_snapshot(); }
   void capture(StateSnapshot* snapshot) override;
   std::vector<std::uint64_t> hash_state() const override { return store_.hash(); }
   std::optional<BadValue> find_non_finite(const Batch& batch) override;
   std::vector<NodeTime> profile(const Batch& batch, int repeats) override;
   MemoryPlan memory() const override { return memory_; }
+  /// LanePool::barriers.
+  std::uint32_t barriers() const { return pool_.barriers(); }
 
  private:
   struct Pass {
@@ -102,6 +107,8 @@ class CpuExecutable final : public Executable {
   std::vector<ArenaMemory> lane_memory_;
   std::vector<ArenaMemory> outputs_;
   Pass training_, evaluation_;
+  /// Of which weights the shared arena of evaluation_ holds what its prologue makes.
+  enum class Weights : std::uint8_t { changed, current, averaged } evaluated_weights_ = Weights::changed;
 
   const float* loss_ = nullptr;     // in the result
   const float* correct_ = nullptr;  // in the result: top 1, top 5

@@ -149,8 +149,11 @@ void CpuExecutable::evaluate(const Batch& batch, std::span<float> losses, std::s
     gather_averages();
     std::swap_ranges(store_.state(), store_.state() + main_.state_elements, store_.average());
   }
+  const Weights wanted = averaged ? Weights::averaged : Weights::current;
+  const bool is_prepared = evaluated_weights_ == wanted;
+  evaluated_weights_ = wanted;
   pool_.run([&](int lane) {
-    run_prologue(evaluation_, lane);
+    if (!is_prepared) run_prologue(evaluation_, lane);
     pool_.sync();
     ShardProgram& program = evaluation_.lanes[static_cast<std::size_t>(lane)];
     const auto* shard_losses =

@@ -37,6 +37,7 @@ std::optional<StepResult> CpuExecutable::step(const Batch& batch, const StepInpu
   if (options_.optimizer.shard) std::fill(block_sums_.begin(), block_sums_.end(), 0.0);
   is_finite_ = true;
   averages_are_whole_ = false;
+  evaluated_weights_ = Weights::changed;
   exposed_s_ = meeting_ == nullptr ? 0 : -meeting_->waited_s();
   pool_.run([&](int lane) {
     run_prologue(training_, lane);

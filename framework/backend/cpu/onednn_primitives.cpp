@@ -34,14 +34,13 @@ void append_relu(dnnl::post_ops& post_ops) {
 #endif
 }
 
-primitive_attr attributes_of(bool relu) {
+primitive_attr attributes_of(bool relu, bool sum = false) {
   primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (relu) {
-    dnnl::post_ops post_ops;
-    append_relu(post_ops);
-    attributes.set_post_ops(post_ops);
-  }
+  dnnl::post_ops post_ops;
+  if (sum) post_ops.append_sum(1.0f);
+  if (relu) append_relu(post_ops);
+  if (sum || relu) attributes.set_post_ops(post_ops);
   return attributes;
 }
 
@@ -148,8 +147,8 @@ std::optional<ProductPrimitive> make_convolution(const ConvolutionRequest& reque
   const algorithm how = onednn_algorithm(request.algorithm);
   using Forward = dnnl::convolution_forward;
   if (request.direction == Direction::forward) {
-    const auto desc = forward_desc<Forward>(wanted, attributes_of(request.relu), kForward, how, o.x, o.weight, o.bias,
-                                            o.y, w.stride, w.dilation, w.left, w.right);
+    const auto desc = forward_desc<Forward>(wanted, attributes_of(request.relu, request.sum), kForward, how, o.x,
+                                            o.weight, o.bias, o.y, w.stride, w.dilation, w.left, w.right);
     if (!desc) return std::nullopt;
     return finish_forward<Forward>(desc, o);
   }
@@ -234,6 +233,11 @@ memory::data_type type_of(const memory::desc& desc) {
   return desc.get_data_type();
 }
 
+std::optional<Blocking> blocking_of(const memory::desc& desc) {
+  if (desc.get_format_kind() != memory::format_kind::blocked) return std::nullopt;
+  return Blocking{desc.get_strides(), desc.get_inner_blks(), desc.get_inner_idxs()};
+}
+
 std::uint64_t hash_of(const memory::desc& desc) {
   std::vector<std::int64_t> words{static_cast<std::int64_t>(desc.get_data_type()),
                                   static_cast<std::int64_t>(desc.get_format_kind()),
@@ -257,6 +261,14 @@ memory::dims dims_of(const memory::desc& desc) {
 
 memory::data_type type_of(const memory::desc& desc) {
   return desc.data_type();
+}
+
+std::optional<Blocking> blocking_of(const memory::desc& desc) {
+  if (desc.data.format_kind != dnnl_blocked) return std::nullopt;
+  const dnnl_blocking_desc_t& blocking = desc.data.format_desc.blocking;
+  return Blocking{{blocking.strides, blocking.strides + desc.data.ndims},
+                  {blocking.inner_blks, blocking.inner_blks + blocking.inner_nblks},
+                  {blocking.inner_idxs, blocking.inner_idxs + blocking.inner_nblks}};
 }
 
 std::uint64_t hash_of(const memory::desc& desc) {

@@ -50,6 +50,7 @@ struct ConvolutionRequest {
   Operands forward;  ///< of a forward convolution that exists, which oneDNN wants to see before it makes a gradient
   Window window;
   bool relu = false;  ///< forward only
+  bool sum = false;   ///< forward only: adds to what y holds, before ReLU
 };
 
 struct InnerProductRequest {
@@ -65,6 +66,13 @@ std::optional<ProductPrimitive> make_primitive(const InnerProductRequest& reques
 
 dnnl::memory::dims dims_of(const dnnl::memory::desc& desc);
 dnnl::memory::data_type type_of(const dnnl::memory::desc& desc);
+/// How a blocked layout orders elements: strides of what is outside the blocks, then the blocks of dimensions, the last
+/// the fastest.
+struct Blocking {
+  dnnl::memory::dims strides, inner_blocks, inner_dims;
+};
+/// Of a descriptor, or nothing where its format is no blocking.
+std::optional<Blocking> blocking_of(const dnnl::memory::desc& desc);
 /// Of everything that a descriptor says; the same in every process.
 std::uint64_t hash_of(const dnnl::memory::desc& desc);
 

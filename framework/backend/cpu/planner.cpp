@@ -5,8 +5,13 @@
 #include "backend/cpu/ops/support.h"
 #include "base/error.h"
 #include "graph/op.h"
+#include "graph/passes/fold_batch_norm.h"
 
 namespace athanor::cpu {
+
+Graph CpuPlanner::rewrite(Graph graph) {
+  return fold_batch_norms(std::move(graph));
+}
 
 NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {
   const CpuOp* op = find_cpu_op(node.op->name);

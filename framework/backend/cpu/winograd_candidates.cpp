@@ -65,6 +65,7 @@ Step bind_convolution(const Convolution& conv, const ProductMemory& memory) {
                                           .x = static_cast<const float*>(is_forward ? memory.x : memory.y),
                                           .weight = static_cast<const float*>(memory.weight),
                                           .bias = static_cast<const float*>(memory.bias),
+                                          .residual = static_cast<const float*>(conv.residual ? memory.y : nullptr),
                                           .relu = conv.relu,
                                           .y = static_cast<float*>(is_forward ? memory.y : memory.x),
                                           .scratch = memory.scratch,

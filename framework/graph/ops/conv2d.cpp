@@ -31,8 +31,8 @@ std::int64_t output_extent(std::int64_t input, std::int64_t kernel, std::int64_t
   return span < 0 ? 0 : span / stride + 1;
 }
 
-/// x, weight, (bias) → y, with `statistics` also Σ y and Σ y² of each channel. No layer asks for those: a back end that
-/// gets them on the way does.
+/// x, weight, (bias), (a residual that is added before the activation) → y, with `statistics` also Σ y and Σ y² of each
+/// channel. No layer asks for those: a back end that gets them on the way does.
 std::vector<TensorType> infer_conv2d_forward(const InferContext& context) {
   ops::want_rank(context, 0, 4, "input of conv");
   const Shape& x = context.shape(0);
@@ -112,6 +112,7 @@ const RegisterOp kConv2dForward{{
         },
     .gradient = conv2d_gradient,
     .backward_needs = {.inputs = {0, 1}},
+    .in_place = {{3, 0}},
 }};
 
 const RegisterOp kConv2dBackwardData{{

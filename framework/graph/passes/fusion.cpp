@@ -32,6 +32,9 @@ class Fusion {
     for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id) {
       if (!removed_[static_cast<std::size_t>(id)] && is_gradient(id)) fuse_gradient_sum(id);
     }
+    for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id) {
+      if (!removed_[static_cast<std::size_t>(id)] && name(id) == "relu_backward") mask_behind_pool(id);
+    }
     compact();
   }
 
@@ -181,6 +184,28 @@ class Fusion {
     fused.inputs[kBackwardDy] = node(sum).inputs[0];
     fused.inputs[kBackwardDy2] = node(sum).inputs[1];
     replace(norm, sum, std::move(fused));
+  }
+
+  /// max_pool2d_backward → relu_backward of what was pooled: the gradient flows to the maxima alone, so masking it by
+  /// them, which are fewer, before it is spread gives the same bits. What was pooled need not be kept.
+  void mask_behind_pool(NodeId relu) {
+    const ValueId spread = node(relu).inputs[0];
+    const NodeId pool_gradient = producer(spread);
+    if (pool_gradient < 0 || name(pool_gradient) != "max_pool2d_backward" || only_reader(spread) != relu) return;
+    const NodeId forward = producer(node(pool_gradient).inputs[1]);
+    if (forward < 0) return;
+    const Node& pool = graph_.node(forward);
+    if (pool.op->name != "max_pool2d" || pool.inputs[0] != node(relu).inputs[1]) return;
+    const ValueId dy = node(pool_gradient).inputs[0], result = node(relu).outputs[0];
+    Node mask = node(relu), gather = node(pool_gradient);
+    mask.inputs = {dy, pool.outputs[0]};
+    mask.outputs = {spread};
+    gather.inputs[0] = spread;
+    gather.outputs = {result};
+    graph_.value(spread).shape = graph_.value(dy).shape;
+    node(pool_gradient) = std::move(mask);
+    node(relu) = std::move(gather);
+    graph_.value(result).producer = relu;
   }
 
   void compact() {

@@ -3,9 +3,11 @@
 #include "backend/cpu/convolution_candidates.h"
 #include "backend/cpu/convolution_choices.h"
 #include "backend/cpu/onednn.h"
+#include "backend/cpu/ops/support.h"
 #include "backend/cpu/winograd_candidates.h"
 #include "base/error.h"
 #include "graph/op.h"
+#include "kernels/elementwise.h"
 
 namespace athanor::cpu {
 namespace {
@@ -36,7 +38,9 @@ NodeChoice choice_of(const ChooseContext& context, std::vector<Layout> inputs, L
 
 NodeChoice choose_forward(const CpuChooseContext& context) {
   const ProductCandidate taken = chosen(context);
-  return choice_of(context, {taken.x_layout, taken.weight_layout}, taken.y_layout, taken);
+  NodeChoice choice = choice_of(context, {taken.x_layout, taken.weight_layout}, taken.y_layout, taken);
+  if (context.has_input(kConvolutionResidual)) choice.inputs[kConvolutionResidual] = taken.y_layout;
+  return choice;
 }
 
 NodeChoice choose_backward_data(const CpuChooseContext& context) {
@@ -85,13 +89,27 @@ Step bind_planned(const Binding& binding, const Layout& x, const Layout& weight,
   ATHANOR_CHECK(false, "layer {}: there is no {} for {} -> {}", binding.node.layer, binding.implementation, x, y);
 }
 
+/// oneDNN adds to what its output holds: the residual itself where the plan lets both share their bytes.
+Step with_residual(const Binding& binding, Step run) {
+  const void* residual = binding.inputs[kConvolutionResidual];
+  void* y = binding.outputs[0];
+  if (residual == y) return run;
+  const Value& value = binding.output_value(0);
+  return [dtype = value.dtype, count = stored_elements(value, binding.output_layouts[0]), threads = binding.threads,
+          residual, y, run = std::move(run), copy = kernels::elementwise_kernels().cast] {
+    copy(dtype, residual, dtype, y, count, threads);
+    run();
+  };
+}
+
 Step prepare_conv2d_forward(const Binding& binding) {
-  return bind_planned(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0],
-                      {.x = binding.inputs[0],
-                       .weight = binding.inputs[1],
-                       .bias = binding.has_input(2) ? binding.inputs[2] : nullptr,
-                       .y = binding.outputs[0],
-                       .scratch = binding.scratch});
+  Step run = bind_planned(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0],
+                          {.x = binding.inputs[0],
+                           .weight = binding.inputs[1],
+                           .bias = binding.has_input(2) ? binding.inputs[2] : nullptr,
+                           .y = binding.outputs[0],
+                           .scratch = binding.scratch});
+  return binding.has_input(kConvolutionResidual) ? with_residual(binding, std::move(run)) : run;
 }
 
 Step prepare_conv2d_backward_data(const Binding& binding) {
