@@ -158,8 +158,8 @@ TEST(ConvolutionTiming, ALargeBatchIsCut) {
   EXPECT_EQ(cut_for_timing(large).key(), large.key());
   large.x[0] = large.y[0] = 1 << 20;
   const Convolution cut = cut_for_timing(large);
-  EXPECT_LT(cut.x[0], 1 << 13);
-  EXPECT_GT(cut.x[0], 1 << 10);
+  EXPECT_LT(cut.x[0], 1 << 11);
+  EXPECT_GT(cut.x[0], 1 << 8);
   EXPECT_EQ(cut.x[0], cut.y[0]);
 }
 

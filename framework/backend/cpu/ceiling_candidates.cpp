@@ -9,6 +9,7 @@
 #include "backend/cpu/convolution_candidates.h"
 #include "backend/cpu/inner_product.h"
 #include "backend/cpu/onednn.h"
+#include "backend/cpu/winograd_candidates.h"
 #include "backend/reference_implementation.h"
 #include "graph/op.h"
 
@@ -34,7 +35,7 @@ std::vector<Candidate> convolution_candidates(Convolution conv) {
         const auto made = make_convolution(conv, x, y);
         if (made != nullptr) found.push_back({candidate_of(conv, *made), names, made == planned});
       }
-      for (ProductCandidate& own : own_candidates(conv, x, y)) found.push_back({std::move(own), names, false});
+      for (ProductCandidate& own : winograd_candidates(conv, x, y)) found.push_back({std::move(own), names, false});
     }
   }
   return found;

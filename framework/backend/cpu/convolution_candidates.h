@@ -16,9 +16,6 @@ ProductCandidate candidate_of(const Convolution& convolution, const ConvolutionP
 /// among them adds no reorder. Empty where oneDNN has nothing. For a team of convolution.threads.
 std::vector<ProductCandidate> planner_candidates(const Convolution& convolution);
 
-/// Our own kernels for activations in those layouts.
-std::vector<ProductCandidate> own_candidates(const Convolution& convolution, const Layout& x, const Layout& y);
-
 /// "direct", "winograd onednn:jit_wino_4x3:avx512_core": an algorithm and its implementation, in a word.
 std::string name_of(const ProductCandidate& candidate);
 

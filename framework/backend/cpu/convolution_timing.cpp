@@ -56,7 +56,7 @@ void fill_with_numbers(ArenaMemory& memory) {
 }
 
 Convolution cut_for_timing(const Convolution& conv) {
-  constexpr std::int64_t kMostElements = std::int64_t{1} << 25;  // 128 MiB of float32
+  constexpr std::int64_t kMostElements = std::int64_t{1} << 23;  // 32 MiB of float32
   const std::int64_t batch = conv.x[0], per_image = (conv.x.elements() + conv.y.elements()) / batch;
   Convolution cut = conv;
   cut.x[0] = cut.y[0] = std::clamp<std::int64_t>(kMostElements / per_image, 1, batch);
@@ -66,7 +66,7 @@ Convolution cut_for_timing(const Convolution& conv) {
 std::vector<double> time_candidates(std::span<const ProductCandidate> candidates, int threads) {
   // What disturbs the machine makes a run longer, never shorter.
   constexpr int kLeastRounds = 3, kMostRounds = 40;
-  constexpr double kBudget_s = 0.03;
+  constexpr double kBudget_s = 0.03, kHopeless = 1.5;
   const TeamSize team(threads);
   const Blocks blocks = blocks_for(candidates);
   std::vector<Step> steps;
@@ -77,7 +77,9 @@ std::vector<double> time_candidates(std::span<const ProductCandidate> candidates
   std::vector<double> fastest_s(candidates.size(), std::numeric_limits<double>::infinity());
   const Clock::time_point start = Clock::now();
   for (int round = 0; round < kMostRounds && (round < kLeastRounds || seconds_since(start) < kBudget_s); ++round) {
+    const double best_s = *std::min_element(fastest_s.begin(), fastest_s.end());
     for (std::size_t i = 0; i < steps.size(); ++i) {
+      if (round > 0 && fastest_s[i] > kHopeless * best_s) continue;
       const double begin_s = now_s(threads);
       steps[i]();
       fastest_s[i] = std::min(fastest_s[i], now_s(threads) - begin_s);

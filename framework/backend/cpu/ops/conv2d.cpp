@@ -4,6 +4,7 @@
 #include "backend/cpu/convolution_choices.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/ops/support.h"
+#include "backend/cpu/winograd_candidates.h"
 #include "base/error.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
@@ -80,7 +81,7 @@ Step bind_planned(const Binding& binding, const Layout& x, const Layout& weight,
   const Convolution conv = planned_convolution(binding);
   if (!is_own(binding.implementation))
     return candidate_of(conv, *planned_primitive(binding, x, weight, y)).bind(memory);
-  for (const ProductCandidate& own : own_candidates(conv, x, y)) {
+  for (const ProductCandidate& own : winograd_candidates(conv, x, y)) {
     if (own.implementation != binding.implementation) continue;
     check_planned(binding, "weight layout", weight, own.weight_layout);
     return own.bind(memory);
