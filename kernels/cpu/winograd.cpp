@@ -20,8 +20,8 @@ struct Room {
 Room room_of(const WinogradConvolution& args, const Blocking& b, std::int64_t part) {
   Room room;
   room.v = static_cast<float*>(args.scratch) + part * b.floats();
-  room.m = room.v + b.v_floats;
-  room.u = room.m + b.m_floats;
+  room.m = b.in_place ? room.v : room.v + b.v_floats;
+  room.u = room.v + b.v_floats + b.m_floats;
   room.turned = room.u + b.u_floats;
   room.zeros = room.turned + b.turned_floats;
   room.sums.sums = reinterpret_cast<double*>(room.zeros + b.zero_floats);
@@ -86,7 +86,7 @@ void convolve_tiles(const WinogradConvolution& args, const Blocking& b, Room roo
 }
 
 void convolve(const WinogradConvolution& args) {
-  const Blocking b = blocking_of(args.shape);
+  const Blocking b = blocking_of(args.shape, args.threads);
   const std::int64_t parts = std::max(args.threads, 1);
   parallel_items(args.threads, parts, [&](std::int64_t part) {
     convolve_tiles(args, b, room_of(args, b, part), b.tiles * part / parts, b.tiles * (part + 1) / parts);
@@ -100,7 +100,7 @@ void convolve(const WinogradConvolution& args) {
 }
 
 std::size_t scratch_bytes(const WinogradShape& shape, int threads) {
-  return static_cast<std::size_t>(blocking_of(shape).floats() * std::max(threads, 1)) * sizeof(float);
+  return static_cast<std::size_t>(blocking_of(shape, threads).floats() * std::max(threads, 1)) * sizeof(float);
 }
 
 }  // namespace

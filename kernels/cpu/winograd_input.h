@@ -19,7 +19,7 @@ ATHANOR_INLINE void transform_columns(const float* const (&rows)[kInputs], std::
   for (std::int64_t column = 0; column < count; ++column, strip += kInputs * kWidth) {
     Vec d[kInputs], t[kInputs];
 #pragma GCC unroll 6
-    for (int i = 0; i < kInputs; ++i) d[i] = read(load(rows[i] + column * kWidth), i);
+    for (int i = 0; i < kInputs; ++i) d[i] = in_register(read(load(rows[i] + column * kWidth), i));
     transform_input(d, t);
 #pragma GCC unroll 6
     for (int i = 0; i < kInputs; ++i) store(strip + i * kWidth, t[i]);
@@ -32,7 +32,7 @@ ATHANOR_INLINE void transform_rows(const float* strip, std::int64_t tiles, float
     for (int i = 0; i < kInputs; ++i) {
       Vec d[kInputs], t[kInputs];
 #pragma GCC unroll 6
-      for (int j = 0; j < kInputs; ++j) d[j] = load(strip + (j * kInputs + i) * kWidth);
+      for (int j = 0; j < kInputs; ++j) d[j] = in_register(load(strip + (j * kInputs + i) * kWidth));
       transform_input(d, t);
 #pragma GCC unroll 6
       for (int j = 0; j < kInputs; ++j) store(v + (i * kInputs + j) * v_position, t[j]);
