@@ -21,12 +21,14 @@ inline constexpr std::int64_t odd_lines(std::int64_t floats) {
   return (divide_up(floats, kLine) | 1) * kLine;
 }
 
-/// Transformed weights of at most so many bytes are made once a call and stay in the second-level cache (1 MB);
-/// those of more are made for a pair of output vectors and a row of positions at a time, for each batch of tiles.
+/// Transformed weights of at most so many bytes are made once a call and stay in the second-level cache (1 MB); those
+/// of more are made for a slice of channels and a pair of output vectors at a time, for each batch of tiles.
 inline constexpr std::int64_t kResidentBytes = 640 << 10;
-/// What the transformed values of a batch of tiles may take beside resident weights, and without them.
-inline constexpr std::int64_t kBatchBytes = 128 << 10;
-inline constexpr std::int64_t kLargestBatch = 112;
+/// What the transformed values of a batch may take beside resident weights.
+inline constexpr std::int64_t kBatchBytes = 256 << 10;
+/// What the transformed input of a batch may take that is read once for every pair: a share of the third-level cache.
+inline constexpr std::int64_t kStreamedBytes = 6 << 20;
+inline constexpr std::int64_t kLargestBatch = 168;
 
 struct Blocking {
   std::int64_t tile_rows, tile_columns;  ///< tiles of an image
@@ -34,17 +36,21 @@ struct Blocking {
   std::int64_t in_groups, out_groups;    ///< vectors of channels
   int vectors;                           ///< vectors of outputs made at once, 1 or 2
   bool resident;                         ///< weights are transformed once a call
-  std::int64_t batch;                    ///< most tiles at a time
-  std::int64_t block;                    ///< most tiles of a product
+  bool in_place;        ///< products lie where what they were made of lay, which every one has read by then
+  std::int64_t batch;   ///< most tiles at a time
+  std::int64_t block;   ///< most tiles of a product
+  std::int64_t padded;  ///< tiles of a batch, in whole blocks
 
-  std::int64_t v_position;  ///< floats between positions of the transformed input
-  std::int64_t m_position;  ///< and of the products
-  std::int64_t v_floats, m_floats, u_floats, turned_floats, zero_floats, sum_floats;
+  std::int64_t v_position;    ///< floats between positions of the transformed input
+  std::int64_t m_position;    ///< and of the products
+  std::int64_t slices;        ///< of the channels
+  std::int64_t slice_floats;  ///< of the weights of a slice and a pair
+  std::int64_t v_floats, m_floats, u_floats, zero_floats, sum_floats;
 
-  std::int64_t floats() const { return v_floats + m_floats + u_floats + turned_floats + zero_floats + sum_floats; }
+  std::int64_t floats() const { return v_floats + m_floats + u_floats + zero_floats + sum_floats; }
 };
 
-inline Blocking blocking_of(const WinogradShape& s) {
+inline Blocking blocking_of(const WinogradShape& s, int threads) {
   Blocking b;
   b.tile_rows = divide_up(s.out_height, kOutputs);
   b.tile_columns = divide_up(s.out_width, kOutputs);
@@ -52,23 +58,46 @@ inline Blocking blocking_of(const WinogradShape& s) {
   b.in_groups = s.in_channels / kWidth;
   b.out_groups = s.out_channels / kWidth;
   b.vectors = b.out_groups > 1 ? 2 : 1;
-  const std::int64_t out_padded = divide_up(b.out_groups, b.vectors) * b.vectors * kWidth;
-  const std::int64_t all_weights = kPositions * s.in_channels * out_padded;
+  const std::int64_t pairs = divide_up(b.out_groups, b.vectors), pair_width = b.vectors * kWidth;
+  const std::int64_t all_weights = kPositions * s.in_channels * pairs * pair_width;
   b.resident = all_weights * 4 <= kResidentBytes;
-  b.block = std::min<std::int64_t>(most_tiles(b.vectors), b.tiles);
-  const std::int64_t tile_bytes = kPositions * 4 * (s.in_channels + b.vectors * kWidth);
-  const std::int64_t blocks = b.resident ? std::max<std::int64_t>(1, kBatchBytes / (tile_bytes * b.block))
-                                         : std::max<std::int64_t>(1, kLargestBatch / b.block);
-  b.batch = std::min(blocks * b.block, divide_up(b.tiles, b.block) * b.block);
-  b.v_position = odd_lines(b.batch * s.in_channels);
-  b.m_position = odd_lines(b.batch * b.vectors * kWidth);
+  b.in_place = pairs == 1 && b.in_groups >= b.vectors && b.in_groups <= kSliceGroups;
+  const std::int64_t in_bytes = kPositions * 4 * s.in_channels;
+  const std::int64_t bytes = in_bytes + (b.in_place ? 0 : kPositions * 4 * pair_width);
+  const std::int64_t most = std::clamp<std::int64_t>(b.resident ? kBatchBytes / bytes : kStreamedBytes / in_bytes,
+                                                     most_tiles(b.vectors), kLargestBatch);
+  // even batches of even blocks
+  const std::int64_t part = divide_up(b.tiles, std::max(threads, 1));
+  b.batch = divide_up(part, divide_up(part, most));
+  const std::int64_t blocks = divide_up(b.batch, most_tiles(b.vectors));
+  b.block = divide_up(b.batch, blocks);
+  b.padded = blocks * b.block;
+  b.v_position = odd_lines(b.padded * s.in_channels);
+  b.m_position = b.in_place ? b.v_position : odd_lines(b.batch * pair_width);
   b.v_floats = kPositions * b.v_position;
-  b.m_floats = kPositions * b.m_position;
-  b.u_floats = odd_lines(b.resident ? all_weights : kInputs * s.in_channels * b.vectors * kWidth);
-  b.turned_floats = odd_lines(kTapCount * s.in_channels * b.vectors * kWidth);
+  b.m_floats = b.in_place ? 0 : kPositions * b.m_position;
+  b.slices = divide_up(b.in_groups, kSliceGroups);
+  b.slice_floats = kPositions * odd_lines(std::min(b.in_groups, kSliceGroups) * kWidth * pair_width);
+  b.u_floats = b.slice_floats * (b.resident ? pairs * b.slices : 1);
   b.zero_floats = odd_lines(s.width * kWidth);
   b.sum_floats = odd_lines(5 * s.out_channels);
   return b;
+}
+
+/// Some of the channels, in vectors, and where their weights lie.
+struct Slice {
+  std::int64_t index, first, groups;
+  std::int64_t v;           ///< floats before its transformed input
+  std::int64_t u_position;  ///< floats from the weights of one position to those of the next
+};
+
+/// Calls visit(Slice) for all channels.
+template <typename F>
+ATHANOR_INLINE void for_slices(const Blocking& b, F&& visit) {
+  for (std::int64_t index = 0; index < b.slices; ++index) {
+    const std::int64_t first = index * kSliceGroups, groups = std::min(kSliceGroups, b.in_groups - first);
+    visit(Slice{index, first, groups, first * b.padded * kWidth, odd_lines(groups * kWidth * b.vectors * kWidth)});
+  }
 }
 
 /// Some tiles in a row: [first, first + count) of row `row` of image `image`, the slots [slot, slot + count) of a

@@ -25,28 +25,22 @@ ATHANOR_INLINE void transpose(Vec (&rows)[kWidth]) {
   }
 }
 
-/// Weights of one pair of output vectors as this call reads them: [C / kWidth, vectors][3, 3, kWidth (C), kWidth (O)].
-inline void turn_filter(const WinogradConvolution& args, const Blocking& b, std::int64_t pair, float* turned) {
-  constexpr std::int64_t kTapFloats = kWidth * kWidth;
-  for (std::int64_t group = 0; group < b.in_groups; ++group) {
-    for (std::int64_t out = pair * b.vectors; out < (pair + 1) * b.vectors; ++out) {
-      const float* block = args.weight + (group * b.out_groups + out) * kTapCount * kTapFloats;
-      for (int tap = kTapCount - 1; tap >= 0 && out < b.out_groups; --tap, block += kTapFloats) {
-        Vec rows[kWidth];
+/// The weights of one vector of outputs and one of channels as this call reads them, [3, 3, kWidth (C), kWidth (O)],
+/// from those of the forward pass.
+ATHANOR_INLINE void turn(const float* block, float* turned) {
+  constexpr int kTap = kWidth * kWidth;
+  for (int tap = kTapCount - 1; tap >= 0; --tap, block += kTap) {
+    Vec rows[kWidth];
 #pragma GCC unroll 16
-        for (int i = 0; i < kWidth; ++i) rows[i] = load(block + i * kWidth);
-        transpose(rows);
+    for (int i = 0; i < kWidth; ++i) rows[i] = load(block + i * kWidth);
+    transpose(rows);
 #pragma GCC unroll 16
-        for (int i = 0; i < kWidth; ++i) store(turned + tap * kTapFloats + i * kWidth, rows[i]);
-      }
-      turned += kTapCount * kTapFloats;
-    }
+    for (int i = 0; i < kWidth; ++i) store(turned + tap * kTap + i * kWidth, rows[i]);
   }
 }
 
-/// Rows [kFirst, kFirst + kRows) of the 6×6 positions of U, for one channel and kWidth outputs.
-template <int kFirst, int kRows>
-ATHANOR_INLINE void transform_filter_rows(const float* weight, float* u, std::int64_t position) {
+/// G g Gᵀ for one channel and kWidth outputs, into positions u_position floats apart.
+ATHANOR_INLINE void transform_weight(const float* weight, float* u, std::int64_t u_position) {
   Vec half[kTaps][kInputs];
 #pragma GCC unroll 3
   for (int j = 0; j < kTaps; ++j) {
@@ -56,34 +50,41 @@ ATHANOR_INLINE void transform_filter_rows(const float* weight, float* u, std::in
     transform_weights(g, half[j]);
   }
 #pragma GCC unroll 6
-  for (int i = 0; i < kRows; ++i) {
-    const Vec g[kTaps] = {half[0][kFirst + i], half[1][kFirst + i], half[2][kFirst + i]};
+  for (int i = 0; i < kInputs; ++i) {
+    const Vec g[kTaps] = {half[0][i], half[1][i], half[2][i]};
     Vec t[kInputs];
     transform_weights(g, t);
 #pragma GCC unroll 6
-    for (int j = 0; j < kInputs; ++j) store(u + (i * kInputs + j) * position, t[j]);
+    for (int j = 0; j < kInputs; ++j) store(u + (i * kInputs + j) * u_position, t[j]);
   }
 }
 
-/// U of some rows of positions for the outputs of a pair: [kRows, 6][C, vectors, kWidth]; `turned`: room for
-/// turn_filter.
-template <int kFirst, int kRows>
-void transform_filter(const WinogradConvolution& args, const Blocking& b, std::int64_t pair, const float* turned,
-                      float* u) {
+/// U of a slice of channels and the outputs of pair `pair`: [36][slice, vectors, kWidth].
+inline void transform_filter(const WinogradConvolution& args, const Blocking& b, const Slice& slice, std::int64_t pair,
+                             float* u) {
   constexpr std::int64_t kBlock = kTapCount * kWidth * kWidth;
-  const std::int64_t position = args.shape.in_channels * b.vectors * kWidth;
-  for (std::int64_t group = 0; group < b.in_groups; ++group) {
+  alignas(64) float turned[kBlock];
+  for (std::int64_t group = slice.first; group < slice.first + slice.groups; ++group) {
     for (int q = 0; q < b.vectors; ++q) {
       const std::int64_t out = pair * b.vectors + q;
-      float* target = u + (group * kWidth * b.vectors + q) * kWidth;
-      const float* weight =
-          args.turned ? turned + (group * b.vectors + q) * kBlock : args.weight + (out * b.in_groups + group) * kBlock;
-      for (int lane = 0; lane < kWidth; ++lane, weight += kWidth, target += b.vectors * kWidth) {
-        if (out < b.out_groups) {
-          transform_filter_rows<kFirst, kRows>(weight, target, position);
-        } else {
-          for (int i = 0; i < kRows * kInputs; ++i) store(target + i * position, Vec{});
+      float* target = u + ((group - slice.first) * kWidth * b.vectors + q) * kWidth;
+      if (out >= b.out_groups) {
+        for (int i = 0; i < kPositions * kWidth; ++i) {
+          store(target + i / kWidth * slice.u_position + i % kWidth * b.vectors * kWidth, Vec{});
         }
+        continue;
+      }
+      const float* weight =
+          args.weight + (args.turned ? group * b.out_groups + out : out * b.in_groups + group) * kBlock;
+      if (args.turned) {
+        turn(weight, turned);
+        weight = turned;
+      }
+      const float* next =
+          args.weight + (args.turned ? (group + 1) * b.out_groups + out : out * b.in_groups + group + 1) * kBlock;
+      for (int lane = 0; lane < kWidth; ++lane, weight += kWidth, next += kWidth, target += b.vectors * kWidth) {
+        for (int tap = 0; tap < kTapCount; ++tap) __builtin_prefetch(next + tap * kWidth * kWidth);
+        transform_weight(weight, target, slice.u_position);
       }
     }
   }

@@ -19,7 +19,7 @@ ATHANOR_INLINE void transform_columns(const float* const (&rows)[kInputs], std::
   for (std::int64_t column = 0; column < count; ++column, strip += kInputs * kWidth) {
     Vec d[kInputs], t[kInputs];
 #pragma GCC unroll 6
-    for (int i = 0; i < kInputs; ++i) d[i] = read(load(rows[i] + column * kWidth), i);
+    for (int i = 0; i < kInputs; ++i) d[i] = in_register(read(load(rows[i] + column * kWidth), i));
     transform_input(d, t);
 #pragma GCC unroll 6
     for (int i = 0; i < kInputs; ++i) store(strip + i * kWidth, t[i]);
@@ -32,7 +32,7 @@ ATHANOR_INLINE void transform_rows(const float* strip, std::int64_t tiles, float
     for (int i = 0; i < kInputs; ++i) {
       Vec d[kInputs], t[kInputs];
 #pragma GCC unroll 6
-      for (int j = 0; j < kInputs; ++j) d[j] = load(strip + (j * kInputs + i) * kWidth);
+      for (int j = 0; j < kInputs; ++j) d[j] = in_register(load(strip + (j * kInputs + i) * kWidth));
       transform_input(d, t);
 #pragma GCC unroll 6
       for (int j = 0; j < kInputs; ++j) store(v + (i * kInputs + j) * v_position, t[j]);
@@ -40,54 +40,71 @@ ATHANOR_INLINE void transform_rows(const float* strip, std::int64_t tiles, float
   }
 }
 
-/// V of the tiles [begin, end): [36][blocks][C / kWidth][block][kWidth], positions v_position floats apart.
-/// `zeros`: a row of the image, of zeros.
+/// Which columns of a run lie in the image: [inside, outside) of `count`, the first being column `left` of the image.
+struct Columns {
+  std::int64_t left, count, inside, outside;
+
+  Columns(const WinogradShape& s, const Run& run) {
+    left = run.first * kOutputs - s.pad_left;
+    count = run.count * kOutputs + kTaps - 1;
+    inside = std::clamp<std::int64_t>(-left, 0, count);
+    outside = std::clamp<std::int64_t>(s.width - left, inside, count);
+  }
+};
+
+/// The strip of a run for one vector of channels, but for the columns outside the image.
+inline void fill_strip(const WinogradConvolution& args, const Run& run, const Columns& columns, std::int64_t group,
+                       const float* zeros, float* strip) {
+  const WinogradShape& s = args.shape;
+  const float* image = args.x + (run.image * (s.in_channels / kWidth) + group) * s.height * s.width * kWidth;
+  const float* rows[kInputs];
+  Vec shift[kInputs];
+  for (int i = 0; i < kInputs; ++i) {
+    const std::int64_t row = run.row * kOutputs - s.pad_top + i;
+    const bool within = row >= 0 && row < s.height;
+    rows[i] = within ? image + (row * s.width + columns.left + columns.inside) * kWidth : zeros;
+    shift[i] = within && args.in_scale ? load(args.in_shift + group * kWidth) : Vec{};
+  }
+  const std::int64_t count = columns.outside - columns.inside;
+  strip += columns.inside * kInputs * kWidth;
+  if (args.in_scale) {
+    const Vec scale = load(args.in_scale + group * kWidth), low = splat(args.in_relu ? 0.0f : -__builtin_inff());
+    const auto read = [&](Vec x, int i) __attribute__((always_inline)) {
+      return max(low, fma(x, scale, shift[i]));
+    };
+    transform_columns(rows, count, read, strip);
+  } else {
+    const auto read = [](Vec x, int) __attribute__((always_inline)) {
+      return x;
+    };
+    transform_columns(rows, count, read, strip);
+  }
+}
+
+/// V of the tiles [begin, end): for each of the 36 positions and each slice of channels
+/// [blocks][groups of the slice][block][kWidth]. `zeros`: a row of the image, of zeros.
 inline void transform_input_tiles(const WinogradConvolution& args, const Blocking& b, std::int64_t begin,
                                   std::int64_t end, const float* zeros, float* v) {
-  const WinogradShape& s = args.shape;
   alignas(64) Strip strip;
-  const Vec low = splat(args.in_relu ? 0.0f : -__builtin_inff());
-  const auto transform = [&](const Run& run) {
-    const std::int64_t top = run.row * kOutputs - s.pad_top, left = run.first * kOutputs - s.pad_left;
-    const std::int64_t columns = run.count * kOutputs + kTaps - 1;
-    const std::int64_t inside = std::clamp<std::int64_t>(-left, 0, columns);
-    const std::int64_t outside = std::clamp<std::int64_t>(s.width - left, inside, columns);
-    const auto clear = [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first * kInputs; i < last * kInputs; ++i) store(strip + i * kWidth, Vec{});
-    };
-    clear(0, inside);
-    clear(outside, columns);
-    for (std::int64_t group = 0; group < b.in_groups; ++group) {
-      const float* image = args.x + (run.image * b.in_groups + group) * s.height * s.width * kWidth;
-      const float* rows[kInputs];
-      Vec shift[kInputs];
-      for (int i = 0; i < kInputs; ++i) {
-        const bool within = top + i >= 0 && top + i < s.height;
-        rows[i] = within ? image + ((top + i) * s.width + left + inside) * kWidth : zeros;
-        shift[i] = within && args.in_scale ? load(args.in_shift + group * kWidth) : Vec{};
+  for_runs(b, begin, end, kLongestRun, [&](const Run& run) {
+    const Columns columns(args.shape, run);
+    std::fill(strip, strip + columns.inside * kInputs * kWidth, 0.0f);
+    std::fill(strip + columns.outside * kInputs * kWidth, strip + columns.count * kInputs * kWidth, 0.0f);
+    for_slices(b, [&](const Slice& slice) {
+      for (std::int64_t group = 0; group < slice.groups; ++group) {
+        fill_strip(args, run, columns, slice.first + group, zeros, strip);
+        // a run may lie in two blocks
+        for (std::int64_t done = 0; done < run.count;) {
+          const std::int64_t slot = run.slot + done, within = slot % b.block;
+          const std::int64_t tiles = std::min(run.count - done, b.block - within);
+          transform_rows(strip + done * kOutputs * kInputs * kWidth, tiles,
+                         v + slice.v + ((slot / b.block * slice.groups + group) * b.block + within) * kWidth,
+                         b.v_position);
+          done += tiles;
+        }
       }
-      float* columns_out = strip + inside * kInputs * kWidth;
-      if (args.in_scale) {
-        const Vec scale = load(args.in_scale + group * kWidth);
-        transform_columns(
-            rows, outside - inside,
-            [&](Vec x, int i) __attribute__((always_inline)) { return max(low, fma(x, scale, shift[i])); },
-            columns_out);
-      } else {
-        transform_columns(
-            rows, outside - inside, [](Vec x, int) { return x; }, columns_out);
-      }
-      // a run may lie in two blocks
-      for (std::int64_t done = 0; done < run.count;) {
-        const std::int64_t slot = run.slot + done, within = slot % b.block;
-        const std::int64_t tiles = std::min(run.count - done, b.block - within);
-        transform_rows(strip + done * kOutputs * kInputs * kWidth, tiles,
-                       v + ((slot / b.block * b.in_groups + group) * b.block + within) * kWidth, b.v_position);
-        done += tiles;
-      }
-    }
-  };
-  for_runs(b, begin, end, kLongestRun, transform);
+    });
+  });
 }
 
 }  // namespace athanor::kernels::ATHANOR_ISA::winograd

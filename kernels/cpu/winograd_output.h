@@ -34,46 +34,39 @@ ATHANOR_INLINE void transform_tile(const float* m, std::int64_t m_position, std:
   }
 }
 
-/// What one thread knows of the sums of its outputs.
+/// What one thread knows of the sums of its outputs, [O] each.
 struct OutputSums {
-  double* sums;    ///< [O, 2]: Σ y and Σ y²
-  float* centres;  ///< [O]: near the mean of what comes next
-  bool started;    ///< false: no centre is known yet
+  double* sums;     ///< Σ y
+  double* squares;  ///< Σ y²
+  float* centres;   ///< near the mean of what comes next
+  bool started;     ///< false: no centre is known yet
 };
 
-/// Σ (y − k) and Σ (y − k)² of one vector of channels over a batch of tiles. The rounding errors of the latter stay
-/// small as long as k lies near the mean, so k is the mean of the batch before. Floats are summed over a few tiles,
-/// then in double.
-class BatchSums {
- public:
-  explicit BatchSums(const float* centre) : centre_(load(centre)) {}
+typedef double Doubles __attribute__((vector_size(kWidth * 8), may_alias));
 
-  [[gnu::always_inline]] void add(Vec y) {
-    const Vec d = y - centre_;
-    sum_ += d;
-    squares_ = fma(d, d, squares_);
+/// Σ (y − k) and Σ (y − k)² of one vector of channels over a batch of tiles. The rounding errors of the latter stay
+/// small as long as k lies near the mean, so k is the mean of the batch before. Floats are summed over a run, then in
+/// double.
+struct BatchSums {
+  Doubles sum{}, squares{};
+  double count = 0;
+
+  /// Adds the float sums of `outputs` values a channel.
+  [[gnu::always_inline]] void add(Vec s1, Vec s2, std::int64_t outputs) {
+    sum += __builtin_convertvector(s1, Doubles);
+    squares += __builtin_convertvector(s2, Doubles);
+    count += static_cast<double>(outputs);
   }
-  /// Adds up what was summed in float; `outputs`: how many of each channel.
-  [[gnu::always_inline]] void flush(std::int64_t outputs) {
-    for (int i = 0; i < kWidth; ++i) sums_[i] += static_cast<double>(sum_[i]);
-    for (int i = 0; i < kWidth; ++i) sums_[kWidth + i] += static_cast<double>(squares_[i]);
-    sum_ = squares_ = Vec{};
-    count_ += static_cast<double>(outputs);
-  }
-  /// Moves the sums to the origin, adds them to sums [kWidth, 2] and makes the batch's mean the centre.
-  [[gnu::always_inline]] void merge(double* sums, float* centre) const {
+  /// Moves the sums to the origin, adds them to those of the thread and makes the batch's mean the next centre.
+  void merge(const OutputSums& to, std::int64_t channel) const {
+    float* centre = to.centres + channel;
     for (int i = 0; i < kWidth; ++i) {
-      const double s1 = sums_[i], s2 = sums_[kWidth + i], k = static_cast<double>(centre_[i]);
-      sums[2 * i] += s1 + count_ * k;
-      sums[2 * i + 1] += s2 + 2 * k * s1 + count_ * k * k;
-      centre[i] = static_cast<float>(k + s1 / count_);
+      const double k = static_cast<double>(centre[i]);
+      to.sums[channel + i] += sum[i] + count * k;
+      to.squares[channel + i] += squares[i] + 2 * k * sum[i] + count * k * k;
+      centre[i] = static_cast<float>(k + sum[i] / count);
     }
   }
-
- private:
-  Vec centre_, sum_{}, squares_{};
-  double sums_[2 * kWidth] = {};
-  double count_ = 0;
 };
 
 /// Where the tiles of a run lie in one vector of channels of y.
@@ -127,9 +120,11 @@ void transform_output_tiles(const WinogradConvolution& args, const Blocking& b, 
           });
       store(centre, total / splat(static_cast<float>(place.rows * place.columns(0))));
     }
-    BatchSums sums(centre);
+    BatchSums sums;
+    const Vec middle = kSums ? load(centre) : Vec{};
     for_runs(b, begin, end, b.tile_columns, [&](const Run& run) {
       const TilePlace place(s, b, group, run);
+      Vec sum{}, squares{};
       const float* from = m + (run.slot * b.vectors + q) * kWidth;
       for (std::int64_t tile = 0; tile < run.count; ++tile, from += b.vectors * kWidth) {
         const std::int64_t columns = place.columns(tile);
@@ -137,7 +132,11 @@ void transform_output_tiles(const WinogradConvolution& args, const Blocking& b, 
           const std::int64_t at = place.at(tile, i, j);
           const Vec y = value(t, at);
           store(args.y + at, y);
-          if (kSums) sums.add(y);
+          if (kSums) {
+            const Vec d = y - middle;
+            sum += d;
+            squares = fma(d, d, squares);
+          }
         };
         if (place.rows == kOutputs && columns == kOutputs) {
           transform_tile<true>(from, b.m_position, place.rows, columns, write);
@@ -145,9 +144,9 @@ void transform_output_tiles(const WinogradConvolution& args, const Blocking& b, 
           transform_tile<false>(from, b.m_position, place.rows, columns, write);
         }
       }
-      if (kSums) sums.flush(place.outputs());
+      if (kSums) sums.add(sum, squares, place.outputs());
     });
-    if (kSums) sums.merge(output_sums.sums + 2 * group * kWidth, centre);
+    if (kSums) sums.merge(output_sums, group * kWidth);
   }
 }
 

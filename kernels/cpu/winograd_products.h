@@ -21,52 +21,54 @@ inline constexpr int most_tiles(int vectors) {
   return kSums / vectors;
 }
 
-/// m[t, q] = Σ_c v[c, t] · u[c, q], q a vector of outputs.
-struct Products {
-  const float* v;  ///< [C / kWidth, tiles, kWidth]; consecutive groups are v_stride floats apart
-  std::int64_t v_stride;
-  const float* u;       ///< [C, kVectors, kWidth]
-  float* m;             ///< [tiles, kVectors, kWidth]
-  std::int64_t groups;  ///< C / kWidth
-};
+/// Channels of a slice, in vectors.
+inline constexpr std::int64_t kSliceGroups = 128 / kWidth;
 
-/// Channels, in groups of kWidth, that are summed up before they are added to those before them.
-inline constexpr std::int64_t kGroupsOfSum = 128 / kWidth;
+/// m[t, q] = Σ_c v[c, t] · u[c, q], q a vector of outputs; added to m with `add`.
+struct Products {
+  const float* v;  ///< [groups, tiles, kWidth]; consecutive groups are v_stride floats apart
+  std::int64_t v_stride;
+  const float* u;  ///< [groups · kWidth, kVectors, kWidth]
+  float* m;        ///< [tiles, kVectors, kWidth]
+  std::int64_t groups;
+  bool add;
+};
 
 template <int kVectors, int kTiles>
 void multiply(const Products& p) {
+  Vec sum[kTiles][kVectors];
+#pragma GCC unroll 32
+  for (int t = 0; t < kTiles; ++t) {
+#pragma GCC unroll 2
+    for (int q = 0; q < kVectors; ++q) sum[t][q] = Vec{};
+  }
   const float* u = p.u;
   const float* v = p.v;
-  for (std::int64_t first = 0; first < p.groups; first += kGroupsOfSum) {
-    Vec sum[kTiles][kVectors];
-#pragma GCC unroll 32
-    for (int t = 0; t < kTiles; ++t) {
-#pragma GCC unroll 2
-      for (int q = 0; q < kVectors; ++q) sum[t][q] = Vec{};
-    }
-    const std::int64_t last = first + kGroupsOfSum < p.groups ? first + kGroupsOfSum : p.groups;
-    for (std::int64_t group = first; group < last; ++group, v += p.v_stride) {
+  for (std::int64_t group = 0; group < p.groups; ++group, v += p.v_stride) {
 #pragma GCC unroll 4
-      for (int lane = 0; lane < kWidth; ++lane, u += kVectors * kWidth) {
-        Vec weights[kVectors];
+    for (int lane = 0; lane < kWidth; ++lane, u += kVectors * kWidth) {
+      Vec weights[kVectors];
 #pragma GCC unroll 2
-        for (int q = 0; q < kVectors; ++q) weights[q] = load(u + q * kWidth);
+      for (int q = 0; q < kVectors; ++q) weights[q] = load(u + q * kWidth);
 #pragma GCC unroll 32
-        for (int t = 0; t < kTiles; ++t) {
-          const Vec x = broadcast(v + t * kWidth + lane);
+      for (int t = 0; t < kTiles; ++t) {
+        const Vec x = broadcast(v + t * kWidth + lane);
 #pragma GCC unroll 2
-          for (int q = 0; q < kVectors; ++q) sum[t][q] = fma(x, weights[q], sum[t][q]);
-        }
+        for (int q = 0; q < kVectors; ++q) sum[t][q] = fma(x, weights[q], sum[t][q]);
       }
     }
+  }
+  if (p.add) {
 #pragma GCC unroll 32
     for (int t = 0; t < kTiles; ++t) {
 #pragma GCC unroll 2
-      for (int q = 0; q < kVectors; ++q) {
-        float* target = p.m + (t * kVectors + q) * kWidth;
-        store(target, first == 0 ? sum[t][q] : load(target) + sum[t][q]);
-      }
+      for (int q = 0; q < kVectors; ++q) sum[t][q] += load(p.m + (t * kVectors + q) * kWidth);
     }
+  }
+#pragma GCC unroll 32
+  for (int t = 0; t < kTiles; ++t) {
+#pragma GCC unroll 2
+    for (int q = 0; q < kVectors; ++q) store(p.m + (t * kVectors + q) * kWidth, sum[t][q]);
   }
 }
 

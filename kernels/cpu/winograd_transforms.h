@@ -26,6 +26,16 @@ inline constexpr int kPositions = kInputs * kInputs;  ///< products a tile
 inline constexpr float kRootHalf = 0.70710678118654752440f;
 inline constexpr float kRootTwo = 1.41421356237309504880f;
 
+/// x, in a register: read once from memory, however often it is used.
+ATHANOR_INLINE Vec in_register(Vec x) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(x));
+#else
+  asm("" : "+x"(x));
+#endif
+  return x;
+}
+
 /// t = Bᵀ d, [6] of [6].
 ATHANOR_INLINE void transform_input(const Vec (&d)[kInputs], Vec (&t)[kInputs]) {
   const Vec even_a = fma(splat(-2.0f), d[2], d[4]), odd_a = fma(splat(-2.0f), d[1], d[3]);
