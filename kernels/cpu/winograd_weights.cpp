@@ -13,24 +13,29 @@ namespace {
 
 using namespace winograd_weights;
 
-/// What one thread does: rows of tiles, vectors of the output's channels, and its scratch.
+/// Rows of tiles, channels, and the scratch to do them in.
 struct Part {
   const WinogradWeightGradient& args;
   const WinogradWeightsBlocks& blocks;
   std::int64_t row_begin, row_end;
-  std::int64_t out_begin, out_end;  ///< in vectors
-  float* x;                         ///< [I / kWidth][36][position][kWidth]
-  float* dy;                        ///< [out_end - out_begin][36][position][kWidth]
-  float* sums;                      ///< [slab_out / kWidth][36][slab_in][kWidth]
-  float* bias;                      ///< [out_end - out_begin][kWidth]
+  std::int64_t in_begin, in_end, out_begin, out_end;  ///< in vectors
+  float* x;                                           ///< [in_end - in_begin][36][position][kWidth]
+  float* dy;                                          ///< [out_end - out_begin][36][position][kWidth]
+  float* sums;                                        ///< [slab_out / kWidth][36][slab_in][kWidth]
+  float* bias;                                        ///< [out_end - out_begin][kWidth]
 
-  Part(const WinogradWeightGradient& a, const WinogradWeightsBlocks& b, std::int64_t part) : args(a), blocks(b) {
-    const std::int64_t vectors = a.shape.out_channels / kWidth;
-    row_begin = b.by_rows ? b.rows * part / b.parts : 0;
-    row_end = b.by_rows ? b.rows * (part + 1) / b.parts : b.rows;
-    out_begin = b.by_rows ? 0 : vectors * part / b.parts;
-    out_end = b.by_rows ? vectors : vectors * (part + 1) / b.parts;
-    float* scratch = static_cast<float*>(a.scratch) + static_cast<std::size_t>(part) * b.size;
+  Part(const WinogradWeightGradient& a, const WinogradWeightsBlocks& b, std::int64_t part, std::int64_t room)
+      : args(a), blocks(b) {
+    const std::int64_t ins = a.shape.in_channels / kWidth, outs = a.shape.out_channels / kWidth;
+    const std::int64_t in = part % b.in_parts, out = part / b.in_parts % b.out_parts;
+    const std::int64_t row = part / b.in_parts / b.out_parts;
+    row_begin = b.rows * row / b.row_parts;
+    row_end = b.rows * (row + 1) / b.row_parts;
+    in_begin = ins * in / b.in_parts;
+    in_end = ins * (in + 1) / b.in_parts;
+    out_begin = outs * out / b.out_parts;
+    out_end = outs * (out + 1) / b.out_parts;
+    float* scratch = static_cast<float*>(a.scratch) + static_cast<std::size_t>(room) * b.size;
     x = scratch + b.x;
     dy = scratch + b.dy;
     sums = scratch + b.sums;
@@ -72,9 +77,9 @@ Vec gradient_row(const Part& part, std::int64_t row, std::int64_t group, float* 
 
 void transform_block(const Part& part, std::int64_t row, std::int64_t rows) {
   const std::int64_t row_floats = part.blocks.row_tiles * kWidth;
-  for (std::int64_t group = 0; group < part.args.shape.in_channels / kWidth; ++group) {
+  for (std::int64_t group = part.in_begin; group < part.in_end; ++group) {
     for (std::int64_t i = 0; i < rows; ++i) {
-      input_row(part, row + i, group, part.x + group * part.vector() + i * row_floats);
+      input_row(part, row + i, group, part.x + (group - part.in_begin) * part.vector() + i * row_floats);
     }
   }
   for (std::int64_t group = part.out_begin; group < part.out_end; ++group) {
@@ -88,10 +93,10 @@ void transform_block(const Part& part, std::int64_t row, std::int64_t rows) {
   }
 }
 
-/// Channels of the input by vectors of the output's whose sums are under way.
+/// Channels of the input by vectors of the output's whose sums are under way, counted from the part's first.
 struct Slab {
   std::int64_t in_begin, in_end;
-  std::int64_t out_begin, out_end;  ///< in vectors, counted from the part's first
+  std::int64_t out_begin, out_end;  ///< in vectors
 };
 
 #if defined(__AVX512F__)
@@ -122,9 +127,9 @@ void multiply_slab(const Part& part, const Slab& slab, std::int64_t tiles, bool 
   }
 }
 
-/// Gᵀ · sums · G of one channel of the input and one vector of the output's into dweight. `sums` lies in the scratch of
-/// `parts` parts, whose sums are added.
-void finish(const Part& part, const float* sums, std::int64_t parts, std::int64_t in, std::int64_t out) {
+/// Gᵀ · sums · G of one channel of the input and one vector of the output's into dweight. `sums` lies in the first
+/// of `rooms` rooms, whose sums are added.
+void finish(const Part& part, const float* sums, std::int64_t rooms, std::int64_t in, std::int64_t out) {
   Vec tall[kTaps][kInputs];
 #pragma GCC unroll 6
   for (int j = 0; j < kInputs; ++j) {
@@ -133,7 +138,7 @@ void finish(const Part& part, const float* sums, std::int64_t parts, std::int64_
     for (int i = 0; i < kInputs; ++i) {
       const float* sum = sums + (i * kInputs + j) * part.sums_position();
       m[i] = load(sum);
-      for (std::int64_t p = 1; p < parts; ++p) m[i] += load(sum + static_cast<std::size_t>(p) * part.blocks.size);
+      for (std::int64_t p = 1; p < rooms; ++p) m[i] += load(sum + static_cast<std::size_t>(p) * part.blocks.size);
     }
     transform_sums(m, w);
 #pragma GCC unroll 3
@@ -154,7 +159,7 @@ void finish_slab(const Part& part, const Slab& slab) {
   for (std::int64_t out = slab.out_begin; out < slab.out_end; ++out) {
     const float* sums = part.sums + (out - slab.out_begin) * part.sums_vector();
     for (std::int64_t in = slab.in_begin; in < slab.in_end; ++in) {
-      finish(part, sums + (in - slab.in_begin) * kWidth, 1, in, part.out_begin + out);
+      finish(part, sums + (in - slab.in_begin) * kWidth, 1, part.in_begin * kWidth + in, part.out_begin + out);
     }
   }
 }
@@ -162,7 +167,7 @@ void finish_slab(const Part& part, const Slab& slab) {
 /// Sums of all rows of a part, finished if they are the whole.
 void run_part(const Part& part, bool whole) {
   const WinogradWeightsBlocks& b = part.blocks;
-  const std::int64_t in_channels = part.args.shape.in_channels, vectors = part.out_end - part.out_begin;
+  const std::int64_t in_channels = (part.in_end - part.in_begin) * kWidth, vectors = part.out_end - part.out_begin;
   const std::int64_t slab_vectors = std::max<std::int64_t>(b.slab_out / kWidth, 1);
   for (std::int64_t row = part.row_begin; row < part.row_end; row += b.block_rows) {
     const std::int64_t rows = std::min(b.block_rows, part.row_end - row);
@@ -175,7 +180,7 @@ void run_part(const Part& part, bool whole) {
       }
     }
   }
-  if (whole && part.args.dbias) {
+  if (whole && part.args.dbias && part.in_begin == 0) {
     std::copy_n(part.bias, vectors * kWidth, part.args.dbias + part.out_begin * kWidth);
   }
 }
@@ -183,17 +188,22 @@ void run_part(const Part& part, bool whole) {
 void gradient(const WinogradWeightGradient& args) {
   const WinogradShape& s = args.shape;
   const WinogradWeightsBlocks blocks = winograd_weights_blocks(s, args.threads);
-  const bool whole = blocks.parts == 1 || !blocks.by_rows;
-  parallel_items(args.threads, blocks.parts, [&](std::int64_t index) { run_part(Part(args, blocks, index), whole); });
+  const bool whole = blocks.row_parts == 1;
+  parallel_items(args.threads, blocks.rooms, [&](std::int64_t room) {
+    const std::int64_t end = blocks.parts() * (room + 1) / blocks.rooms;
+    for (std::int64_t part = blocks.parts() * room / blocks.rooms; part < end; ++part) {
+      run_part(Part(args, blocks, part, room), whole);
+    }
+  });
   if (whole) return;
-  const Part first(args, blocks, 0);
+  const Part first(args, blocks, 0, 0);
   parallel_items(args.threads, s.out_channels / kWidth * s.in_channels, [&](std::int64_t item) {
     const std::int64_t out = item / s.in_channels, in = item % s.in_channels;
-    finish(first, first.sums + out * first.sums_vector() + in * kWidth, blocks.parts, in, out);
+    finish(first, first.sums + out * first.sums_vector() + in * kWidth, blocks.rooms, in, out);
   });
   if (!args.dbias) return;
   std::copy_n(first.bias, s.out_channels, args.dbias);
-  for (std::int64_t p = 1; p < blocks.parts; ++p) {
+  for (std::int64_t p = 1; p < blocks.rooms; ++p) {
     const float* bias = first.bias + static_cast<std::size_t>(p) * blocks.size;
     for (std::int64_t o = 0; o < s.out_channels; ++o) args.dbias[o] += bias[o];
   }

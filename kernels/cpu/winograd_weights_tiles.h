@@ -7,12 +7,6 @@
 
 namespace athanor::kernels::ATHANOR_ISA::winograd_weights {
 
-/// A value in a register. The compiler would rather load it again for each of its uses.
-ATHANOR_INLINE Vec held(Vec v) {
-  asm("" : "+v"(v));
-  return v;
-}
-
 /// [height, width, kWidth] of one image; what is read outside is zero.
 struct Plane {
   const float* data;
@@ -74,7 +68,7 @@ ATHANOR_INLINE void transform_columns(const Plane& plane, std::int64_t top, std:
     for (int r = kTaps - 1; r < kInputs; ++r) rows.prefetch_below(r, k);
 #pragma GCC unroll 6
     for (int r = 0; r < kInputs; ++r) {
-      d[r] = held(load(rows.data[r] + k * kWidth));
+      d[r] = in_register(load(rows.data[r] + k * kWidth));
       if constexpr (kAffine) d[r] = max(affine.low, fma(d[r], scale[r], shift[r]));
     }
     transform_input(d, v);
@@ -98,7 +92,7 @@ ATHANOR_INLINE void input_tiles(const Plane& plane, std::int64_t top, std::int64
       for (int i = 0; i < kInputs; ++i) {
         Vec d[kInputs], v[kInputs];
 #pragma GCC unroll 6
-        for (int k = 0; k < kInputs; ++k) d[k] = held(load(strip + (i * kColumns + kOutputs * t + k) * kWidth));
+        for (int k = 0; k < kInputs; ++k) d[k] = in_register(load(strip + (i * kColumns + kOutputs * t + k) * kWidth));
         transform_input(d, v);
 #pragma GCC unroll 6
         for (int j = 0; j < kInputs; ++j) store(tile + (i * kInputs + j) * position, v[j]);
@@ -118,7 +112,8 @@ ATHANOR_INLINE void gradient_tile(const Rows<kOutputs>& rows, std::int64_t left,
 #pragma GCC unroll 4
     for (int k = 0; k < kOutputs; ++k) rows.prefetch_below(r, left + k);
 #pragma GCC unroll 4
-    for (int k = 0; k < kOutputs; ++k) y[k] = k < columns ? held(load(rows.data[r] + (left + k) * kWidth)) : Vec{};
+    for (int k = 0; k < kOutputs; ++k)
+      y[k] = k < columns ? in_register(load(rows.data[r] + (left + k) * kWidth)) : Vec{};
     sum += (y[0] + y[1]) + (y[2] + y[3]);
     transform_gradient(y, wide[r]);
   }

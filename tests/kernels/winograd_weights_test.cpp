@@ -42,6 +42,13 @@ constexpr Case kCases[] = {
     {1, 17, 18, 5, 3, 1, 1, 1, 1},  // so many sums that threads share them out
 };
 
+/// And one of so many tiles too that they are transformed again for other channels.
+std::vector<Case> all_cases() {
+  std::vector<Case> all(std::begin(kCases), std::end(kCases));
+  all.push_back({4, 17, 18, 30, 32, 1, 1, 1, 1});
+  return all;
+}
+
 std::int64_t pixels_in(const WinogradShape& s) {
   return s.height * s.width;
 }
@@ -101,14 +108,17 @@ std::size_t weight_offset(const WinogradShape& s, int w, std::int64_t o, std::in
 
 TEST(WinogradWeights, ErrorIsAtMostSixteenTimesThatOfDirectSummation) {
   for (const Isa isa : isas()) {
-    for (const Case& c : kCases) {
+    for (const Case& c : all_cases()) {
       const WinogradShape s = c.shape(isa);
       const int w = width_of(isa);
       Data data(s);
       run(isa, {.shape = s}, data);
+      // About ten million products are enough to compare.
+      const std::int64_t products = s.in_channels * s.out_channels * s.batch * pixels_out(s);
+      const std::int64_t every = 1 + products / 1'000'000;
       double error = 0, direct_error = 0, squares = 0;
       for (std::int64_t o = 0; o < s.out_channels; ++o) {
-        for (std::int64_t i = 0; i < s.in_channels; ++i) {
+        for (std::int64_t i = o % every; i < s.in_channels; i += every) {
           for (std::int64_t tap = 0; tap < 9; ++tap) {
             const double want = direct<double>(s, data, w, o, i, tap / 3, tap % 3);
             const double summed = direct<float>(s, data, w, o, i, tap / 3, tap % 3);
@@ -151,7 +161,7 @@ TEST(WinogradWeights, BiasGradientIsTheSumOfTheOutputsGradient) {
 
 TEST(WinogradWeights, EqualThreadsGiveEqualBits) {
   for (const Isa isa : isas()) {
-    for (const Case& c : kCases) {
+    for (const Case& c : all_cases()) {
       for (const int threads : {1, 3}) {
         const WinogradShape s = c.shape(isa);
         Data first(s), again(s);
@@ -159,6 +169,7 @@ TEST(WinogradWeights, EqualThreadsGiveEqualBits) {
         run(isa, {.shape = s, .threads = threads}, again);
         ASSERT_TRUE(same_bits(first.dweight, again.dweight));
         ASSERT_TRUE(same_bits(first.dbias, again.dbias));
+        if (threads == 1) continue;
         Data one(s);
         run(isa, {.shape = s, .threads = 1}, one);
         double difference = 0, size = 0;
