@@ -14,7 +14,7 @@ namespace {
 
 using reference::Tensor;
 
-constexpr int kCases = 32;
+constexpr int kNormCases = 32;
 
 ValueId build_norm(Builder& builder, ValueId x, ValueId gamma, ValueId beta, double eps) {
   const std::int64_t count = builder.shape(x).elements() / builder.shape(x)[1];
@@ -97,14 +97,14 @@ void check_case(int i, DType dtype) {
 }
 
 TEST(SynchronizedNorm, OfOneShardIsABatchNormInFloat32) {
-  for (int i = 0; i < kCases && !::testing::Test::HasFatalFailure(); ++i) {
+  for (int i = 0; i < kNormCases && !::testing::Test::HasFatalFailure(); ++i) {
     SCOPED_TRACE(i);
     check_case(i, DType::f32);
   }
 }
 
 TEST(SynchronizedNorm, OfOneShardIsABatchNormInBFloat16) {
-  for (int i = 0; i < kCases && !::testing::Test::HasFatalFailure(); ++i) {
+  for (int i = 0; i < kNormCases && !::testing::Test::HasFatalFailure(); ++i) {
     SCOPED_TRACE(i);
     check_case(i, DType::bf16);
   }

@@ -9,7 +9,7 @@ namespace athanor::cpu {
 class CpuPlanner : public BackendPlanner {
  public:
   explicit CpuPlanner(int threads) : threads_(threads) {}
-  /// Folds batch norms of evaluation into convolutions.
+  /// Folds batch norms of evaluation into convolutions, and fuses what stands round squeeze-and-excitation's scale.
   Graph rewrite(Graph graph) override;
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
   std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,
