@@ -227,7 +227,8 @@ class Planning {
     for (std::int32_t at = 0; at < static_cast<std::int32_t>(plan_.shard.size()); ++at) {
       const Node& node = node_of(plan_.shard[static_cast<std::size_t>(at)]);
       for (const auto& [in, out] : node.op->in_place) {
-        if (static_cast<std::size_t>(in) >= node.inputs.size()) continue;
+        if (static_cast<std::size_t>(in) >= node.inputs.size() || static_cast<std::size_t>(out) >= node.outputs.size())
+          continue;
         const ValueId input = node.inputs[static_cast<std::size_t>(in)],
                       output = node.outputs[static_cast<std::size_t>(out)];
         if (input == kNoValue || block_of(input) < 0 || block_of(output) < 0) continue;

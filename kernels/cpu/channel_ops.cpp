@@ -68,16 +68,77 @@ ATHANOR_INLINE void sum_plane(const Plane& plane, float factor, T* out, F&& term
       });
 }
 
-void scale(const ChannelOp& op, const void* x_data, const void* s_data, void* y_data) {
+/// y = f(s, shift, offset) for every element; `shift` may be null.
+template <typename T, typename F>
+ATHANOR_INLINE void map_plane(const Plane& plane, const T* s, const T* shift, T* y, F&& f) {
+  if (!shift) {
+    return map_plane(
+        plane, s, y, [&](Vec scale, std::int64_t i, auto part) __attribute__((always_inline)) {
+          return f(scale, Vec{}, i, part);
+        });
+  }
+  if (plane.lanes == 1) {
+    const Vec offset = splat(plane.used ? to_float(shift[plane.channel]) : 0.0f);
+    return map_plane(
+        plane, s, y, [&](Vec scale, std::int64_t i, auto part) __attribute__((always_inline)) {
+          return f(scale, offset, i, part);
+        });
+  }
+  for (std::int64_t p = 0; p < plane.pixels; ++p) {
+    const std::int64_t at = plane.offset + p * plane.lanes;
+    for_vectors(
+        0, plane.used, [&](std::int64_t v, auto part) __attribute__((always_inline)) {
+          const Vec offset = load(shift + plane.channel + v, part);
+          store(y + at + v, f(load(s + plane.channel + v, part), offset, at + v, part), part);
+        });
+    for (std::int64_t v = plane.used; v < plane.lanes; ++v) put(y[at + v], 0.0f);
+  }
+}
+
+template <bool kResidual, bool kRelu, typename T>
+void scale_as(const ChannelOp& op, const Scale& scale) {
+  const T* x = static_cast<const T*>(scale.x);
+  const T* residual = static_cast<const T*>(scale.residual);
+  for_planes(op, [&](const Plane& plane) {
+    map_plane(
+        plane, static_cast<const T*>(scale.s), static_cast<const T*>(scale.shift),
+        static_cast<T*>(scale.y), [&](Vec s, Vec shift, std::int64_t i, auto part) __attribute__((always_inline)) {
+          Vec value = fma(load(x + i, part), s, shift * scale.shift_factor);
+          if constexpr (kResidual) value += load(residual + i, part);
+          return kRelu ? max(Vec{}, value) : value;
+        });
+  });
+}
+
+void scale(const ChannelOp& op, const Scale& scale) {
   with_type(op.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const T* x = static_cast<const T*>(x_data);
+    const auto run = scale.residual ? (scale.relu ? scale_as<true, true, T> : scale_as<true, false, T>)
+                                    : (scale.relu ? scale_as<false, true, T> : scale_as<false, false, T>);
+    run(op, scale);
+  });
+}
+
+void scale_sums(const ChannelOp& op, const ScaleSums& sums) {
+  with_type(op.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T *dy = static_cast<const T*>(sums.dy), *dy2 = static_cast<const T*>(sums.dy2);
+    const T *x = static_cast<const T*>(sums.x), *y = static_cast<const T*>(sums.y);
+    T* dz = static_cast<T*>(sums.dz);
     for_planes(op, [&](const Plane& plane) {
-      map_plane(
-          plane, static_cast<const T*>(s_data),
-          static_cast<T*>(y_data), [&](Vec s, std::int64_t i, auto part) __attribute__((always_inline)) {
-            return load(x + i, part) * s;
+      sum_plane(
+          plane, 1.0f, static_cast<T*>(sums.ds), [&](std::int64_t i, auto part) __attribute__((always_inline)) {
+            Vec value = load(dy + i, part);
+            if (dy2) value += load(dy2 + i, part);
+            if (y) value = load(y + i, part) <= 0.0f ? Vec{} : value;
+            const Vec product = value * load(x + i, part);
+            if (dz) store(dz + i, value, part);
+            return product;
           });
+      if (!dz || plane.used == plane.lanes) return;
+      for (std::int64_t p = 0; p < plane.pixels; ++p) {
+        for (std::int64_t v = plane.used; v < plane.lanes; ++v) put(dz[plane.offset + p * plane.lanes + v], 0.0f);
+      }
     });
   });
 }
@@ -136,6 +197,7 @@ void global_avg_pool_backward(const ChannelOp& op, const void* dy_data, void* dx
 
 }  // namespace
 
-extern const ChannelKernels channel_table = {scale, scale_backward, global_avg_pool, global_avg_pool_backward};
+extern const ChannelKernels channel_table = {scale, scale_sums, scale_backward, global_avg_pool,
+                                             global_avg_pool_backward};
 
 }  // namespace athanor::kernels::ATHANOR_ISA

@@ -109,7 +109,7 @@ TEST(ChannelOps, ScaleAndGlobalPoolMatchDouble) {
         Values y = random_values(dtype, x.count(), 4), dx = y, ds = s, pooled = s, spread = y;
         const ChannelOp op{image.view, dtype, channels, 2};
         const auto& k = channel_kernels(isa);
-        k.scale(op, x.data(), s.data(), y.data());
+        k.scale(op, {.x = x.data(), .s = s.data(), .y = y.data()});
         expect_image(y, image, eps,
                      [&](auto n, auto c, auto r, auto q) { return at(x, image, n, c, r, q) * s[n * channels + c]; });
         k.scale_backward(op, dy.data(), x.data(), s.data(), dx.data(), ds.data());
@@ -133,6 +133,66 @@ TEST(ChannelOps, ScaleAndGlobalPoolMatchDouble) {
             ASSERT_NEAR(ds[n * channels + c], sum, bound * std::sqrt(terms) + half * std::fabs(sum));
             ASSERT_NEAR(pooled[n * channels + c], mean / 99,
                         (bound * std::sqrt(mean_terms) + half * std::fabs(mean)) / 99);
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(ChannelOps, ScaleTakesAShiftAResidualAndReluInEveryLayout) {
+  for_all([](Isa isa, DType dtype) {
+    for (const std::int64_t channels : {1, 8, 19, 67}) {
+      for (const Image& image : images_of(2, channels, 3, 5)) {
+        SCOPED_TRACE(describe(isa, image.view, dtype));
+        const Values x = random_image(dtype, image, 1), residual = random_image(dtype, image, 2);
+        const Values s = random_values(dtype, 2 * channels, 3), shift = random_values(dtype, 2 * channels, 4);
+        Values y = random_values(dtype, x.count(), 5);
+        const Scale all{x.data(), s.data(), shift.data(), 0.25f, residual.data(), y.data(), true};
+        channel_kernels(isa).scale({image.view, dtype, channels, 2}, all);
+        for (std::int64_t n = 0; n < 2; ++n) {
+          for (std::int64_t c = 0; c < image.view.channels(); ++c) {
+            for (std::int64_t p = 0; p < 15; ++p) {
+              const std::int64_t i = offset_of(image.view, n, c, p), k = n * channels + c;
+              const double product = c < channels ? x[i] * s[k] : 0,
+                           sum = c < channels ? shift[k] / 4 + residual[i] : 0;
+              // A rounding of each of three sums, relative to the largest of them, and of the result.
+              ASSERT_NEAR(
+                  y[i], std::fmax(0, product + sum),
+                  3 * 0x1p-24 * (std::fabs(product) + std::fabs(sum) + 4) + epsilon_of(dtype) * std::fabs(y[i]));
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+/// dz may be written where dy was; the layout's padding stays zero.
+TEST(ChannelOps, ScaleSumsMasksInEveryLayout) {
+  for_all([](Isa isa, DType dtype) {
+    for (const std::int64_t channels : {1, 8, 19, 67}) {
+      for (const Image& image : images_of(2, channels, 9, 11)) {
+        SCOPED_TRACE(describe(isa, image.view, dtype));
+        const Values x = random_image(dtype, image, 1), dy = random_image(dtype, image, 2);
+        const Values dy2 = random_image(dtype, image, 3), y = random_image(dtype, image, 4);
+        Values dz = dy, ds = random_values(dtype, 2 * channels, 5);
+        channel_kernels(isa).scale_sums({image.view, dtype, channels, 2},
+                                        {dz.data(), dy2.data(), y.data(), x.data(), dz.data(), ds.data()});
+        const auto masked = [&](std::int64_t i) { return y[i] > 0 ? dy[i] + dy2[i] : 0; };
+        for (std::int64_t i = 0; i < x.count(); ++i) {
+          ASSERT_NEAR(dz[i], masked(i), epsilon_of(dtype) * std::fabs(masked(i)));
+        }
+        for (std::int64_t n = 0; n < 2; ++n) {
+          for (std::int64_t c = 0; c < channels; ++c) {
+            double sum = 0, terms = 0;
+            for (std::int64_t p = 0; p < 99; ++p) {
+              const std::int64_t i = offset_of(image.view, n, c, p);
+              sum += masked(i) * x[i];
+              terms += masked(i) * x[i] * masked(i) * x[i];
+            }
+            ASSERT_NEAR(ds[n * channels + c], sum,
+                        8 * 0x1p-24 * std::sqrt(99.0 * terms) + (dtype == DType::bf16 ? 0x1p-8 : 0) * std::fabs(sum));
           }
         }
       }

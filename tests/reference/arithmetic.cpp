@@ -51,6 +51,33 @@ Gradients scale_backward(const std::vector<Tensor>& inputs, const Tensor& dy, co
   return {result_of(dx), result_of(ds)};
 }
 
+/// dy, x, (y, (dy2)) -> ds[n, c] = sum of dz * x, (dz): dz is dy + dy2 where y > 0.
+std::vector<Result> scale_sums(const std::vector<Tensor>& inputs, const Attributes&) {
+  const Tensor &dy = inputs[0], &x = inputs[1];
+  const std::int64_t pixels = x.shape[2] * x.shape[3];
+  Numbers dz(x.shape);
+  Sums ds({x.shape[0], x.shape[1]});
+  for (std::int64_t e = 0; e < dz.elements(); ++e) {
+    dz[e] = dy[e];
+    if (inputs.size() > 3) dz[e] = dz[e] + inputs[3][e];
+    if (inputs.size() > 2 && inputs[2][e] <= 0) dz[e] = 0.0;
+    ds[e / pixels].add(dz[e] * x[e]);
+  }
+  std::vector<Result> results{result_of(ds)};
+  if (inputs.size() > 2) results.push_back(result_of(dz));
+  return results;
+}
+
+Case scale_sums_case(RandomStream& stream) {
+  const Extents shape = pick_image_shape(stream);
+  Case drawn{{}, {uniform_tensor(shape, stream), uniform_tensor(shape, stream)}};
+  for (std::int64_t more = between(stream, 0, 2); more > 0; --more) {
+    drawn.inputs.push_back(uniform_tensor(shape, stream));
+  }
+  drawn.attributes.set("activation", std::string(drawn.inputs.size() > 2 ? "relu" : "none"));
+  return drawn;
+}
+
 std::vector<Result> softmax_forward(const std::vector<Tensor>& inputs, const Attributes&) {
   const Tensor& x = inputs[0];
   Numbers y(x.shape);
@@ -95,6 +122,7 @@ Case softmax_case(RandomStream& stream) {
 std::vector<ReferenceOp> arithmetic_ops() {
   return {{"add", add_forward, add_backward, add_case},
           {"scale", scale_forward, scale_backward, scale_case},
+          {"scale_sums", scale_sums, nullptr, scale_sums_case},
           {"softmax", softmax_forward, softmax_backward, softmax_case}};
 }
 

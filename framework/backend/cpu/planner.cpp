@@ -6,11 +6,12 @@
 #include "base/error.h"
 #include "graph/op.h"
 #include "graph/passes/fold_batch_norm.h"
+#include "graph/passes/fuse_squeeze_excite.h"
 
 namespace athanor::cpu {
 
 Graph CpuPlanner::rewrite(Graph graph) {
-  return fold_batch_norms(std::move(graph));
+  return fuse_squeeze_excite(fold_batch_norms(std::move(graph)));
 }
 
 NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {

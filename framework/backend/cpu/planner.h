@@ -12,7 +12,8 @@ class CpuPlanner : public BackendPlanner {
  public:
   explicit CpuPlanner(int threads, ConvolutionChoices* convolutions = nullptr)
       : threads_(threads), convolutions_(convolutions) {}
-  /// Folds batch norms of evaluation into convolutions.
+  /// Folds batch norms of evaluation into convolutions, fuses what stands round squeeze-and-excitation's scale, and
+  /// lets our own Winograd convolutions sum their outputs for the batch norms behind them.
   Graph rewrite(Graph graph) override;
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
   std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,

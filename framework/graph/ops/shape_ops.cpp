@@ -26,9 +26,11 @@ const RegisterOp kAdd{{
     .in_place = {{0, 0}, {1, 0}},
 }};
 
-/// x [N, C, H, W], s [N, C] → x · s (Hu et al. 2018, eq. 4).
+/// x [N, C, H, W], s [N, C], (residual), (shift [N, C]) → x · s (Hu et al. 2018, eq. 4). The last two, the activation
+/// and what they stand for are put in by graph/passes/fuse_squeeze_excite.h: act(x · s + factor · shift + residual).
 const RegisterOp kScale{{
     .name = "scale",
+    .attributes = {ops::activation_field(), real("shift_factor", 1, "Of the shift, where there is one.")},
     .infer =
         [](const InferContext& context) {
           ops::want_rank(context, 0, 4, "input of scale");
@@ -44,7 +46,23 @@ const RegisterOp kScale{{
                                  {context.output_gradients[0], context.node.inputs[0], context.node.inputs[1]});
     },
     .backward_needs = {.inputs = {0, 1}},
-    .in_place = {{0, 0}},
+    .in_place = {{0, 0}, {2, 0}},
+}};
+/// dy, x, (y), (dy2) → ds [N, C] = Σ dz · x over the pixels and, with an activation, dz: dy + dy2 where y > 0. The part
+/// of scale's gradient that can be had before that of s.
+const RegisterOp kScaleSums{{
+    .name = "scale_sums",
+    .attributes = {ops::activation_field()},
+    .infer = [](const InferContext& context) -> std::vector<TensorType> {
+      const Shape& x = context.shape(1);
+      std::vector<TensorType> types{{{x[0], x[1]}, context.dtype(1)}};
+      if (context.attributes.text("activation") == "relu") types.push_back({x, context.dtype(0)});
+      return types;
+    },
+    .flops = [](const Graph& graph,
+                const Node& node) { return 3.0 * static_cast<double>(graph.value(node.inputs[1]).shape.elements()); },
+    .no_gradient = "it is a gradient",
+    .in_place = {{0, 1}, {3, 1}},
 }};
 const RegisterOp kScaleBackward{{
     .name = "scale_backward",

@@ -1,6 +1,7 @@
 // Ops with one number per sample and channel on the CPU: the global average pool and squeeze-and-excitation's scale.
 #include "kernels/channel_ops.h"
 #include "backend/cpu/ops/support.h"
+#include "backend/node_settings.h"
 
 namespace athanor::cpu {
 namespace {
@@ -28,8 +29,28 @@ Step prepare_pool_backward(const Binding& b) {
 }
 
 Step prepare_scale(const Binding& b) {
-  return [op = op_of(b, b.input_value(0), input_view(b, 0)), x = b.inputs[0], s = b.inputs[1], y = b.outputs[0],
-          run = kernels::channel_kernels().scale] { run(op, x, s, y); };
+  const kernels::Scale args{.x = b.input<void>(0),
+                            .s = b.input<void>(1),
+                            .shift = b.input<void>(3),
+                            .shift_factor = static_cast<float>(b.node.attributes.real("shift_factor")),
+                            .residual = b.input<void>(2),
+                            .y = b.outputs[0],
+                            .relu = has_relu(b.node)};
+  return [op = op_of(b, b.input_value(0), input_view(b, 0)), args, run = kernels::channel_kernels().scale] {
+    run(op, args);
+  };
+}
+
+Step prepare_scale_sums(const Binding& b) {
+  const kernels::ScaleSums args{.dy = b.input<void>(0),
+                                .dy2 = b.input<void>(3),
+                                .y = b.input<void>(2),
+                                .x = b.input<void>(1),
+                                .dz = b.output<void>(1),
+                                .ds = b.outputs[0]};
+  return [op = op_of(b, b.input_value(1), input_view(b, 1)), args, run = kernels::channel_kernels().scale_sums] {
+    run(op, args);
+  };
 }
 
 Step prepare_scale_backward(const Binding& b) {
@@ -41,6 +62,7 @@ Step prepare_scale_backward(const Binding& b) {
 const RegisterCpuOp kPool{"global_avg_pool", {kernel_that_follows(0, "global_avg_pool"), prepare_pool}};
 const RegisterCpuOp kPoolBackward{"global_avg_pool_backward", {choose_pool_backward, prepare_pool_backward}};
 const RegisterCpuOp kScale{"scale", {kernel_that_follows(0, "scale"), prepare_scale}};
+const RegisterCpuOp kScaleSums{"scale_sums", {kernel_that_follows(1, "scale_sums"), prepare_scale_sums}};
 const RegisterCpuOp kScaleBackward{"scale_backward",
                                    {kernel_that_follows(1, "scale_backward"), prepare_scale_backward}};
 
