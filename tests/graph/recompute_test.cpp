@@ -126,7 +126,7 @@ TEST(Rematerialize, ShardsDoNotMeetAgain) {
   EXPECT_GT(count_copies(again.graph, "batch_norm_apply"), 0);
 }
 
-TEST(Recompute, HalvesTheActivationsOfAResNetForATenthOfItsWork) {
+TEST(Recompute, HalvesTheActivationsOfAResNetForATwentiethOfItsWork) {
   const Plan kept = plan_with(20, 8, 0), again = plan_with(20, 8, kRecomputedWork);
   EXPECT_LT(again.lane_bytes, kept.lane_bytes * 6 / 10);
   EXPECT_GT(work_of_copies(again), 0);
@@ -134,9 +134,9 @@ TEST(Recompute, HalvesTheActivationsOfAResNetForATenthOfItsWork) {
 }
 
 TEST(Recompute, MoreWorkBuysLessMemory) {
-  const Plan a_tenth = plan_with(32, 8, kRecomputedWork), a_third = plan_with(32, 8, 1. / 3);
-  EXPECT_LT(a_third.lane_bytes, a_tenth.lane_bytes);
-  EXPECT_GT(count_copies(a_third.graph, "conv2d"), 0);
+  const Plan a_little = plan_with(32, 8, kRecomputedWork), much = plan_with(32, 8, 1. / 3);
+  EXPECT_LT(much.lane_bytes, a_little.lane_bytes);
+  EXPECT_GT(count_copies(much.graph, "conv2d"), 0);
 }
 
 TEST(Recompute, WithoutWorkThePlanIsTheSame) {

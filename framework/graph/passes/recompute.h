@@ -16,7 +16,7 @@ using LaneBytes = std::function<std::size_t(const LaidOutGraph&)>;
 double work_of(const LaidOutGraph& laid_out, const Node& node, const BackendPlanner& planner);
 
 /// The part of a step's work that `train.recompute` may add.
-inline constexpr double kRecomputedWork = 0.1;
+inline constexpr double kRecomputedWork = 0.05;
 
 /// The graph with activations made again in backward (passes/rematerialize.h), so that its lane arena is the smallest
 /// of those tried that add at most `most_work` of the step's work; the bits are the same. Values are dropped where
