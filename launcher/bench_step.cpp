@@ -1,4 +1,5 @@
-// athanor bench step RECIPE [KEY=VALUE …] [--evaluation] [--batch N] [--threads N] [--seconds S] [--json]
+// athanor bench step RECIPE [KEY=VALUE …] [--evaluation] [--steps-only] [--batch N] [--threads N] [--seconds S]
+// [--json]
 #include <fmt/format.h>
 
 #include "launcher/bench.h"
@@ -24,6 +25,7 @@ void add_bench_step(CLI::App& program, int&) {
   arguments->recipe.add_to(*command);
   command->add_flag("--evaluation", arguments->options.evaluation,
                     "Batches of eval.batch images through the evaluation plan instead of training steps");
+  command->add_flag("--steps-only", arguments->options.steps_only, "Neither ceiling nor profile");
   command->add_option("--batch", arguments->batch, "Images of one step (default: the recipe's)")
       ->check(number_from(1, 1e9));
   command->add_option("--threads", arguments->options.threads, "Cores to use (default: all that are allowed)")

@@ -171,7 +171,7 @@ struct Times {
 };
 
 /// Rounds of steps, products alone, profile, steps: each kind sees the same machine.
-Times measure(Bench& bench, Ceiling* ceiling, double seconds) {
+Times measure(Bench& bench, Ceiling* ceiling, double seconds, bool steps_only) {
   constexpr double kRoundSeconds = 1;
   const int rounds = static_cast<int>(std::ceil(std::max(seconds, kRoundSeconds) / kRoundSeconds));
   const double round_s = seconds / rounds;
@@ -191,6 +191,11 @@ Times measure(Bench& bench, Ceiling* ceiling, double seconds) {
     times.steps.push_back(time.seconds);
     times.host.push_back(time.host_s);
   };
+  if (steps_only) {
+    repeat_for(seconds, take_step);
+    bench.settle();
+    return times;
+  }
   for (int round = 0; round < rounds; ++round) {
     repeat_for(0.3 * round_s, take_step);
     bench.settle();
@@ -214,19 +219,22 @@ Spread spread_of(std::vector<double> values) {
 }
 
 StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& options) {
-  constexpr int kWarmUpSteps = 5;
-  constexpr double kSearchShare = 0.25;  // of the time, for finding the ceiling's implementations
+  constexpr int kWarmUpSteps = 3, kDeviceWarmUpSteps = 5;  // a device's third step is made a graph
+  constexpr double kSearchShare = 0.25;                    // of the time, for finding the ceiling's implementations
   StepBenchmark result;
   result.load_before = load_average();
   Bench bench(recipe, options);
   result.start_s = seconds_since_start();
-  for (int i = 0; i < kWarmUpSteps; ++i) bench.step();
+  const int warm_up = bench.backend().device_memory_bytes() ? kDeviceWarmUpSteps : kWarmUpSteps;
+  for (int i = 0; i < warm_up; ++i) bench.step();
   bench.settle();
   result.peak_bytes = static_cast<std::size_t>(process_usage().ru_maxrss) * 1024;
-  const std::unique_ptr<Ceiling> ceiling =
-      bench.backend().make_ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
+  std::unique_ptr<Ceiling> ceiling;
+  if (!options.steps_only)
+    ceiling = bench.backend().make_ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
   if (ceiling != nullptr) ceiling->run();
-  const Times times = measure(bench, ceiling.get(), (1 - kSearchShare) * options.seconds);
+  const double search_share = options.steps_only ? 0 : kSearchShare;
+  const Times times = measure(bench, ceiling.get(), (1 - search_share) * options.seconds, options.steps_only);
 
   const Sizing& sizing = bench.sizing();
   result.recipe = recipe.name;
@@ -254,7 +262,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   }
   result.gflop_per_s = result.flops_per_step * 1e-9 / result.step_s.median;
   const std::int64_t waves = (sizing.shards + sizing.lanes - 1) / sizing.lanes;
-  result.ops = times.profile.shares(result.step_s.median, waves, sizing.shards);
+  if (!options.steps_only) result.ops = times.profile.shares(result.step_s.median, waves, sizing.shards);
   if (ceiling != nullptr) {
     result.ceiling_s = spread_of(times.ceilings).median;
     result.ceiling_share = result.ceiling_s / result.step_s.median;

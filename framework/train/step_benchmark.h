@@ -17,6 +17,7 @@ struct StepBenchmarkOptions {
   double seconds = 10;      ///< for everything that is timed, the search for the ceiling included
   int threads = 0;          ///< cores to use: shards side by side × threads of a shard; 0: all that are allowed
   bool evaluation = false;  ///< batches of eval.batch images through the evaluation plan, as `athanor eval` runs them
+  bool steps_only = false;  ///< neither ceiling nor profile: all the time is for steps
 };
 
 /// A value and how far it spreads: 10th, 50th and 90th percentile.

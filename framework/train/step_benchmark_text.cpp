@@ -101,6 +101,7 @@ void print_step_benchmark(std::FILE* out, const StepBenchmark& b) {
     fmt::print(out, "  ceiling    {:.2f} ms: its convolutions and matrix products alone, {:.1f} % of the step\n",
                b.ceiling_s * kMs, b.ceiling_share * 100);
   }
+  if (b.ops.empty()) return;
   fmt::print(out, "\n  {:<28} {:>5} {:>9} {:>7} {:>9}\n", "op", "nodes", "ms", "share", "GFLOP/s");
   for (const OpShare& op : b.ops) {
     fmt::print(out, "  {:<28} {:>5} {:>9.3f} {:>6.1f}% {:>9.1f}\n", op.op, op.nodes, op.seconds * kMs, op.share * 100,

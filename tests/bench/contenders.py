@@ -45,16 +45,21 @@ class Athanor:
                           f"train.precision={network.precision}", *overrides]
 
     def measure(self, seconds):
-        command = [self.program, "bench", "step", str(self.network.recipe_path()), *self.overrides, "--seconds",
-                   str(seconds), "--json"] + ["--evaluation"] * self.network.evaluation
+        return self.bench(seconds, "--steps-only")
+
+    def bench(self, seconds, *options):
+        """Without options with "ceiling_share" and "profile"."""
+        command = [self.program, "bench", "step", str(self.network.recipe_path()), *self.overrides, *options,
+                   "--seconds", str(seconds), "--json"] + ["--evaluation"] * self.network.evaluation
         answer, code, error = run_for_json(command)
         if answer is None:
             if code == UNKNOWN_KEY and "unknown key" in error:
                 raise NotMeasured("not in this build")
             raise NotMeasured(f"not measured: {error}" if code == NO_DEVICE else f"exit code {code}: {error}")
-        return {"images_per_s": answer["images_per_s"]["median"], "peak_bytes": answer["peak_bytes"],
-                "ceiling_share": answer["ceiling_share"], "start_s": answer["start_ms"] / 1e3,
-                "page_faults_per_step": answer["page_faults_per_step"]}
+        return {"images_per_s": answer["images_per_s"]["median"], "step_ms": answer["step_ms"]["median"],
+                "peak_bytes": answer["peak_bytes"], "start_s": answer["start_ms"] / 1e3,
+                "page_faults_per_step": answer["page_faults_per_step"], "ceiling_share": answer["ceiling_share"],
+                "profile": answer["ops"]}
 
     def start_s(self):
         """From the start of the program until step 0 begins, in a run as users start it, but for the classes."""
@@ -71,6 +76,12 @@ class Athanor:
         pass
 
 
+def torch_environment(threads, cache):
+    """What PyTorch compiles, and the files by which its processes meet, go where `cache` says."""
+    return os.environ | {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor",
+                         "TMPDIR": str(cache)}
+
+
 class Torch:
     """A peer process and those that it starts: a session of their own, which ends with this object."""
 
@@ -83,7 +94,7 @@ class Torch:
         self.child = subprocess.Popen(
             command + ["--evaluation"] * network.evaluation, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.errors, start_new_session=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(mode.threads), "TORCHINDUCTOR_CACHE_DIR": str(cache)})
+            env=torch_environment(mode.threads, cache))
         self.answers = b""
         try:
             self.start = self.answer()

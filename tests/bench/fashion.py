@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from contenders import PEERS, NotMeasured, last_line, run_for_json
+from contenders import PEERS, NotMeasured, last_line, run_for_json, torch_environment
 from table import number, table_text
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs" / "fashion-mnist" / "resnet20.yaml"
@@ -38,8 +38,8 @@ def train_ours(settings, data, seed):
 def train_theirs(settings, data, seed, style):
     command = [settings.python, str(PEERS / "torch_fashion.py"), str(data), "--epochs", str(settings.epochs), "--seed",
                str(seed), "--threads", str(settings.cores), "--style", style]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {
-        "OMP_NUM_THREADS": str(settings.cores), "TORCHINDUCTOR_CACHE_DIR": str(settings.cache)})
+    done = subprocess.run(command, capture_output=True, text=True,
+                          env=torch_environment(settings.cores, settings.cache))
     if done.returncode != 0:
         raise NotMeasured(last_line(done.stderr))
     return json.loads(last_line(done.stdout))
@@ -69,6 +69,7 @@ def compare(settings, tell):
             try:
                 runs[name].append({"seed": seed} | train(seed))
             except NotMeasured as reason:
+                tell(f"{name}, seed {seed}: {reason}")
                 return [{"program": name, "error": str(reason)}]
             tell(f"{name}, seed {seed}: {runs[name][-1]['seconds']:.1f} s, {100 * runs[name][-1]['accuracy']:.2f} %")
     print(table_text(HEAD, rows_of(runs)))

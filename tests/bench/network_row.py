@@ -7,6 +7,7 @@ from table import megabytes, number, percent, rate
 
 PROBE_S = 1
 TRIAL_S = 3
+CEILING_ROUNDS = 2  # as long as so many rounds of one program: its ceiling and its profile
 RECOMPUTE = "recompute"
 
 HEAD = ["network", "Athanor images/s", "PyTorch images/s", "its best mode", "ratio (spread)", "of the ceiling",
@@ -51,13 +52,15 @@ def measure(network, settings, tell):
     try:
         contenders = [ours] + [saver] * (saver is not None) + trial.finalists()
         answers = play(contenders, settings.rounds, settings.seconds)
+        ceilings = {contender.name: contender.bench(CEILING_ROUNDS * settings.seconds)
+                    for contender in contenders if isinstance(contender, Athanor)}
     finally:
         trial.close()
     best = best_of([contender.name for contender in trial.finalists()], answers)
     tell(f"  {settings.rounds} rounds of {settings.seconds} s: " + ", ".join(
         f"{name} {median_of(list_, 'images_per_s'):.1f}" for name, list_ in answers.items()))
     return {"network": network.key, "title": network.title, "start_s": start_s, "best": best, "no_recompute": no_saver,
-            "trial": trial.seen, "answers": answers}
+            "trial": trial.seen, "answers": answers, "ceilings": ceilings}
 
 
 def torch_peak(result):
@@ -74,18 +77,18 @@ def rows_of(result):
     theirs, theirs_peak = answers[result["best"]], torch_peak(result)
     start = next(seen for seen in result["trial"] if seen["mode"] == result["best"])
 
-    def row(title, ours, times):
+    def row(title, name, times):
+        ours, ceiling = answers[name], result["ceilings"][name]["ceiling_share"]
         peak = max(answer["peak_bytes"] for answer in ours)
         return [title, rate(median_of(ours, "images_per_s")), rate(median_of(theirs, "images_per_s")),
-                result["best"], ratio_of(rates(ours), rates(theirs)).text(), percent(median_of(ours, "ceiling_share")),
+                result["best"], ratio_of(rates(ours), rates(theirs)).text(), percent(ceiling),
                 megabytes(peak), megabytes(theirs_peak), number(peak / theirs_peak, 2), *times]
 
-    ours = answers["Athanor"]
-    rows = [row(result["title"], ours, [number(result["start_s"], 2), number(start["first_step_begins_s"], 1),
+    rows = [row(result["title"], "Athanor", [number(result["start_s"], 2), number(start["first_step_begins_s"], 1),
                                         number(start["first_step_ends_s"], 1)])]
     if RECOMPUTE in answers:
-        cost = ratio_of(rates(ours), rates(answers[RECOMPUTE]))
-        rows.append(row(f"… recompute: step × {cost.median:.2f}", answers[RECOMPUTE], ["–"] * 3))
+        cost = ratio_of(rates(answers["Athanor"]), rates(answers[RECOMPUTE]))
+        rows.append(row(f"… recompute: step × {cost.median:.2f}", RECOMPUTE, ["–"] * 3))
     elif result["no_recompute"]:
         rows.append(lacking("… recompute", result["no_recompute"]))
     return rows

@@ -16,6 +16,7 @@ class Network:
     precision: str = "fp32"
     evaluation: bool = False
     styles: tuple = ("eager", "compiled")
+    by_default: bool = True
     trains: bool = True  # as the recipe stands: drawn images have 10 classes
 
     def recipe_path(self):
@@ -32,17 +33,17 @@ NETWORKS = [
     Network("resnet50-bf16", "ResNet-50, bf16, batch 16", "resnet50", "resnet50", 16, precision="bf16", trains=False),
     Network("resnet50-eval", "ResNet-50, evaluation, batch 16", "resnet50", "resnet50", 16, evaluation=True),
     Network("resnet50-frozen", "… PyTorch's weights frozen", "resnet50", "resnet50", 16, evaluation=True,
-            styles=("frozen",)),
+            styles=("frozen",), by_default=False),
 ]
 
 
 def chosen(keys):
-    """The networks of these keys, in the order of the list; all where there are none. Raises KeyError."""
+    """The networks of these keys, in the order of the list; where there are none the usual ones. Raises KeyError."""
     known = {network.key for network in NETWORKS}
     for key in keys:
         if key not in known:
             raise KeyError(key)
-    return [network for network in NETWORKS if not keys or network.key in keys]
+    return [network for network in NETWORKS if (network.key in keys if keys else network.by_default)]
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ def all_modes(network, cores):
 
 
 def first_modes(network, cores):
-    """Of a quick search: those that start at once, NCHW with one process alone."""
+    """Of a quick search: NHWC and, where nothing is compiled, NCHW with one process."""
     style = network.styles[0]
     pairs = splits(network.batch, cores)
-    return [Mode(style, "nhwc", *pair) for pair in pairs] + [Mode(style, "nchw", *pairs[0])]
+    return [Mode(style, "nhwc", *pair) for pair in pairs] + [Mode(style, "nchw", *pairs[0])] * (style == "eager")
 
 
 def next_modes(network, cores, best):

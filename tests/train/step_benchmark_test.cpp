@@ -57,6 +57,14 @@ TEST(StepBenchmark, EvaluationRunsForwardAloneOnItsOwnBatch) {
   EXPECT_EQ(nlohmann::json::parse(to_json(result))["pass"], "evaluation");
 }
 
+TEST(StepBenchmark, StepsAloneHaveNoCeilingAndNoProfile) {
+  const StepBenchmark result =
+      run_step_benchmark(parse_recipe(kTiny, "tiny.yaml"), {.seconds = 0.1, .steps_only = true});
+  EXPECT_GT(result.steps, 0);
+  EXPECT_TRUE(result.ops.empty());
+  EXPECT_TRUE(nlohmann::json::parse(to_json(result))["ceiling_share"].is_null());
+}
+
 TEST(StepBenchmark, LabelsAreOfAsManyClassesAsTheModelGives) {
   const std::vector<std::string> overrides = {"model.classes=1000"};
   const Recipe recipe = parse_recipe(kTiny, "tiny.yaml", overrides);

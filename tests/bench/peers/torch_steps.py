@@ -30,8 +30,8 @@ import torch.nn.functional as F
 
 from networks import build
 
-WARM_UP_STEPS = 3
-FEWEST_STEPS = 3
+WARM_UP_STEPS = 2
+FEWEST_STEPS = 2
 
 
 def parse():
