@@ -22,6 +22,13 @@ bool is_convolution(const Node& node) {
   return node.op->name.starts_with("conv2d");
 }
 
+/// Without what a plan lets it do beside its product.
+Convolution bare_convolution_of(const Graph& graph, const Node& node, int threads) {
+  Convolution conv = convolution_of(graph, node, threads);
+  conv.statistics = false;
+  return conv;
+}
+
 std::vector<Candidate> convolution_candidates(Convolution conv) {
   std::vector<Candidate> found;
   const std::array<Layout, 3> layouts{blocked_layout(), "nhwc", kPlain};
@@ -61,7 +68,7 @@ std::vector<Candidate> linear_candidates(const InnerProduct& product) {
 }  // namespace
 
 std::string product_key(const Graph& graph, const Node& node, int threads) {
-  if (is_convolution(node)) return convolution_of(graph, node, threads).key();
+  if (is_convolution(node)) return bare_convolution_of(graph, node, threads).key();
   std::string key = node.op->name;
   for (const std::vector<ValueId>& values : {node.inputs, node.outputs}) {
     for (const ValueId id : values) {
@@ -73,8 +80,9 @@ std::string product_key(const Graph& graph, const Node& node, int threads) {
 
 std::vector<Candidate> product_candidates(const Graph& graph, const Node& node, int threads) {
   const TeamSize team(threads);
-  std::vector<Candidate> found = is_convolution(node) ? convolution_candidates(convolution_of(graph, node, threads))
-                                                      : linear_candidates(inner_product_of(graph, node));
+  std::vector<Candidate> found = is_convolution(node)
+                                     ? convolution_candidates(bare_convolution_of(graph, node, threads))
+                                     : linear_candidates(inner_product_of(graph, node));
   // Reference code is up to a thousand times slower: not worth the time to measure it.
   const auto is_reference = [](const Candidate& c) { return is_reference_implementation(c.product.implementation); };
   if (!std::all_of(found.begin(), found.end(), is_reference)) std::erase_if(found, is_reference);

@@ -58,8 +58,19 @@ WinogradShape backward_shape(const Convolution& conv) {
           .pad_left = 2 - conv.padding[1]};
 }
 
+/// Bytes of the kernel's own scratch; its sums lie behind it.
+std::size_t sums_offset(const Convolution& conv) {
+  constexpr std::size_t kLine = 64;
+  const bool is_forward = conv.direction == Direction::forward;
+  const std::size_t bytes =
+      kernels::winograd_scratch_bytes(is_forward ? forward_shape(conv) : backward_shape(conv), conv.threads);
+  return (bytes + kLine - 1) / kLine * kLine;
+}
+
 Step bind_convolution(const Convolution& conv, const ProductMemory& memory) {
   const bool is_forward = conv.direction == Direction::forward;
+  auto* sums = conv.statistics ? reinterpret_cast<double*>(static_cast<std::byte*>(memory.scratch) + sums_offset(conv))
+                               : nullptr;
   const kernels::WinogradConvolution call{.shape = is_forward ? forward_shape(conv) : backward_shape(conv),
                                           .turned = !is_forward,
                                           .x = static_cast<const float*>(is_forward ? memory.x : memory.y),
@@ -68,9 +79,18 @@ Step bind_convolution(const Convolution& conv, const ProductMemory& memory) {
                                           .residual = static_cast<const float*>(conv.residual ? memory.y : nullptr),
                                           .relu = conv.relu,
                                           .y = static_cast<float*>(is_forward ? memory.y : memory.x),
+                                          .sums = sums,
                                           .scratch = memory.scratch,
                                           .threads = conv.threads};
-  return [call, run = kernels::winograd_kernels().convolve] { run(call); };
+  const auto run = kernels::winograd_kernels().convolve;
+  if (sums == nullptr) return [call, run] { run(call); };
+  return [call, run, sum = static_cast<float*>(memory.sum), squares = static_cast<float*>(memory.squares)] {
+    run(call);
+    for (std::int64_t o = 0; o < call.shape.out_channels; ++o) {
+      sum[o] = static_cast<float>(call.sums[2 * o]);
+      squares[o] = static_cast<float>(call.sums[2 * o + 1]);
+    }
+  };
 }
 
 Step bind_weight_gradient(const Convolution& conv, const ProductMemory& memory) {
@@ -112,12 +132,15 @@ std::vector<ProductCandidate> winograd_candidates(const Convolution& conv, const
     made.scratch_bytes = kernels::winograd_weights_scratch_bytes(forward_shape(conv), conv.threads);
     made.bind = [conv](const ProductMemory& memory) { return bind_weight_gradient(conv, memory); };
   } else {
-    const bool is_forward = conv.direction == Direction::forward;
-    made.scratch_bytes =
-        kernels::winograd_scratch_bytes(is_forward ? forward_shape(conv) : backward_shape(conv), conv.threads);
+    made.scratch_bytes = sums_offset(conv);
+    if (conv.statistics) made.scratch_bytes += 2 * sizeof(double) * static_cast<std::size_t>(conv.y[1]);
     made.bind = [conv](const ProductMemory& memory) { return bind_convolution(conv, memory); };
   }
   return {made};
+}
+
+bool is_winograd_kernel(const ProductCandidate& candidate) {
+  return candidate.implementation == own_implementation("winograd");
 }
 
 }  // namespace athanor::cpu

@@ -16,4 +16,7 @@ bool fits_winograd(const Convolution& convolution);
 /// writes weights in the layout in which oneDNN's direct forward reads them, in every direction.
 std::vector<ProductCandidate> winograd_candidates(const Convolution& convolution, const Layout& x, const Layout& y);
 
+/// Whether it is one of those: they alone can sum their output on the way (Convolution::statistics).
+bool is_winograd_kernel(const ProductCandidate& candidate);
+
 }  // namespace athanor::cpu

@@ -108,6 +108,8 @@ Step prepare_conv2d_forward(const Binding& binding) {
                            .weight = binding.inputs[1],
                            .bias = binding.has_input(2) ? binding.inputs[2] : nullptr,
                            .y = binding.outputs[0],
+                           .sum = binding.output<void>(1),
+                           .squares = binding.output<void>(2),
                            .scratch = binding.scratch});
   return binding.has_input(kConvolutionResidual) ? with_residual(binding, std::move(run)) : run;
 }
