@@ -12,11 +12,14 @@ inline constexpr std::int64_t kLongestRun = 14;  ///< tiles whose columns, trans
 /// Column c of a run, transformed: strip[6 c + i], i the row of the result.
 using Strip = float[(kLongestRun * kOutputs + kTaps - 1) * kInputs * kWidth];
 
-/// strip = Bᵀ of read(x, row) for `count` columns; rows: where each of the six begins.
+/// strip = Bᵀ of read(x, row) for `count` columns; rows: where each of the six begins. What will be read next lies
+/// `ahead` floats from there; the first two rows of it have been read before.
 template <typename Read>
-ATHANOR_INLINE void transform_columns(const float* const (&rows)[kInputs], std::int64_t count, const Read& read,
-                                      float* strip) {
+ATHANOR_INLINE void transform_columns(const float* const (&rows)[kInputs], std::int64_t count, std::int64_t ahead,
+                                      const Read& read, float* strip) {
   for (std::int64_t column = 0; column < count; ++column, strip += kInputs * kWidth) {
+#pragma GCC unroll 4
+    for (int i = kTaps - 1; i < kInputs; ++i) __builtin_prefetch(rows[i] + column * kWidth + ahead, 0, 2);
     Vec d[kInputs], t[kInputs];
 #pragma GCC unroll 6
     for (int i = 0; i < kInputs; ++i) d[i] = in_register(read(load(rows[i] + column * kWidth), i));
@@ -56,7 +59,8 @@ struct Columns {
 inline void fill_strip(const WinogradConvolution& args, const Run& run, const Columns& columns, std::int64_t group,
                        const float* zeros, float* strip) {
   const WinogradShape& s = args.shape;
-  const float* image = args.x + (run.image * (s.in_channels / kWidth) + group) * s.height * s.width * kWidth;
+  const std::int64_t image_floats = s.height * s.width * kWidth;
+  const float* image = args.x + (run.image * (s.in_channels / kWidth) + group) * image_floats;
   const float* rows[kInputs];
   Vec shift[kInputs];
   for (int i = 0; i < kInputs; ++i) {
@@ -66,18 +70,21 @@ inline void fill_strip(const WinogradConvolution& args, const Run& run, const Co
     shift[i] = within && args.in_scale ? load(args.in_shift + group * kWidth) : Vec{};
   }
   const std::int64_t count = columns.outside - columns.inside;
+  // the same columns of the next vector of channels or, after the last, of the row of tiles below
+  const bool last = group + 1 == s.in_channels / kWidth;
+  const std::int64_t ahead = last ? kOutputs * s.width * kWidth - group * image_floats : image_floats;
   strip += columns.inside * kInputs * kWidth;
   if (args.in_scale) {
     const Vec scale = load(args.in_scale + group * kWidth), low = splat(args.in_relu ? 0.0f : -__builtin_inff());
     const auto read = [&](Vec x, int i) __attribute__((always_inline)) {
       return max(low, fma(x, scale, shift[i]));
     };
-    transform_columns(rows, count, read, strip);
+    transform_columns(rows, count, ahead, read, strip);
   } else {
     const auto read = [](Vec x, int) __attribute__((always_inline)) {
       return x;
     };
-    transform_columns(rows, count, read, strip);
+    transform_columns(rows, count, ahead, read, strip);
   }
 }
 
