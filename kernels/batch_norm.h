@@ -27,11 +27,13 @@ struct BatchNormForward {
   /// (`view.lanes`) with a mean so far from 0 that Σ x² has lost the variance is summed anew.
   const float* sum = nullptr;
   const float* squares = nullptr;
-  void* y = nullptr;            ///< may be x or residual
+  void* y = nullptr;            ///< may be x or residual; null: only the per-channel arrays are made
   float* mean = nullptr;        ///< saved for the backward pass
   float* inv_std = nullptr;     ///< saved for the backward pass
   float* batch_mean = nullptr;  ///< for running_mean; or null
   float* batch_var = nullptr;   ///< for running_var: unbiased, var · n / (n − 1) (n = 1: 0); or null
+  float* scale = nullptr;       ///< or null
+  float* shift = nullptr;       ///< or null
   float eps = 1e-5f;
   bool relu = false;
   void* scratch = nullptr;

@@ -58,7 +58,10 @@ void forward(const BatchNormForward& args) {
       if (args.batch_mean) args.batch_mean[c] = args.mean[c];
       if (args.batch_var) args.batch_var[c] = n > 1 ? static_cast<float>(var * (n / (n - 1))) : 0.0f;
       set_affine(scratch, c, args.gamma, args.beta, args.mean[c], args.inv_std[c]);
+      if (args.scale) args.scale[c] = scratch.scale[c];
+      if (args.shift) args.shift[c] = scratch.shift[c];
     }
+    if (!args.y) return;
     apply<decltype(uniform)::value>(view, walk, x, static_cast<const T*>(args.residual), static_cast<T*>(args.y),
                                     args.relu, args.threads, scratch);
   });

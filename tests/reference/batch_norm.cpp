@@ -61,6 +61,19 @@ std::vector<Result> batch_norm_forward(const std::vector<Tensor>& inputs, const 
   return {result_of(y), result_of(mean), result_of(inv_std), result_of(mean), result_of(variance)};
 }
 
+/// Outputs: mean, inv_std, batch_mean, batch_var as above, and y = x * scale + shift: scale, shift.
+std::vector<Result> factors(const std::vector<Tensor>& inputs, const Attributes& attributes) {
+  const std::int64_t channels = inputs[0].shape[1];
+  Numbers scale({channels}), shift({channels});
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const Normalized normalized = normalize_channel(inputs[0], c, eps_of(attributes));
+    scale[c] = inputs[1][c] * normalized.inv_std;
+    shift[c] = inputs[2][c] - normalized.mean * scale[c];
+  }
+  const std::vector<Result> all = batch_norm_forward(inputs, attributes);
+  return {all[1], all[2], all[3], all[4], result_of(scale), result_of(shift)};
+}
+
 struct ChannelGradients {
   Numbers dx;
   Numbers dgamma, dbeta;
@@ -176,6 +189,13 @@ Case training_case(RandomStream& stream) {
                               [](const Case& c) { return affine(c.inputs, eps_of(c.attributes)); });
 }
 
+Case factors_case(RandomStream& stream) {
+  Case drawn = draw_batch_norm_case(stream);
+  drawn.inputs.resize(3);
+  drawn.attributes = {{"eps", kDefaultEps}};
+  return drawn;
+}
+
 Case backward_case(RandomStream& stream) {
   const Case drawn = training_case(stream);
   const std::vector<Result> outputs = batch_norm_forward(drawn.inputs, drawn.attributes);
@@ -224,6 +244,7 @@ Case fold_case(RandomStream& stream) {
 
 std::vector<ReferenceOp> batch_norm_ops() {
   return {{"batch_norm", batch_norm_forward, batch_norm_backward, training_case},
+          {"batch_norm_factors", factors, nullptr, factors_case},
           {"batch_norm_backward", forward_backward, nullptr, backward_case},
           {"batch_norm_inference", inference, inference_backward, inference_case},
           {"fold_batch_norm", fold, nullptr, fold_case}};

@@ -80,6 +80,7 @@ DType operand_dtype(const std::string& op, std::size_t index, DType compute) {
   if (op == "batch_norm_backward" || op == "batch_norm_sums") return index < 2 || index > 5 ? compute : DType::f32;
   if (op == "batch_norm_input_gradient") return index < 2 || index > 6 ? compute : DType::f32;
   if (op == "batch_norm") return index == 0 || index == 3 ? compute : DType::f32;
+  if (op == "batch_norm_factors") return index == 0 ? compute : DType::f32;
   if (op == "batch_norm_inference" || op == "batch_norm_apply") return index == 0 || index == 5 ? compute : DType::f32;
   if (op == "cross_entropy_backward") return index == 1 ? compute : DType::f32;
   if (op.ends_with("_norm") || op == "cross_entropy") return index == 0 ? compute : DType::f32;

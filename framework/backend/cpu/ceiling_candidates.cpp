@@ -25,7 +25,7 @@ bool is_convolution(const Node& node) {
 /// Without what a plan lets it do beside its product.
 Convolution bare_convolution_of(const Graph& graph, const Node& node, int threads) {
   Convolution conv = convolution_of(graph, node, threads);
-  conv.statistics = false;
+  conv.statistics = conv.normalized = conv.input_relu = false;
   return conv;
 }
 

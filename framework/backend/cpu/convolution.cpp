@@ -87,23 +87,27 @@ Layout preferred(std::int64_t channels) {
 }  // namespace
 
 std::string Convolution::key() const {
-  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} s{} m{} t{} a{}", static_cast<int>(direction),
-                     x.text(), weight.text(), y.text(), name_of(dtype), stride[0], stride[1], padding[0], padding[1],
-                     dilation[0], dilation[1], groups, has_bias, relu, residual, statistics, threads,
-                     name_of(algorithm));
+  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} s{} m{} n{}{} t{} a{}",
+                     static_cast<int>(direction), x.text(), weight.text(), y.text(), name_of(dtype), stride[0],
+                     stride[1], padding[0], padding[1], dilation[0], dilation[1], groups, has_bias, relu, residual,
+                     statistics, normalized, input_relu, threads, name_of(algorithm));
 }
 
 Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
   Convolution conv;
   const auto shape = [&](ValueId id) { return graph.value(id).shape; };
+  const auto has_input = [&](std::size_t index) {
+    return index < node.inputs.size() && node.inputs[index] != kNoValue;
+  };
   const std::string& name = node.op->name;
   if (name == "conv2d") {
     conv.x = shape(node.inputs[0]);
     conv.weight = shape(node.inputs[1]);
     conv.y = shape(node.outputs[0]);
-    conv.has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
+    conv.has_bias = has_input(2);
     conv.relu = node.attributes.text("activation") == "relu";
-    conv.residual = node.inputs.size() > kConvolutionResidual;
+    conv.residual = has_input(kConvolutionResidual);
+    conv.normalized = has_input(kConvolutionScale);
     conv.statistics = node.attributes.flag("statistics");
   } else if (name == "conv2d_backward_data") {
     conv.direction = Direction::backward_data;
@@ -116,12 +120,14 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
     conv.weight = shape(node.outputs[0]);
     conv.y = shape(node.inputs[1]);
     conv.has_bias = node.attributes.flag("bias");
+    conv.normalized = has_input(kWeightGradientScale);
   }
   conv.dtype = graph.value(node.inputs[0]).dtype;
   conv.stride = pair_of(node.attributes, "stride");
   conv.padding = pair_of(node.attributes, "padding");
   conv.dilation = pair_of(node.attributes, "dilation");
   conv.groups = node.attributes.integer("groups");
+  conv.input_relu = conv.normalized && node.attributes.flag("input_relu");
   conv.threads = threads;
   return conv;
 }

@@ -18,6 +18,8 @@ namespace athanor::cpu {
 
 /// The input of conv2d that its output is added to; see graph/ops/conv2d.cpp.
 inline constexpr std::size_t kConvolutionResidual = 3;
+/// And those by which its input is scaled and shifted, of conv2d and of its gradient of weights.
+inline constexpr std::size_t kConvolutionScale = 4, kWeightGradientScale = 2;
 
 /// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH,
 /// KW], y [N, O, H', W'].
@@ -31,6 +33,8 @@ struct Convolution {
   bool relu = false;
   bool residual = false;    ///< forward only: y holds what is added to it before ReLU
   bool statistics = false;  ///< forward only: Σ y and Σ y² of each channel are outputs too
+  bool normalized = false;  ///< x is scaled and shifted on the way in
+  bool input_relu = false;  ///< and goes through a ReLU
   int threads = 1;
   ConvolutionAlgorithm algorithm = ConvolutionAlgorithm::direct;
 

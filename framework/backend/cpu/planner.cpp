@@ -9,6 +9,7 @@
 #include "graph/passes/convolution_sums.h"
 #include "graph/passes/fold_batch_norm.h"
 #include "graph/passes/fuse_squeeze_excite.h"
+#include "graph/passes/normalize_in_convolutions.h"
 
 namespace athanor::cpu {
 
@@ -18,7 +19,8 @@ Graph CpuPlanner::rewrite(Graph graph) {
     const auto chosen = convolutions_->choose(convolution_of(of, conv, threads_));
     return chosen && is_winograd_kernel(*chosen);
   };
-  return sum_in_convolutions(fuse_squeeze_excite(fold_batch_norms(std::move(graph))), is_own);
+  graph = sum_in_convolutions(fuse_squeeze_excite(fold_batch_norms(std::move(graph))), is_own);
+  return normalize_in_convolutions(std::move(graph), is_own);
 }
 
 NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {

@@ -13,7 +13,7 @@ class CpuPlanner : public BackendPlanner {
   explicit CpuPlanner(int threads, ConvolutionChoices* convolutions = nullptr)
       : threads_(threads), convolutions_(convolutions) {}
   /// Folds batch norms of evaluation into convolutions, fuses what stands round squeeze-and-excitation's scale, and
-  /// lets our own Winograd convolutions sum their outputs for the batch norms behind them.
+  /// lets our own Winograd convolutions sum their outputs for the batch norms behind them, and normalise their inputs.
   Graph rewrite(Graph graph) override;
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
   std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,

@@ -36,6 +36,13 @@ std::vector<TensorType> infer_batch_norm_forward(const InferContext& context) {
           {per_channel, DType::f32}};
 }
 
+/// What passes/normalize_in_convolutions.h leaves of a batch_norm, with the same inputs, → mean, inv_std, batch_mean,
+/// batch_var, and y = x · scale + shift: scale, shift.
+std::vector<TensorType> infer_factors(const InferContext& context) {
+  want_channels(context);
+  return std::vector<TensorType>(6, {{context.shape(0)[1]}, DType::f32});
+}
+
 /// dy, x, gamma, beta, mean, inv_std, (y), (dy2), (mask, where a back end has it, for y) → dx, dgamma, dbeta,
 /// (dresidual).
 std::vector<TensorType> infer_batch_norm_backward(const InferContext& context) {
@@ -76,6 +83,14 @@ const RegisterOp kBatchNormForward{{
     .gradient = batch_norm_gradient,
     .backward_needs = {.inputs = {0, 1, 2}, .outputs = {1, 2}},
     .remake = apply_again,
+}};
+
+const RegisterOp kFactors{{
+    .name = "batch_norm_factors",
+    .attributes = {statistics_fields()[0]},
+    .infer = infer_factors,
+    .flops = [](const Graph& graph, const Node& node) { return 5.0 * graph.value(node.inputs[0]).shape.elements(); },
+    .no_gradient = "its gradient is that of batch_norm",
 }};
 
 const RegisterOp kBackward{{

@@ -21,7 +21,8 @@ std::vector<Field> conv2d_window_fields() {
 std::vector<Field> conv2d_op_fields() {
   return ops::joined({conv2d_window_fields(),
                       {ops::activation_field(),
-                       boolean("statistics", false, "Whether sums of the output and its square are outputs too.")}});
+                       boolean("statistics", false, "Whether sums of the output and its square are outputs too."),
+                       boolean("input_relu", false, "Whether a scaled and shifted input goes through a ReLU.")}});
 }
 
 /// Output extent of one axis; 0 or less means that the window does not fit.
@@ -31,8 +32,9 @@ std::int64_t output_extent(std::int64_t input, std::int64_t kernel, std::int64_t
   return span < 0 ? 0 : span / stride + 1;
 }
 
-/// x, weight, (bias), (a residual that is added before the activation) → y, with `statistics` also Σ y and Σ y² of each
-/// channel. No layer asks for those: a back end that gets them on the way does.
+/// x, weight, (bias), (a residual that is added before the activation), (scale, shift) → y, with `statistics` also Σ y
+/// and Σ y² of each channel. With scale and shift [C] the input is x · scale + shift, perhaps through a ReLU. No layer
+/// asks for these: a back end that has them for nothing does.
 std::vector<TensorType> infer_conv2d_forward(const InferContext& context) {
   ops::want_rank(context, 0, 4, "input of conv");
   const Shape& x = context.shape(0);
@@ -64,7 +66,7 @@ std::vector<TensorType> infer_conv2d_backward_data(const InferContext& context) 
   return {{{context.shape(0)[0], channels, size[0], size[1]}, context.dtype(0)}};
 }
 
-/// Weight gradients are float32 whatever the activations are.
+/// x, dy, (scale, shift) → dweight, (dbias), float32 whatever the activations are. x as in conv2d.
 std::vector<TensorType> infer_conv2d_backward_weights(const InferContext& context) {
   const Pair kernel = pair_of(context.attributes, "kernel");
   const std::int64_t channels = context.shape(1)[1];

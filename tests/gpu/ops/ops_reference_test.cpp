@@ -16,7 +16,7 @@ namespace {
 
 /// Ops that run on CPUs only: those that the CPU's planner puts in. The list must not grow by others.
 const std::set<std::string>& missing_ops() {
-  static const std::set<std::string> names{"fold_batch_norm", "scale_sums"};
+  static const std::set<std::string> names{"fold_batch_norm", "scale_sums", "batch_norm_factors"};
   return names;
 }
 

@@ -1,4 +1,5 @@
-// batch_norm, its gradient and its evaluation form on the CPU: hand-written kernels in every activation layout.
+// batch_norm, what a convolution leaves of it, its gradient and its evaluation form on the CPU: hand-written kernels in
+// every activation layout.
 #include "kernels/batch_norm.h"
 
 #include "backend/cpu/ops/batch_norm.h"
@@ -34,6 +35,28 @@ Step prepare_batch_norm_forward(const Binding& b) {
                                        .batch_var = b.output<float>(4),
                                        .eps = static_cast<float>(b.node.attributes.real("eps")),
                                        .relu = has_relu(b.node),
+                                       .scratch = b.scratch,
+                                       .threads = b.threads};
+  return [args, run = kernels::batch_norm_kernels().forward] { run(args); };
+}
+
+/// The statistics of batch_norm and what it would do to x.
+Step prepare_factors(const Binding& b) {
+  const kernels::BatchNormForward args{.view = input_view(b, 0),
+                                       .dtype = b.input_value(0).dtype,
+                                       .channels = b.input_value(0).shape[1],
+                                       .x = b.input<void>(0),
+                                       .gamma = b.input<float>(1),
+                                       .beta = b.input<float>(2),
+                                       .sum = b.input<float>(4),
+                                       .squares = b.input<float>(5),
+                                       .mean = b.output<float>(0),
+                                       .inv_std = b.output<float>(1),
+                                       .batch_mean = b.output<float>(2),
+                                       .batch_var = b.output<float>(3),
+                                       .scale = b.output<float>(4),
+                                       .shift = b.output<float>(5),
+                                       .eps = static_cast<float>(b.node.attributes.real("eps")),
                                        .scratch = b.scratch,
                                        .threads = b.threads};
   return [args, run = kernels::batch_norm_kernels().forward] { run(args); };
@@ -80,6 +103,7 @@ Step prepare_inference(const Binding& b) {
 }
 
 const RegisterCpuOp kBatchNormForward{"batch_norm", {choose_batch_norm(0, "batch_norm"), prepare_batch_norm_forward}};
+const RegisterCpuOp kFactors{"batch_norm_factors", {choose_batch_norm(0, "batch_norm_factors"), prepare_factors}};
 const RegisterCpuOp kBackward{"batch_norm_backward",
                               {choose_batch_norm(1, "batch_norm_backward"), prepare_batch_norm_backward}};
 const RegisterCpuOp kInference{"batch_norm_inference",

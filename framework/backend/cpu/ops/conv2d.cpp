@@ -110,6 +110,8 @@ Step prepare_conv2d_forward(const Binding& binding) {
                            .y = binding.outputs[0],
                            .sum = binding.output<void>(1),
                            .squares = binding.output<void>(2),
+                           .scale = binding.input<void>(kConvolutionScale),
+                           .shift = binding.input<void>(kConvolutionScale + 1),
                            .scratch = binding.scratch});
   return binding.has_input(kConvolutionResidual) ? with_residual(binding, std::move(run)) : run;
 }
@@ -147,6 +149,8 @@ Step prepare_conv2d_backward_weights(const Binding& binding) {
                            .weight = binding.outputs[0],
                            .bias = binding.outputs.size() > 1 ? binding.outputs[1] : nullptr,
                            .y = binding.inputs[1],
+                           .scale = binding.input<void>(kWeightGradientScale),
+                           .shift = binding.input<void>(kWeightGradientScale + 1),
                            .scratch = binding.scratch});
   if (is_own(binding.implementation)) return run;
   const std::vector<Step> clearing =
