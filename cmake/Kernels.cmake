@@ -10,6 +10,8 @@ set(ATHANOR_ISA_FLAGS_avx512 -march=x86-64-v4 -mprefer-vector-width=512 -O3)
 
 # The optimizer pass waits for memory, not for arithmetic: without fused multiply-add its bits are the same on every set.
 set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/cpu/optimizer.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+# A tile has the same bits whatever is done with it afterwards: no multiplication there is fused but where the code says so.
+set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/cpu/winograd.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
 add_library(athanor_kernels STATIC ${ATHANOR_KERNEL_COMMON})
 target_include_directories(athanor_kernels PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>

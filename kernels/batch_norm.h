@@ -1,5 +1,5 @@
 // Batch normalisation over [N, C, H, W] per channel (Ioffe and Szegedy 2015), fused with a residual addition and ReLU.
-// Training reads x twice and writes y once; nothing else of its size is touched.
+// Training reads x twice, or once where its sums are given, and writes y once; nothing else of its size is touched.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +23,15 @@ struct BatchNormForward {
   const void* residual = nullptr;  ///< or null
   const float* gamma = nullptr;    ///< null: ones
   const float* beta = nullptr;     ///< null: zeros
-  void* y = nullptr;               ///< may be x or residual
-  float* mean = nullptr;           ///< saved for the backward pass
-  float* inv_std = nullptr;        ///< saved for the backward pass
-  float* batch_mean = nullptr;     ///< for running_mean; or null
-  float* batch_var = nullptr;      ///< for running_var: unbiased, var · n / (n − 1) (n = 1: 0); or null
+  /// Σ x and Σ x² of each channel, where whoever wrote x has them, or null: x is then read once. A block of channels
+  /// (`view.lanes`) with a mean so far from 0 that Σ x² has lost the variance is summed anew.
+  const float* sum = nullptr;
+  const float* squares = nullptr;
+  void* y = nullptr;            ///< may be x or residual
+  float* mean = nullptr;        ///< saved for the backward pass
+  float* inv_std = nullptr;     ///< saved for the backward pass
+  float* batch_mean = nullptr;  ///< for running_mean; or null
+  float* batch_var = nullptr;   ///< for running_var: unbiased, var · n / (n − 1) (n = 1: 0); or null
   float eps = 1e-5f;
   bool relu = false;
   void* scratch = nullptr;

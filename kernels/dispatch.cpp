@@ -11,6 +11,8 @@
 #include "kernels/pool2d.h"
 #include "kernels/prepare_input.h"
 #include "kernels/reduce.h"
+#include "kernels/winograd.h"
+#include "kernels/winograd_weights.h"
 
 #define ATHANOR_KERNEL_FAMILY(Table, family)               \
   namespace athanor::kernels {                             \
@@ -42,3 +44,5 @@ ATHANOR_KERNEL_FAMILY(LossKernels, loss)
 ATHANOR_KERNEL_FAMILY(Pool2dKernels, pool2d)
 ATHANOR_KERNEL_FAMILY(PrepareInputKernels, prepare_input)
 ATHANOR_KERNEL_FAMILY(ReduceKernels, reduce)
+ATHANOR_KERNEL_FAMILY(WinogradKernels, winograd)
+ATHANOR_KERNEL_FAMILY(WinogradWeightsKernels, winograd_weights)

@@ -1,4 +1,5 @@
-// athanor bench step RECIPE [KEY=VALUE …] [--batch N] [--threads N] [--seconds S] [--json]
+// athanor bench step RECIPE [KEY=VALUE …] [--evaluation] [--steps-only] [--batch N] [--threads N] [--seconds S]
+// [--json]
 #include <fmt/format.h>
 
 #include "launcher/bench.h"
@@ -22,6 +23,9 @@ void add_bench_step(CLI::App& program, int&) {
   CLI::App* command = bench_command(program).add_subcommand(
       "step", "Speed of the training step on synthetic data, where its time goes, and its share of the ceiling");
   arguments->recipe.add_to(*command);
+  command->add_flag("--evaluation", arguments->options.evaluation,
+                    "Batches of eval.batch images through the evaluation plan instead of training steps");
+  command->add_flag("--steps-only", arguments->options.steps_only, "Neither ceiling nor profile");
   command->add_option("--batch", arguments->batch, "Images of one step (default: the recipe's)")
       ->check(number_from(1, 1e9));
   command->add_option("--threads", arguments->options.threads, "Cores to use (default: all that are allowed)")
@@ -32,7 +36,8 @@ void add_bench_step(CLI::App& program, int&) {
   command->callback([arguments] {
     run_on_first_rank("bench step", [&](Communicator&) {
       std::vector<std::string> overrides = arguments->recipe.overrides;
-      if (arguments->batch > 0) overrides.push_back(fmt::format("train.batch={}", arguments->batch));
+      const std::string_view key = arguments->options.evaluation ? "eval.batch" : "train.batch";
+      if (arguments->batch > 0) overrides.push_back(fmt::format("{}={}", key, arguments->batch));
       const StepBenchmark result =
           run_step_benchmark(read_recipe(arguments->recipe.recipe, overrides), arguments->options);
       print_step_benchmark(arguments->json ? stderr : stdout, result);

@@ -104,7 +104,9 @@ class CheckpointEvaluation {
     Hardware hardware = probe_hardware();
     share_cores(hardware, communicator_);
     agree_on(communicator_, "data", [&] { data_ = open_split(recipe_, split); });
-    agree_on(communicator_, "plan", [&] { plan(hardware); });
+    const Backend& backend = backend_for(recipe_.device);
+    adopt_measured_choices(backend, stored_);
+    plan_alike(communicator_, backend, [&] { plan(hardware); });
     want_same_plans(communicator_, plans_.training, plans_.evaluation);
     const std::unique_ptr<Executable> executable = backend_for(recipe_.device).make_executable(options());
     restore_weights(*executable, communicator_, stored_, averaged);

@@ -1,15 +1,17 @@
-// athanor plan RECIPE [KEY=VALUE …] [--device cpu|NAME] [--steps] [--json]: what training would do and need, without
-// training.
+// athanor plan RECIPE [KEY=VALUE …] [--device cpu|NAME] [--steps] [--counters] [--json]: what training would do and
+// need, without training.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "backend/backend.h"
 #include "base/error.h"
 #include "launcher/command.h"
 #include "launcher/output.h"
 #include "launcher/ranks.h"
+#include "train/plan_counters.h"
 #include "train/plan_table.h"
 #include "train/session.h"
 #include "train/units_text.h"
@@ -23,6 +25,7 @@ struct PlanArguments {
   RecipeArguments recipe;
   std::string device;
   bool steps = false;
+  bool counters = false;
   bool json = false;
 };
 
@@ -62,7 +65,22 @@ std::string shards_at_once(const Sizing& sizing, const Plans& plans) {
                      plural(sizing.local.count(), "shard"));
 }
 
-std::string memory_text(const MemoryPlan& memory, const std::string& shards, std::size_t available) {
+/// The memory of the same run with the other train.recompute. Not where engines are measured, which takes long.
+std::optional<MemoryPlan> memory_of_other_way(Recipe recipe, const ModelSpec& model, const DatasetInfo& info,
+                                              const Sizing& sizing, Communicator& communicator) {
+  if (backend_for(recipe.device).device_memory_bytes()) return std::nullopt;
+  recipe.train.recompute = !recipe.train.recompute;
+  return plan_run_memory(recipe, info, sizing, make_plans(recipe, model, info, sizing), communicator);
+}
+
+std::string other_way_text(const Recipe& recipe, const std::optional<MemoryPlan>& memory) {
+  if (!memory) return "";
+  return fmt::format("  {:<12} {:>10}  with train.recompute={}: activations {}\n", "or peak",
+                     bytes_text(memory->total()), !recipe.train.recompute, bytes_text(memory->activations));
+}
+
+std::string memory_text(const MemoryPlan& memory, const std::string& shards, std::size_t available,
+                        const std::string& other_way) {
   std::string text = "peak memory of a rank\n";
   const auto row = [&](const char* use, std::size_t bytes, const std::string& note) {
     text += fmt::format("  {:<12} {:>10}{}\n", use, bytes_text(bytes), note.empty() ? "" : "  " + note);
@@ -75,6 +93,7 @@ std::string memory_text(const MemoryPlan& memory, const std::string& shards, std
   row("data", memory.data, "images held in memory, batches ahead of the step");
   row("snapshot", memory.snapshot, "what a checkpoint is written from, on rank 0");
   row("peak", memory.total(), memory.total() <= available ? "fits" : "DOES NOT FIT");
+  text += other_way;
   row("available", available, "");
   return text;
 }
@@ -116,7 +135,8 @@ Json row_json(const LayerRow& row) {
 }
 
 Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, const PlanTable& table,
-             const MemoryPlan& memory, std::size_t available, const PlannedData& data) {
+             const MemoryPlan& memory, const std::optional<MemoryPlan>& other_way, std::size_t available,
+             const PlannedData& data) {
   Json json{{"name", recipe.name},
             {"data_missing", data.missing},
             {"device", backend_for(recipe.device).name()},
@@ -137,6 +157,8 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
                     {"gradients", memory.gradients}, {"activations", memory.activations},
                     {"shared", memory.shared},       {"data", memory.data},
                     {"snapshot", memory.snapshot}};
+  json["recompute"] = recipe.train.recompute;
+  if (other_way) json["peak_bytes_other_recompute"] = other_way->total();
   json["layers"] = Json::array();
   for (const LayerRow& row : table.layers) json["layers"].push_back(row_json(row));
   json["buckets"] = Json::array();
@@ -151,6 +173,8 @@ Json json_of(const Recipe& recipe, const Plans& plans, const Sizing& sizing, con
                              {"implementation", step.implementation},
                              {"is_reference", step.is_reference}});
   }
+  json["counters"] = Json::object();
+  for (const Counter& counter : count_plans(recipe, sizing, plans)) json["counters"][counter.name] = counter.count;
   return json;
 }
 
@@ -179,21 +203,23 @@ void run_plan(const PlanArguments& arguments, Communicator& communicator) {
   const ModelSpec model = model_of(recipe);
   const Plans plans = make_plans(recipe, model, data.info, sizing);
   const MemoryPlan memory = plan_run_memory(recipe, data.info, sizing, plans, communicator);
+  const std::optional<MemoryPlan> other_way = memory_of_other_way(recipe, model, data.info, sizing, communicator);
   const std::size_t available = available_bytes(backend, hardware, communicator);
   const PlanTable table = make_plan_table(plans.training, recipe.train.batch / sizing.shards);
 
   std::FILE* text = arguments.json ? stderr : stdout;
   fmt::print(text, "{}\nlayers; FLOPs forward and backward, bytes of activations, of one image\n{}\n{}\n{}\n{}\n",
              heading(recipe, data, sizing), layer_table_text(table),
-             memory_text(memory, shards_at_once(sizing, plans), available), buckets_text(plans),
-             optimize_text(recipe, plans));
+             memory_text(memory, shards_at_once(sizing, plans), available, other_way_text(recipe, other_way)),
+             buckets_text(plans), optimize_text(recipe, plans));
   if (arguments.steps) fmt::print(text, "steps\n{}\n", step_table_text(table));
+  if (arguments.counters) fmt::print(text, "counters\n{}\n", counter_text(count_plans(recipe, sizing, plans)));
   if (table.reference_steps > 0) {
     fmt::print(text, "warning: {} on a slow reference kernel; --steps lists them\n",
                table.reference_steps == 1 ? "1 step runs" : fmt::format("{} steps run", table.reference_steps));
   }
   fmt::print(text, "fingerprint {}\n", plans.training.fingerprint());
-  if (arguments.json) print_json(json_of(recipe, plans, sizing, table, memory, available, data).dump());
+  if (arguments.json) print_json(json_of(recipe, plans, sizing, table, memory, other_way, available, data).dump());
   std::fflush(stdout);
   check_memory(recipe, model, data.info, sizing, plans, hardware, communicator);
 }
@@ -205,6 +231,7 @@ void add_plan(CLI::App& program, int&) {
   arguments->recipe.add_to(*command);
   command->add_option("--device", arguments->device, "Plan for this device instead of the recipe's: cpu");
   command->add_flag("--steps", arguments->steps, "List every step with its full implementation too");
+  command->add_flag("--counters", arguments->counters, "Count steps, bytes moved, reorders and implementations too");
   command->add_flag("--json", arguments->json, "Print one JSON object on standard output");
   command->callback([arguments] {
     run_on_first_rank("plan", [&](Communicator& communicator) { run_plan(*arguments, communicator); });

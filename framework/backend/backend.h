@@ -20,12 +20,13 @@ struct PlannerOptions {
   int threads = 1;
   std::string_view precision = "fp32";  ///< train.precision
   bool deterministic = true;            ///< only algorithms that give the same bits every time
+  bool winograd = true;  ///< cpu: convolutions may be computed by Winograd's algorithm where that is faster
 };
 
 /// The type of activations and of what matrix products read: "fp32" and "tf32" f32, "bf16" bf16, "fp16" f16.
 DType compute_type(std::string_view precision);
 
-/// Has no state of its own: one object a process, used by every run.
+/// One object a process, used by every run. What it holds between them is what it measured.
 class Backend {
  public:
   virtual ~Backend() = default;

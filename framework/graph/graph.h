@@ -40,6 +40,8 @@ struct Value {
   DType dtype = DType::f32;
   Role role = Role::computed;
   NodeId producer = -1;
+  /// The value whose bits a recomputed one has; kNoValue for all others. Passes add such values behind all others.
+  ValueId copy_of = kNoValue;
   Initializer initializer;      ///< for parameters and statistics
   std::vector<float> constant;  ///< for constants, logical order
 };
@@ -90,6 +92,12 @@ struct Graph {
   const Value& value(ValueId id) const { return values[static_cast<std::size_t>(id)]; }
   Value& value(ValueId id) { return values[static_cast<std::size_t>(id)]; }
   const Node& node(NodeId id) const { return nodes[static_cast<std::size_t>(id)]; }
+  /// The value that `id` is a copy of, or `id` itself.
+  ValueId original_of(ValueId id) const {
+    return id == kNoValue || value(id).copy_of == kNoValue ? id : value(id).copy_of;
+  }
+  /// Whether the node makes again what another node has made.
+  bool is_copy(const Node& node) const { return original_of(node.outputs.front()) != node.outputs.front(); }
 
   /// Every value that must be computed: loss, outputs, gradients, statistic contributions and metrics.
   std::vector<ValueId> roots() const;

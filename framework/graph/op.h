@@ -60,6 +60,9 @@ struct BackwardNeeds {
   friend bool operator==(const BackwardNeeds&, const BackwardNeeds&) = default;
 };
 
+/// A node that makes the same bits as output 0 of `node`, from inputs and other outputs of it, for less.
+using RemakeRule = std::function<Node(const Node&)>;
+
 struct OpDef {
   std::string name;
   /// What a node may say: Builder::add refuses everything else and fills in the defaults.
@@ -70,6 +73,8 @@ struct OpDef {
   std::function<std::vector<ValueId>(GradientContext&)> gradient = {};
   std::string no_gradient = {};
   BackwardNeeds backward_needs = {};
+  /// How backward makes output 0 again where it was not kept (passes/rematerialize.h); empty: as forward made it.
+  RemakeRule remake = {};
   /// (input, output) pairs that may share memory when that input is not needed afterwards.
   std::vector<std::pair<int, int>> in_place = {};
   /// The output is the input's memory under another shape: nothing runs.

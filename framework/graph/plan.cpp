@@ -8,6 +8,7 @@
 #include "graph/op.h"
 #include "graph/passes/layout.h"
 #include "graph/passes/liveness.h"
+#include "graph/passes/recompute.h"
 
 namespace athanor {
 namespace {
@@ -315,9 +316,11 @@ std::string Plan::fingerprint() const {
   for (const auto* section : {&prologue, &shard}) {
     for (const PlannedStep& step : *section) {
       const Node& node = graph.node(step.node);
+      // What is made again has the bits of what it replaces.
+      if (graph.is_copy(node)) continue;
       text += fmt::format("{} {} {} {}", node.op->name, node.layer, step.algorithm, step.implementation);
       for (const auto& [key, value] : node.attributes.entries()) text += fmt::format(" {}={}", key, to_text(value));
-      for (const ValueId input : node.inputs) text += fmt::format(" {}", input);
+      for (const ValueId input : node.inputs) text += fmt::format(" {}", graph.original_of(input));
       for (const ValueId output : node.outputs) {
         if (output == kNoValue) continue;
         const Value& value = graph.value(output);
@@ -339,11 +342,19 @@ std::string Plan::fingerprint() const {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of) {
+Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of,
+               double recomputed_work) {
   const std::map<std::string, Layout> fixed =
       state_of == nullptr ? std::map<std::string, Layout>{} : state_of->parameter_layouts();
   LaidOutGraph laid_out = propagate_layouts(planner.rewrite(std::move(graph)), planner, fixed);
-  return Planning(std::move(laid_out), planner, shards, shard_threads, state_of).run();
+  const auto plan = [&](LaidOutGraph chosen) {
+    return Planning(std::move(chosen), planner, shards, shard_threads, state_of).run();
+  };
+  if (recomputed_work > 0) {
+    const auto lane_bytes = [&](const LaidOutGraph& tried) { return plan(tried).lane_bytes; };
+    laid_out = recompute_activations(std::move(laid_out), planner, recomputed_work, lane_bytes);
+  }
+  return plan(std::move(laid_out));
 }
 
 }  // namespace athanor

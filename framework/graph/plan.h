@@ -95,7 +95,9 @@ struct Plan {
 
 /// The back end's rewriting, layout, hoisting, liveness: from a graph (differentiated, without dead code, fused) to a
 /// plan whose reduce and optimize steps their providers still have to add. `state_of` is a plan whose state arena this
-/// one shares (an evaluation plan beside a training plan), or nullptr.
-Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of = nullptr);
+/// one shares (an evaluation plan beside a training plan), or nullptr. `recomputed_work`: the part of the
+/// step's work that may be added to save memory, by making activations again in backward (passes/recompute.h).
+Plan make_plan(Graph graph, BackendPlanner& planner, int shards, int shard_threads, const Plan* state_of = nullptr,
+               double recomputed_work = 0);
 
 }  // namespace athanor

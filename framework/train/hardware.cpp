@@ -9,6 +9,7 @@
 #include <limits>
 #include <string_view>
 
+#include "base/cpu_model.h"
 #include "base/host_name.h"
 #include "base/text_file.h"
 #include "kernels/isa.h"
@@ -25,13 +26,6 @@ std::size_t available_memory(const fs::path& root) {
   const std::uint64_t kibibytes = number_after(read_text(root / "proc/meminfo"), "MemAvailable:", kNoLimit >> 10);
   const auto limit = tightest_memory_limit(root);
   return std::min(kibibytes << 10, limit ? limit->left_bytes : kNoLimit);
-}
-
-std::string cpu_model(const fs::path& root) {
-  const std::string cpuinfo = read_text(root / "proc/cpuinfo");
-  const auto rest = after_key(cpuinfo, "model name");
-  const auto colon = rest ? rest->find(": ") : std::string_view::npos;
-  return colon == std::string_view::npos ? "unknown processor" : std::string(rest->substr(colon + 2));
 }
 
 }  // namespace

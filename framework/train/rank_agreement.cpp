@@ -80,6 +80,14 @@ void want_same_data(Communicator& communicator, const RunData& data) {
             {"other data", "copy the same files to all hosts", ExitCode::data, differing_line});
 }
 
+void plan_alike(Communicator& communicator, const Backend& backend, const std::function<void()>& plan) {
+  if (communicator.size() > 1 && backend.choices()) {
+    first_does(communicator, "plan", plan);
+    backend.take_choices(broadcast_text(communicator, *backend.choices(), 0, "choices"));
+  }
+  agree_on(communicator, "plan", plan);
+}
+
 void use_common_isa(Communicator& communicator, bool deterministic) {
   const auto own = static_cast<std::int32_t>(kernels::active_isa());
   std::vector<std::int32_t> sets(static_cast<std::size_t>(communicator.size()));

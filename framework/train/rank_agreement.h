@@ -2,8 +2,10 @@
 // the ranks before step 0, and a difference is named.
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "backend/backend.h"
 #include "comm/communicator.h"
 #include "graph/plan.h"
 #include "train/hardware.h"
@@ -23,6 +25,9 @@ void want_same_recipe(Communicator& communicator, const Recipe& recipe);
 void want_same_plans(Communicator& communicator, const Plan& training, const Plan& evaluation);
 /// Names, sizes and fingerprints of both splits. Throws DataError.
 void want_same_data(Communicator& communicator, const RunData& data);
+
+/// Runs `plan` on every rank, with what rank 0 measures in it: measuring gives each rank another choice. Collective.
+void plan_alike(Communicator& communicator, const Backend& backend, const std::function<void()>& plan);
 
 /// Where the processors of the ranks have different instruction sets, says so on rank 0 and, with `deterministic`, lets
 /// all use the lowest, so that they compute the same bits. Before anything is planned. Collective.

@@ -201,9 +201,11 @@ class RecipeReader {
     train.shard_threads = values.integer("shard_threads");
     train.seed = static_cast<std::uint64_t>(values.integer("seed"));
     train.precision = values.text("precision");
+    train.winograd = values.text("winograd");
     train.reduction = values.text("reduction");
     train.deterministic = values.flag("deterministic");
     train.on_nonfinite = values.text("on_nonfinite");
+    train.recompute = values.flag("recompute");
     if (train.epochs == 0 && train.max_steps == 0) {
       problems_.add(recipe_.place("train.epochs"), "train.epochs",
                     "epochs and max_steps are both 0, so the run would never end; set one of them");

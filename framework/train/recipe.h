@@ -44,9 +44,11 @@ struct TrainSettings {
   std::int64_t shard_threads = 0;  ///< 0: chosen at the first launch
   std::uint64_t seed = 0;
   std::string precision;  ///< "fp32", "tf32", "bf16", "fp16"
+  std::string winograd;   ///< "auto", "off"
   std::string reduction;  ///< "tree", "fast"
   bool deterministic = true;
   std::string on_nonfinite;  ///< "stop", "skip"
+  bool recompute = false;    ///< activations are made again in backward instead of kept
 };
 
 struct OptimizerSettings {

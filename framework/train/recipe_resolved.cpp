@@ -11,11 +11,12 @@ namespace athanor {
 namespace {
 
 /// Keys that two runs of one experiment may have different.
-constexpr std::array<std::string_view, 17> kFree = {"name",
+constexpr std::array<std::string_view, 18> kFree = {"name",
                                                     "train.epochs",
                                                     "train.max_steps",
                                                     "train.deterministic",
                                                     "train.on_nonfinite",
+                                                    "train.recompute",
                                                     "optimizer.shard",
                                                     "data.path",
                                                     "eval",

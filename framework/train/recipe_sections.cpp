@@ -71,11 +71,19 @@ const RegisterSchema kTrain{
                "Of activations and matrix work; tf32: fp32 whose products are rounded to TF32; fp16: with a loss scale "
                "that finds its own size. tf32 and fp16 need device: cuda.")
               .one_of({"fp32", "tf32", "bf16", "fp16"}),
+          text("winograd", "auto",
+               "auto: 3×3 convolutions are computed by Winograd's algorithm where that measures faster; their sums are "
+               "then about a digit less exact than direct ones. off: directly. On GPUs it changes nothing.")
+              .one_of({"auto", "off"}),
           text("reduction", "tree", "tree: the same bits on any number of ranks; fast: the library's order.")
               .one_of({"tree", "fast"}),
           boolean("deterministic", true, "Only algorithms that give the same bits every time."),
           text("on_nonfinite", "stop", "After a loss or gradient that is not finite: stop, or skip the update.")
-              .one_of({"stop", "skip"})},
+              .one_of({"stop", "skip"}),
+          boolean(
+              "recompute", false,
+              "Activations that are cheap to compute again are not kept for backward: less memory for a little time, "
+              "with the same bits.")},
      .shorthand = {}}};
 
 const RegisterSchema kGroup{

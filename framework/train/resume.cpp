@@ -139,6 +139,12 @@ void adopt_choices(Recipe& recipe, const StoredRun& stored) {
   }
 }
 
+void adopt_measured_choices(const Backend& backend, const StoredRun& stored) {
+  const auto choices = stored.meta().attributes.find("device_choices");
+  if (choices != stored.meta().attributes.end() && text_in(stored.meta(), "backend") == backend.name())
+    backend.take_choices(choices->second);
+}
+
 namespace {
 
 /// Whether choices that were measured on a device hold here: their first line says where that was. Without any on

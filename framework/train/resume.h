@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "backend/executable.h"
+#include "backend/backend.h"
 #include "comm/communicator.h"
 #include "train/checkpoint_meta.h"
 #include "train/recipe.h"
@@ -15,6 +15,9 @@ namespace athanor {
 /// Before the batch is cut: shards and threads that the recipe leaves open are the checkpoint's, and kernels use no
 /// better instruction set than it did.
 void adopt_choices(Recipe& recipe, const StoredRun& stored);
+
+/// Before the plan: what the checkpoint's run measured, where that was a back end of this kind.
+void adopt_measured_choices(const Backend& backend, const StoredRun& stored);
 
 /// After the plan: throws UsageError, first difference by name, where the checkpoint is of another recipe (`asked`, as
 /// given), data set or plan; DeviceError where this machine cannot compute what it computed, unless train.deterministic

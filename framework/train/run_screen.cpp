@@ -18,7 +18,7 @@ std::string wire_warning(const std::string& wire) {
 FlopsPerImage flops_per_image(const Plan& plan, std::int64_t rows) {
   FlopsPerImage flops;
   for (const Node& node : plan.graph.nodes) {
-    if (!node.op->flops) continue;
+    if (!node.op->flops || plan.graph.is_copy(node)) continue;
     const double image = node.op->flops(plan.graph, node) / static_cast<double>(rows);
     flops.step += image;
     if (node.phase == Phase::forward) flops.forward += image;

@@ -166,14 +166,9 @@ class Preparation {
       run_.recipe.comm.bucket_mb = measure_bucket_mb(communicator_);
     }
     const auto plan_run = [&] { run_.plans = make_plans(run_.recipe, run_.model, info, run_.sizing); };
-    adopt_device_choices();
-    if (communicator_.size() > 1 && backend_for(run_.recipe.device).choices()) {
-      // Measuring gives each rank another choice: all take the first one's.
-      first_does(communicator_, "plan", plan_run);
-      backend_for(run_.recipe.device)
-          .take_choices(broadcast_text(communicator_, *backend_for(run_.recipe.device).choices(), 0, "engines"));
-    }
-    agree_on(communicator_, "plan", plan_run);
+    const Backend& backend = backend_for(run_.recipe.device);
+    if (run_.stored) adopt_measured_choices(backend, *run_.stored);
+    plan_alike(communicator_, backend, plan_run);
     want_same_plans(communicator_, run_.plans.training, run_.plans.evaluation);
     is_planned_ = true;
     if (options_.model) {
@@ -184,16 +179,6 @@ class Preparation {
       check_memory(run_.recipe, run_.model, info, run_.sizing, run_.plans, run_.hardware, communicator_);
       run_.memory = plan_run_memory(run_.recipe, info, run_.sizing, run_.plans, communicator_);
     });
-  }
-
-  /// Of the run that goes on, where it ran on a device of this kind.
-  void adopt_device_choices() {
-    if (!run_.stored) return;
-    const auto& said = run_.stored->meta().attributes;
-    const Backend& backend = backend_for(run_.recipe.device);
-    const auto where = said.find("backend"), choices = said.find("device_choices");
-    if (where != said.end() && where->second == backend.name() && choices != said.end())
-      backend.take_choices(choices->second);
   }
 
   void begin_in_folder() {

@@ -5,6 +5,7 @@
 #include "comm/buckets.h"
 #include "data/augment.h"
 #include "data/batch_source.h"
+#include "graph/passes/recompute.h"
 #include "io/checkpoint_file.h"
 #include "models/initialize.h"
 #include "optim/optimize_plan.h"
@@ -156,15 +157,16 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
   want_device(recipe);
   want_something_to_see(recipe, info);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
-  const std::unique_ptr<BackendPlanner> planner =
-      backend_for(recipe.device)
-          .planner(
-              {.threads = threads, .precision = recipe.train.precision, .deterministic = recipe.train.deterministic});
+  const std::unique_ptr<BackendPlanner> planner = backend_for(recipe.device)
+                                                      .planner({.threads = threads,
+                                                                .precision = recipe.train.precision,
+                                                                .deterministic = recipe.train.deterministic,
+                                                                .winograd = recipe.train.winograd == "auto"});
   Plans plans;
   const std::int64_t rows = recipe.train.batch / sizing.shards,
                      evaluation_rows = sizing.evaluation_rows / sizing.shards;
-  plans.training =
-      make_plan(training_graph(model, graph_options(recipe, info, rows, sizing.shards)), *planner, shards, threads);
+  plans.training = make_plan(training_graph(model, graph_options(recipe, info, rows, sizing.shards)), *planner, shards,
+                             threads, nullptr, recipe.train.recompute ? kRecomputedWork : 0);
   plans.evaluation = make_plan(evaluation_graph(model, graph_options(recipe, info, evaluation_rows, sizing.shards)),
                                *planner, shards, threads, &plans.training);
   plans.optimizer = make_optimizer(recipe.optimizer.named.name, recipe.optimizer.named.attributes);
@@ -218,6 +220,16 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
   };
   const std::size_t total = needed(recipe, sizing, plans);
   if (total <= available) return;
+  std::string other_way;
+  if (!recipe.train.recompute) {
+    Recipe again = recipe;
+    again.train.recompute = true;
+    const std::size_t less = needed(again, sizing, make_plans(again, model, info, sizing));
+    if (less <= available) {
+      other_way = fmt::format("; or set train.recompute=true, which needs {} and gives the same numbers a little later",
+                              bytes_text(less));
+    }
+  }
 
   const auto fits = [&](std::int64_t rows, std::int64_t evaluation_rows) {
     Recipe smaller = recipe;
@@ -241,8 +253,8 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
   std::string advice = "even one image a shard does not fit; use fewer shards side by side or a smaller model";
   if (batch > 0) advice = fmt::format("the largest batch that fits is {}", batch);
   if (smaller_batch > 0) advice = fmt::format("the largest batch that fits is {0}, with eval.batch={0}", smaller_batch);
-  throw DeviceError("{}: {} images need {}, this process may use {}; {}", at(recipe, "train.batch"), recipe.train.batch,
-                    bytes_text(total), bytes_text(available), advice);
+  throw DeviceError("{}: {} images need {}, this process may use {}; {}{}", at(recipe, "train.batch"),
+                    recipe.train.batch, bytes_text(total), bytes_text(available), advice, other_way);
 }
 
 ExecutableOptions executable_options(const Recipe& recipe, const Sizing& sizing, const Plans& plans,

@@ -84,7 +84,8 @@ MemoryPlan plan_run_memory(const Recipe& recipe, const DatasetInfo& info, const 
                            Communicator& communicator);
 
 /// Throws DeviceError with the largest batch that fits when the plans need more than this process may use: with the
-/// evaluation batch as it is where training alone is too large, else with one as small as the training batch.
+/// evaluation batch as it is where training alone is too large, else with one as small as the training batch. Says
+/// where train.recompute would make it fit.
 void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
                   const Plans& plans, const Hardware& hardware, Communicator& communicator);
 

@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 #include "graph/op.h"
 #include "train/session.h"
+#include "train/since_start.h"
 #include "train/synthetic.h"
 
 namespace athanor {
@@ -27,13 +28,13 @@ double load_average() {
   return getloadavg(&load, 1) == 1 ? load : 0;
 }
 
-std::size_t peak_resident_bytes() {
+rusage process_usage() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+  return usage;
 }
 
-/// The step under measurement and its memory.
+/// The step under measurement, of training or of evaluation, and its memory.
 class Bench {
  public:
   Bench(Recipe& recipe, const StepBenchmarkOptions& options)
@@ -45,21 +46,28 @@ class Bench {
                          *communicator_)),
         model_(model_of(recipe)),
         plans_(make_plans(recipe, model_, info_, sizing_)),
-        storage_(recipe.train.batch, info_, host_batch_memory()) {
+        evaluates_(options.evaluation),
+        storage_(images(recipe), info_, host_batch_memory()) {
     check_memory(recipe, model_, info_, sizing_, plans_, hardware_, *communicator_);
     ExecutableOptions wanted = executable_options(recipe, sizing_, plans_, *communicator_);
-    wanted.evaluation = nullptr;
+    (evaluates_ ? wanted.training : wanted.evaluation) = nullptr;
     wanted.resident_batch = true;
+    if (evaluates_) {
+      losses_.resize(static_cast<std::size_t>(images(recipe)));
+      ranks_.resize(losses_.size());
+    }
     executable_ = backend_.make_executable(wanted);
-    initialize_state(*executable_, plans_.training, recipe.train.seed);
+    initialize_state(*executable_, plan(), recipe.train.seed);
     fill_synthetic(storage_.batch(), info_, augmentations_from(recipe.data.augment));
   }
 
   const Backend& backend() const { return backend_; }
   const Hardware& hardware() const { return hardware_; }
   const Sizing& sizing() const { return sizing_; }
-  const Plan& plan() const { return plans_.training; }
+  const Plan& plan() const { return evaluates_ ? plans_.evaluation : plans_.training; }
   const Executable& executable() const { return *executable_; }
+  /// Of one step.
+  std::int64_t images(const Recipe& recipe) const { return evaluates_ ? sizing_.evaluation_rows : recipe.train.batch; }
 
   struct StepTime {
     double seconds = 0;
@@ -69,13 +77,17 @@ class Bench {
   /// A rate so small that random labels never make the numbers run away, with the work of any other.
   StepTime step() {
     const Clock::time_point start = Clock::now();
+    if (evaluates_) {
+      executable_->evaluate(storage_.batch(), losses_, ranks_, false);
+      return {seconds_since(start), true, 0};
+    }
     const auto known =
         executable_->step(storage_.batch(), {.step = ++steps_, .lr = 1e-6, .momentum = 0.9, .grad_scale = 1});
     return {seconds_since(start), known.has_value(), known ? known->host_s : 0};
   }
   /// Until nothing is under way.
   void settle() {
-    while (executable_->await_result()) {
+    while (!evaluates_ && executable_->await_result()) {
     }
   }
   std::vector<NodeTime> profile() {
@@ -100,7 +112,10 @@ class Bench {
   Sizing sizing_;
   ModelSpec model_;
   Plans plans_;
+  bool evaluates_;
   BatchStorage storage_;
+  std::vector<float> losses_;  // of an evaluation
+  std::vector<std::int32_t> ranks_;
   std::unique_ptr<Executable> executable_;
   std::int64_t steps_ = 0;
 };
@@ -151,10 +166,12 @@ class Profile {
 struct Times {
   std::vector<double> steps, host, ceilings;
   Profile profile;
+  std::int64_t calls = 0;        // of step
+  std::int64_t page_faults = 0;  // during them
 };
 
 /// Rounds of steps, products alone, profile, steps: each kind sees the same machine.
-Times measure(Bench& bench, Ceiling* ceiling, double seconds) {
+Times measure(Bench& bench, Ceiling* ceiling, double seconds, bool steps_only) {
   constexpr double kRoundSeconds = 1;
   const int rounds = static_cast<int>(std::ceil(std::max(seconds, kRoundSeconds) / kRoundSeconds));
   const double round_s = seconds / rounds;
@@ -166,11 +183,19 @@ Times measure(Bench& bench, Ceiling* ceiling, double seconds) {
     } while (seconds_since(start) < budget_s);
   };
   const auto take_step = [&] {
+    const long faults = process_usage().ru_minflt;
     const Bench::StepTime time = bench.step();
+    times.page_faults += process_usage().ru_minflt - faults;
+    ++times.calls;
     if (!time.waited) return;
     times.steps.push_back(time.seconds);
     times.host.push_back(time.host_s);
   };
+  if (steps_only) {
+    repeat_for(seconds, take_step);
+    bench.settle();
+    return times;
+  }
   for (int round = 0; round < rounds; ++round) {
     repeat_for(0.3 * round_s, take_step);
     bench.settle();
@@ -194,26 +219,31 @@ Spread spread_of(std::vector<double> values) {
 }
 
 StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& options) {
-  constexpr int kWarmUpSteps = 5;
-  constexpr double kSearchShare = 0.25;  // of the time, for finding the ceiling's implementations
+  constexpr int kWarmUpSteps = 3, kDeviceWarmUpSteps = 5;  // a device's third step is made a graph
+  constexpr double kSearchShare = 0.25;                    // of the time, for finding the ceiling's implementations
   StepBenchmark result;
   result.load_before = load_average();
   Bench bench(recipe, options);
-  for (int i = 0; i < kWarmUpSteps; ++i) bench.step();
+  result.start_s = seconds_since_start();
+  const int warm_up = bench.backend().device_memory_bytes() ? kDeviceWarmUpSteps : kWarmUpSteps;
+  for (int i = 0; i < warm_up; ++i) bench.step();
   bench.settle();
-  result.peak_bytes = peak_resident_bytes();
-  const std::unique_ptr<Ceiling> ceiling =
-      bench.backend().make_ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
+  result.peak_bytes = static_cast<std::size_t>(process_usage().ru_maxrss) * 1024;
+  std::unique_ptr<Ceiling> ceiling;
+  if (!options.steps_only)
+    ceiling = bench.backend().make_ceiling(bench.plan(), bench.sizing().lanes, kSearchShare * options.seconds);
   if (ceiling != nullptr) ceiling->run();
-  const Times times = measure(bench, ceiling.get(), (1 - kSearchShare) * options.seconds);
+  const double search_share = options.steps_only ? 0 : kSearchShare;
+  const Times times = measure(bench, ceiling.get(), (1 - search_share) * options.seconds, options.steps_only);
 
   const Sizing& sizing = bench.sizing();
   result.recipe = recipe.name;
+  result.evaluation = options.evaluation;
   result.cpu_model = bench.hardware().cpu_model;
   result.isa = bench.hardware().isa;
   result.backend = bench.backend().name();
   result.precision = recipe.train.precision;
-  result.batch = recipe.train.batch;
+  result.batch = bench.images(recipe);
   result.shards = sizing.shards;
   result.shard_threads = sizing.shard_threads;
   result.lanes = sizing.lanes;
@@ -221,6 +251,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   result.steps = static_cast<std::int64_t>(times.steps.size());
   result.step_s = spread_of(times.steps);
   result.host_s = spread_of(times.host).median;
+  result.page_faults_per_step = static_cast<double>(times.page_faults) / static_cast<double>(times.calls);
   const auto rate = [&](double step_s) { return static_cast<double>(result.batch) / step_s; };
   result.images_per_s = {rate(result.step_s.p90), rate(result.step_s.median), rate(result.step_s.p10)};
   for (const Node& node : bench.plan().graph.nodes) {
@@ -231,7 +262,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   }
   result.gflop_per_s = result.flops_per_step * 1e-9 / result.step_s.median;
   const std::int64_t waves = (sizing.shards + sizing.lanes - 1) / sizing.lanes;
-  result.ops = times.profile.shares(result.step_s.median, waves, sizing.shards);
+  if (!options.steps_only) result.ops = times.profile.shares(result.step_s.median, waves, sizing.shards);
   if (ceiling != nullptr) {
     result.ceiling_s = spread_of(times.ceilings).median;
     result.ceiling_share = result.ceiling_s / result.step_s.median;

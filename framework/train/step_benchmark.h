@@ -1,5 +1,6 @@
-// How fast the training step of a recipe is, alone, on synthetic data, and how near it comes to its ceiling: what
-// `athanor bench step` prints. Steps, ceiling and profile take turns, so that a machine that drifts drifts for all.
+// How fast the training step of a recipe is, or a batch of its evaluation, alone, on synthetic data, and how near it
+// comes to its ceiling: what `athanor bench step` prints. Steps, ceiling and profile take turns, so that a machine that
+// drifts drifts for all.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,10 @@
 namespace athanor {
 
 struct StepBenchmarkOptions {
-  double seconds = 10;  ///< for everything that is timed, the search for the ceiling included
-  int threads = 0;      ///< cores to use: shards side by side × threads of a shard; 0: all that are allowed
+  double seconds = 10;      ///< for everything that is timed, the search for the ceiling included
+  int threads = 0;          ///< cores to use: shards side by side × threads of a shard; 0: all that are allowed
+  bool evaluation = false;  ///< batches of eval.batch images through the evaluation plan, as `athanor eval` runs them
+  bool steps_only = false;  ///< neither ceiling nor profile: all the time is for steps
 };
 
 /// A value and how far it spreads: 10th, 50th and 90th percentile.
@@ -36,6 +39,7 @@ struct OpShare {
 struct StepBenchmark {
   std::string recipe;
   std::string cpu_model, isa, backend, precision;
+  bool evaluation = false;  ///< a "step" is then a batch of the evaluation
   std::int64_t batch = 0;
   std::int64_t shards = 0;
   std::int64_t shard_threads = 0;
@@ -45,7 +49,9 @@ struct StepBenchmark {
   std::int64_t steps = 0;  ///< timed
   Spread step_s;
   Spread images_per_s;
-  double host_s = 0;  ///< that handing a step over takes on a device that runs behind; else 0
+  double start_s = 0;               ///< from the start of the process until the first step could begin
+  double page_faults_per_step = 0;  ///< minor ones of the process, mean over the timed steps
+  double host_s = 0;                ///< that handing a step over takes on a device that runs behind; else 0
   double flops_per_step = 0;
   double gflop_per_s = 0;
   double products_flops_per_step = 0;  ///< of the convolutions and matrix products alone
@@ -60,7 +66,8 @@ struct StepBenchmark {
   double load_before = 0, load_after = 0;  ///< one-minute load averages of the machine
 };
 
-/// Plans and runs the step of `recipe` with random pixels and labels. Throws what planning a run throws.
+/// Plans and runs the step of `recipe` with random pixels, and labels of as many classes as the model gives. Throws
+/// what planning a run throws.
 StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& options);
 
 /// One JSON object in one line. Times in milliseconds.

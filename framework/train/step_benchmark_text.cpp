@@ -54,6 +54,7 @@ std::string to_json(const StepBenchmark& b) {
   json["cpu"] = b.cpu_model;
   json["isa"] = b.isa;
   json["backend"] = b.backend;
+  json["pass"] = b.evaluation ? "evaluation" : "training";
   json["precision"] = b.precision;
   if (b.host_s > 0) json["host_ms"] = b.host_s * 1e3;
   json["batch"] = b.batch;
@@ -64,6 +65,8 @@ std::string to_json(const StepBenchmark& b) {
   json["steps"] = b.steps;
   json["images_per_s"] = spread_json(b.images_per_s, 1);
   json["step_ms"] = spread_json(b.step_s, kMs);
+  json["start_ms"] = b.start_s * kMs;
+  json["page_faults_per_step"] = b.page_faults_per_step;
   json["flops_per_step"] = b.flops_per_step;
   json["gflop_per_s"] = b.gflop_per_s;
   const auto if_known = [&](double value) { return b.ceiling_s > 0 ? Json(value) : Json(nullptr); };
@@ -80,8 +83,9 @@ std::string to_json(const StepBenchmark& b) {
 }
 
 void print_step_benchmark(std::FILE* out, const StepBenchmark& b) {
-  fmt::print(out, "{}: batch {}, {} shards, {} side by side with {} each, {}\n", b.recipe, b.batch, b.shards, b.lanes,
-             plural(b.shard_threads, "thread"), b.precision);
+  fmt::print(out, "{}: {}batch {}, {} shards, {} side by side with {} each, {}\n", b.recipe,
+             b.evaluation ? "evaluation, " : "", b.batch, b.shards, b.lanes, plural(b.shard_threads, "thread"),
+             b.precision);
   fmt::print(out, "  machine    {} ({}), load {:.1f} before, {:.1f} after\n", b.cpu_model, b.isa, b.load_before,
              b.load_after);
   fmt::print(out, "  step       {:.2f} ms ({:.2f} – {:.2f}), {} steps\n", b.step_s.median * kMs, b.step_s.p10 * kMs,
@@ -90,12 +94,14 @@ void print_step_benchmark(std::FILE* out, const StepBenchmark& b) {
              b.images_per_s.median, b.images_per_s.p10, b.images_per_s.p90, b.gflop_per_s,
              flops_text(b.flops_per_step));
   if (b.host_s > 0) fmt::print(out, "  host       {:.0f} us to hand a step over\n", b.host_s * 1e6);
-  fmt::print(out, "  memory     {} planned, {} peak of the process\n", bytes_text(b.memory_plan_bytes),
-             bytes_text(b.peak_bytes));
+  fmt::print(out, "  memory     {} planned, {} peak of the process, {:.1f} page faults a step\n",
+             bytes_text(b.memory_plan_bytes), bytes_text(b.peak_bytes), b.page_faults_per_step);
+  fmt::print(out, "  start      {:.2f} s until the first step could begin\n", b.start_s);
   if (b.ceiling_s > 0) {
     fmt::print(out, "  ceiling    {:.2f} ms: its convolutions and matrix products alone, {:.1f} % of the step\n",
                b.ceiling_s * kMs, b.ceiling_share * 100);
   }
+  if (b.ops.empty()) return;
   fmt::print(out, "\n  {:<28} {:>5} {:>9} {:>7} {:>9}\n", "op", "nodes", "ms", "share", "GFLOP/s");
   for (const OpShare& op : b.ops) {
     fmt::print(out, "  {:<28} {:>5} {:>9.3f} {:>6.1f}% {:>9.1f}\n", op.op, op.nodes, op.seconds * kMs, op.share * 100,

@@ -1,8 +1,27 @@
 #include "train/synthetic.h"
 
 #include "base/random.h"
+#include "graph/builder.h"
+#include "models/model.h"
+#include "train/session.h"
 
 namespace athanor {
+namespace {
+
+/// How many classes the model tells apart; those of the data where its output is no list of logits, which whoever
+/// plans the model refuses in better words.
+std::int64_t classes_of(const ModelSpec& model, const DatasetInfo& info) {
+  const Shape images{1, info.channels, info.height, info.width};
+  if (model.input.rank() != 0 && model.input != Shape{info.channels, info.height, info.width}) return info.classes;
+  Graph graph;
+  Builder builder(graph);
+  builder.training = false;
+  const ValueId logits = build_model(builder, builder.input("images", images, DType::f32), model);
+  const Shape& shape = builder.shape(logits);
+  return shape.rank() == 2 ? shape[1] : info.classes;
+}
+
+}  // namespace
 
 void fill_synthetic(Batch& batch, const DatasetInfo& info, const Augmentations& augmentations) {
   RandomStream random(0, Purpose::test, 1, 0);
@@ -18,8 +37,10 @@ void fill_synthetic(Batch& batch, const DatasetInfo& info, const Augmentations& 
 
 DatasetInfo described_data(const Recipe& recipe) {
   const NamedSettings& set = recipe.data.set;
-  const std::optional<DatasetInfo> info = describe_dataset(set.name, set.attributes);
-  return info ? *info : open_dataset(set.name, set.attributes, Split::train)->info();
+  const std::optional<DatasetInfo> described = describe_dataset(set.name, set.attributes);
+  DatasetInfo info = described ? *described : open_dataset(set.name, set.attributes, Split::train)->info();
+  info.classes = classes_of(model_of(recipe), info);
+  return info;
 }
 
 }  // namespace athanor

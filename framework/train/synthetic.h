@@ -8,7 +8,8 @@
 
 namespace athanor {
 
-/// The data set's shape; its files are opened only where nothing else tells. Throws DataError, UsageError.
+/// The data set's shape, with as many classes as the model of the recipe gives: labels are noise here. Its files are
+/// opened only where nothing else tells. Throws DataError, UsageError.
 DatasetInfo described_data(const Recipe& recipe);
 
 /// Random pixels and labels, transforms as the recipe's augmentations draw them.

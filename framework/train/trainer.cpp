@@ -1,13 +1,7 @@
 // What happens before step 0 and after the last one; the loop itself is in training_run.cpp.
 #include "train/trainer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <sstream>
 
 #include "base/log.h"
 #include "base/print.h"
@@ -18,6 +12,7 @@
 #include "train/run_log.h"
 #include "train/run_screen.h"
 #include "train/run_setup.h"
+#include "train/since_start.h"
 #include "train/training_run.h"
 #include "train/units_text.h"
 #include "train/weights_hash.h"
@@ -27,19 +22,6 @@ namespace athanor {
 namespace {
 
 constexpr double kStartTimeout_s = 1800;
-
-/// Since the kernel started the process, so that loading the program counts too. 0 where /proc does not say.
-double seconds_since_start() {
-  std::ifstream stat("/proc/self/stat"), uptime("/proc/uptime");
-  const std::string text{std::istreambuf_iterator<char>(stat), {}};
-  const std::size_t name_end = text.rfind(')');
-  double now = 0;
-  if (name_end == std::string::npos || !(uptime >> now)) return 0;
-  std::istringstream fields(text.substr(name_end + 1));
-  std::string field;
-  for (int i = 0; i < 20; ++i) fields >> field;  // the 22nd field of the line is the start in clock ticks
-  return now - std::strtod(field.c_str(), nullptr) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
 
 std::string current_weights_sha256(const Executable& executable) {
   std::vector<NamedTensor> tensors;

@@ -1,5 +1,6 @@
 #include "kernels/batch_norm.h"
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -10,6 +11,27 @@ namespace {
 
 using namespace batch_norm;
 
+/// Whether Σ x² in float32 tells the variance of all channels of a group: it has 24 bits, of which as many are lost as
+/// mean² is larger than the variance.
+bool sums_tell_variance(const BatchNormForward& args, std::int64_t first, std::int64_t end, double n) {
+  constexpr double kMostSquaredMeanPerVariance = 8;
+  for (std::int64_t c = first; c < end; ++c) {
+    const double mean = args.sum[c] / n, var = args.squares[c] / n - mean * mean;
+    if (!(mean * mean <= kMostSquaredMeanPerVariance * var) && args.squares[c] != 0) return false;
+  }
+  return true;
+}
+
+/// Takes what is given for the first slice's sums; the others' are 0.
+void take_sums(const BatchNormForward& args, const Item& item, const Scratch& scratch) {
+  const std::int64_t lanes = args.view.lanes, first = item.group * lanes;
+  double* sums = scratch.sums + 2 * (item.slice * args.view.channels() + first);
+  for (std::int64_t lane = 0; lane < lanes; ++lane) {
+    sums[2 * lane] = item.slice == 0 ? args.sum[first + lane] : 0.0;
+    sums[2 * lane + 1] = item.slice == 0 ? args.squares[first + lane] : 0.0;
+  }
+}
+
 void forward(const BatchNormForward& args) {
   const ChannelView& view = args.view;
   const Walk walk = walk_of(view);
@@ -18,11 +40,17 @@ void forward(const BatchNormForward& args) {
   with_kind(args.dtype, walk, [&](auto* type, auto uniform) {
     using T = std::remove_pointer_t<decltype(type)>;
     const auto* x = static_cast<const T*>(args.x);
-    for_items(view, args.threads,
-              [&](const Item& item) { sum_moments<decltype(uniform)::value>(view, walk, x, item, scratch); });
+    const auto n = static_cast<double>(view.batch * view.pixels);
+    for_items(view, args.threads, [&](const Item& item) {
+      const std::int64_t first = item.group * view.lanes;
+      if (args.sum && sums_tell_variance(args, first, std::min(first + view.lanes, used), n)) {
+        take_sums(args, item, scratch);
+      } else {
+        sum_moments<decltype(uniform)::value>(view, walk, x, item, scratch);
+      }
+    });
     clear_padding(view, used, scratch);
     const int slices = slices_for(view, args.threads);
-    const auto n = static_cast<double>(view.batch * view.pixels);
     for (std::int64_t c = 0; c < used; ++c) {
       const auto [mean, var] = mean_and_variance(moments_of(view, slices, scratch, c), n);
       args.mean[c] = static_cast<float>(mean);

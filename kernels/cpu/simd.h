@@ -31,6 +31,17 @@ ATHANOR_INLINE Vec splat(float value) {
   return Vec{} + value;
 }
 
+/// *p in every lane, in one load. (Adding to zero, as splat does, turns −0 into 0, so the compiler keeps the addition.)
+ATHANOR_INLINE Vec broadcast(const float* p) {
+#if defined(__AVX512F__)
+  return _mm512_set1_ps(*p);
+#elif defined(__AVX2__)
+  return _mm256_broadcast_ss(p);
+#else
+  return _mm_set1_ps(*p);
+#endif
+}
+
 ATHANOR_INLINE IVec iota() {
   IVec v;
   for (int i = 0; i < kWidth; ++i) v[i] = i;

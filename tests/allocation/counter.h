@@ -1,5 +1,5 @@
 // Counts the allocations of this program, told apart by whose they are: the whole program allocates through
-// counter_test.cpp.
+// counter.cpp.
 #pragma once
 
 #include <functional>

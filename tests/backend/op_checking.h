@@ -19,6 +19,12 @@ inline double float32_tolerance(const reference::Result& want, std::int64_t e) {
   return reference::kErrorUnit * want.bound[e];
 }
 
+/// Winograd's F(4×4, 3×3) adds tiles whose transforms weigh elements by up to 5 and weights by as little as 1/24, and
+/// so loses about a digit more than direct sums: 16 times theirs is allowed.
+inline double winograd_tolerance(const reference::Result& want, std::int64_t e) {
+  return 16 * float32_tolerance(want, e);
+}
+
 /// Operands are exact bfloat16 numbers, sums are float32, and the result is rounded once.
 inline double bfloat16_tolerance(const reference::Result& want, std::int64_t e) {
   return want.bound[e] == 0 ? 0.0 : kBFloat16Unit * std::abs(want.value[e]) + float32_tolerance(want, e);

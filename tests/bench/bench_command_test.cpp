@@ -39,6 +39,15 @@ TEST(BenchCommand, StepPrintsOneJsonObjectAndItsTextApart) {
   EXPECT_GT(json["images_per_s"]["median"], 0);
 }
 
+TEST(BenchCommand, EvaluationTakesItsBatchFromTheCommandLine) {
+  const Result result = run("step " + kRecipe + kSmall + "--evaluation --batch 32 --threads 1 --seconds 0.2 --json");
+  ASSERT_EQ(result.exit_code, 0);
+  const auto json = nlohmann::json::parse(result.output);
+  EXPECT_EQ(json["pass"], "evaluation");
+  EXPECT_EQ(json["batch"], 32);
+  EXPECT_GT(json["start_ms"], 0);
+}
+
 TEST(BenchCommand, LoaderSaysHowFastAndHowLongOneWaits) {
   const Result result = run("loader " + kRecipe + kSmall + "--seconds 0.2 --workers 2 --json");
   ASSERT_EQ(result.exit_code, 0);

@@ -26,6 +26,7 @@ struct Problem {
   Options options;
   Values x, residual, y, dy, dy2, dx, dresidual;
   std::vector<float> gamma, beta, mean, inv_std, batch_mean, batch_var, dgamma, dbeta;
+  std::vector<float> sum, squares;  ///< given to forward where they are not empty
   std::vector<double> scratch;
 
   Problem(const ChannelView& v, DType d, std::int64_t c, Options o)
@@ -71,6 +72,8 @@ struct Problem {
                                      .residual = options.residual ? residual.data() : nullptr,
                                      .gamma = gamma.data(),
                                      .beta = beta.data(),
+                                     .sum = sum.empty() ? nullptr : sum.data(),
+                                     .squares = squares.empty() ? nullptr : squares.data(),
                                      .y = y.data(),
                                      .mean = mean.data(),
                                      .inv_std = inv_std.data(),
@@ -79,6 +82,21 @@ struct Problem {
                                      .relu = options.relu,
                                      .scratch = scratch.data(),
                                      .threads = options.threads});
+  }
+  /// Σ x and Σ x² as whoever wrote x may have them.
+  void give_sums() {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      double s1 = 0, s2 = 0;
+      for (std::int64_t n = 0; n < view.batch; ++n) {
+        for (std::int64_t p = 0; p < view.pixels; ++p) {
+          const double value = x[offset_of(view, n, c, p)];
+          s1 += value;
+          s2 += value * value;
+        }
+      }
+      sum.push_back(static_cast<float>(s1));
+      squares.push_back(static_cast<float>(s2));
+    }
   }
   BatchNormBackward backward_args() {
     return {.view = view,
@@ -349,6 +367,40 @@ TEST(BatchNorm, VarianceSurvivesAMeanFarFromZeroAndAnOutlierInFront) {
       }
       run.forward(isa);
       check_forward(run);
+    }
+  }
+}
+
+// Given sums have the bound of own ones: near 0 they tell enough (kOptions' means are 0), far from it they are not
+// used.
+TEST(BatchNorm, TakesTheSumsOfWhoeverWroteItsInput) {
+  for (const Isa isa : isas()) {
+    for (const Case& shape : kCases) {
+      for (const ChannelView& view : layouts_of(shape.batch, shape.channels, shape.pixels)) {
+        for (const Options& options : {kOptions[0], kOptions[1], kOptions[3], Options{true, true, 1, 2}}) {
+          SCOPED_TRACE(describe(isa, view, DType::f32));
+          Problem run(view, DType::f32, shape.channels, options);
+          run.give_sums();
+          run.forward(isa);
+          check_forward(run);
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST(BatchNorm, DoesNotReadItsInputForStatisticsThatAreGiven) {
+  for (const Isa isa : isas()) {
+    for (const ChannelView& view : layouts_of(2, 16, 40)) {
+      Problem run(view, DType::f32, 16, {false, false, 1, 0});
+      run.sum.assign(16, 80.0f);       // mean 1
+      run.squares.assign(16, 400.0f);  // variance 4
+      run.forward(isa);
+      for (std::size_t c = 0; c < 16; ++c) {
+        EXPECT_EQ(run.mean[c], 1.0f);
+        EXPECT_EQ(run.batch_var[c], static_cast<float>(4.0 * (80.0 / 79.0)));
+      }
     }
   }
 }

@@ -68,6 +68,9 @@ TEST(Plan, ShowsShapesCountsAndCostsOfAlchemyNet) {
   EXPECT_THAT(outcome.out, ::testing::Not(HasSubstr("cross_entropy_backward")));
   EXPECT_THAT(run_program(folders, {"plan", "r.yaml", "--steps"}).out,
               AllOf(HasSubstr("op "), HasSubstr("athanor:cross_entropy_backward:")));
+  EXPECT_THAT(
+      run_program(folders, {"plan", "r.yaml", "--counters"}).out,
+      AllOf(HasSubstr("bytes/conv2d "), HasSubstr("evaluation/steps/forward "), HasSubstr("run/conv2d/onednn:")));
   EXPECT_EQ(files_below(folders.home()), std::vector<std::string>{"r.yaml"});
 }
 
@@ -84,8 +87,23 @@ TEST(Plan, IsTheSameTwice) {
   const Outcome first = run_program(folders, {"plan", "r.yaml", "--json"});
   const Outcome other = run_program(folders, {"plan", "r.yaml", "--json", "model.classes=10", "optimizer.lr=1"});
   EXPECT_EQ(first.json().at("fingerprint"), other.json().at("fingerprint"));
+  EXPECT_EQ(first.json().at("counters"), other.json().at("counters"));
   const Outcome wider = run_program(folders, {"plan", "r.yaml", "--json", "train.batch=64"});
   EXPECT_NE(first.json().at("fingerprint"), wider.json().at("fingerprint"));
+}
+
+TEST(Plan, SaysWhatRecomputationWouldSave) {
+  const Folders folders;
+  write_text(folders.home() / "r.yaml",
+             "data: {name: glyphs, train_size: 1000}\nmodel: {name: cifar_resnet, depth: 20}\n"
+             "train: {batch: 100, shards: 2, shard_threads: 1}\noptimizer: {name: sgd, lr: 0.1}\neval: {batch: 10}\n");
+  const Outcome kept = run_program(folders, {"plan", "r.yaml", "--json"});
+  const Outcome again = run_program(folders, {"plan", "r.yaml", "--json", "train.recompute=true"});
+  EXPECT_LT(again.json().at("peak_bytes"), kept.json().at("peak_bytes"));
+  EXPECT_EQ(again.json().at("peak_bytes"), kept.json().at("peak_bytes_other_recompute"));
+  EXPECT_EQ(kept.json().at("peak_bytes"), again.json().at("peak_bytes_other_recompute"));
+  EXPECT_EQ(again.json().at("fingerprint"), kept.json().at("fingerprint"));
+  EXPECT_THAT(kept.err, HasSubstr("with train.recompute=true"));
 }
 
 TEST(Plan, RefusesDevicesThatThisBuildLacks) {

@@ -10,8 +10,15 @@ namespace {
 
 using Tolerance = double (*)(const reference::Result&, std::int64_t);
 
-Tolerance forward_tolerance(DType dtype) {
-  return dtype == DType::bf16 ? bfloat16_tolerance : dtype == DType::f16 ? float16_tolerance : float32_tolerance;
+/// Where convolutions may be Winograd's.
+Tolerance own_float32_tolerance(const RunOptions& options) {
+  return options.convolutions == nullptr ? float32_tolerance : winograd_tolerance;
+}
+
+Tolerance forward_tolerance(const RunOptions& options) {
+  return options.dtype == DType::bf16  ? bfloat16_tolerance
+         : options.dtype == DType::f16 ? float16_tolerance
+                                       : own_float32_tolerance(options);
 }
 
 /// Where a library cannot take a bias along, its product is rounded before the bias is added: an error of its own size,
@@ -21,10 +28,10 @@ bool rounds_before_bias(const OpCall& call, const RunOptions& options) {
   return options.runner && is_product && call.inputs.size() > 2 && call.inputs[2];
 }
 
-Tolerance gradient_tolerance(DType dtype) {
-  return dtype == DType::bf16  ? bfloat16_gradient_tolerance
-         : dtype == DType::f16 ? float16_gradient_tolerance
-                               : float32_tolerance;
+Tolerance gradient_tolerance(const RunOptions& options) {
+  return options.dtype == DType::bf16  ? bfloat16_gradient_tolerance
+         : options.dtype == DType::f16 ? float16_gradient_tolerance
+                                       : own_float32_tolerance(options);
 }
 
 reference::Case drawn_case(const std::string& op, int i) {
@@ -53,7 +60,7 @@ void check_forward(const std::string& name, const reference::Case& given, const 
   ASSERT_GE(got.size(), want.size());
   EXPECT_EQ(got[0].shape, want[0].value.shape);
   const Tolerance tolerance =
-      rounds_before_bias(call, options) ? gradient_tolerance(options.dtype) : forward_tolerance(options.dtype);
+      rounds_before_bias(call, options) ? gradient_tolerance(options) : forward_tolerance(options);
   for (std::size_t output = 0; output < want.size(); ++output) {
     expect_close(got[output], want[output], tolerance, fmt::format("output {}", output));
     if (::testing::Test::HasFatalFailure()) return;
@@ -75,7 +82,7 @@ void check_gradient(const std::string& name, const reference::Case& given, Rando
     const bool is_target = input == 1 && (name == "mse_loss" || name == "bce_with_logits");
     if (!want[input] || is_target) continue;
     ASSERT_TRUE(got.gradients[input]) << "no gradient of input " << input;
-    expect_close(*got.gradients[input], *want[input], gradient_tolerance(options.dtype),
+    expect_close(*got.gradients[input], *want[input], gradient_tolerance(options),
                  fmt::format("gradient of input {}", input));
     if (::testing::Test::HasFatalFailure()) return;
   }

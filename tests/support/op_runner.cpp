@@ -155,7 +155,7 @@ ValueId add_parts(Builder& builder, const OpCall& call, std::vector<ValueId> ope
 }  // namespace
 
 std::vector<Tensor> run_graph(const Graph& graph, const Feeds& feeds, const RunOptions& options) {
-  ForcedReorders planner(options.threads);
+  ForcedReorders planner(options.threads, options.convolutions);
   const Plan plan = make_plan(graph, planner, 1, options.threads);
   const cpu::ArenaMemory state = poisoned(plan.state_elements * sizeof(float));
   const cpu::ArenaMemory outputs = poisoned(plan.output_elements * sizeof(float));

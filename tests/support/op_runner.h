@@ -13,6 +13,10 @@
 #include "graph/planner.h"
 #include "support/op_call.h"
 
+namespace athanor::cpu {
+class ConvolutionChoices;
+}
+
 namespace athanor::testing {
 
 struct RunOptions;
@@ -28,7 +32,8 @@ struct RunOptions {
   int threads = 1;
   Layout layout = kPlain;  ///< of the images that the op is given, where its channel blocks divide their channels
   std::uint64_t seed = 0;
-  GraphRunner runner = {};  ///< of another back end; none: the CPU's, run_graph
+  cpu::ConvolutionChoices* convolutions = nullptr;  ///< that choose the algorithm; none: the rule does
+  GraphRunner runner = {};                          ///< of another back end; none: the CPU's, run_graph
 };
 
 /// A GraphRunner on the CPU back end.

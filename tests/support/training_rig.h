@@ -46,6 +46,7 @@ class TrainingRig {
     DType wire = DType::f32;
     int side = kParitySide;
     std::optional<OtherBackend> other = {};
+    double recomputed_work = 0;  ///< of make_plan
   };
 
   explicit TrainingRig(const Options& options)
@@ -67,7 +68,8 @@ class TrainingRig {
                              .shards = options.shards};
     cpu::CpuPlanner cpu_planner(options.threads);
     BackendPlanner& planner = options.other ? *options.other->planner : cpu_planner;
-    plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads);
+    plan_ = make_plan(training_graph(options.model, graph), planner, options.shards, options.threads, nullptr,
+                      options.recomputed_work);
     plan_.reduce = plan_reduce_steps(plan_, options.buckets);
     plan_.update_at_once = optimizer_.clip_norm == 0;
     plan_.optimize = plan_optimize_steps(optimizer_, {}, plan_);

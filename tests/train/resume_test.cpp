@@ -111,6 +111,15 @@ TEST(Resume, MakesUpForAnEvaluationThatAStopCutShort) {
   expect_same_run(folder.path(), train_tiny(folder.path(), twenty_steps()), unbroken.path(), wanted);
 }
 
+TEST(Resume, MayMakeActivationsAgainFromThereOn) {
+  const TemporaryFolder unbroken, folder;
+  Overrides overrides = twenty_steps({"model={name: cifar_resnet, depth: 8}"});
+  const Summary wanted = train_tiny(unbroken.path(), overrides);
+  train_and_stop(folder.path(), overrides, 7);
+  overrides.push_back("train.recompute=true");
+  expect_same_run(folder.path(), train_tiny(folder.path(), overrides), unbroken.path(), wanted);
+}
+
 /// What has a past of its own: optimizer slots, averages, random numbers, a schedule that watches evaluations, skipped
 /// updates, the counter behind Adam's bias correction.
 class ResumeOf : public ::testing::TestWithParam<Overrides> {};

@@ -14,6 +14,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::message_of;
+using ::testing::Not;
 using testing::TemporaryFolder;
 using testing::tiny_recipe;
 using testing::TinySession;
@@ -59,6 +60,20 @@ TEST(Session, NamesASmallerEvaluationBatchWhereThatIsWhatDoesNotFit) {
   const std::string evaluation = number_after(message, "eval.batch=");
   ASSERT_FALSE(evaluation.empty()) << message;
   EXPECT_NO_THROW(check(available, {"train.batch=" + batch, "eval.batch=" + evaluation}));
+}
+
+TEST(Session, NamesRecomputationWhereThatIsEnough) {
+  const std::size_t available = kLittle + (std::size_t{20} << 20);
+  const auto with = [](const std::string& batch) {
+    return std::vector<std::string>{"model={name: cifar_resnet, depth: 20}", "train.batch=" + batch, "eval.batch=4"};
+  };
+  const std::string far_too_large = message_of<DeviceError>([&] { check(available, with("200")); });
+  EXPECT_THAT(far_too_large, Not(HasSubstr("train.recompute")));
+  const std::string batch = std::to_string(std::stoi(number_after(far_too_large, "largest batch that fits is ")) + 4);
+  EXPECT_THAT(message_of<DeviceError>([&] { check(available, with(batch)); }), HasSubstr("set train.recompute=true"));
+  std::vector<std::string> again = with(batch);
+  again.push_back("train.recompute=true");
+  EXPECT_NO_THROW(check(available, again));
 }
 
 TEST(Session, RefusesAugmentationsThatCanLeaveNothingOfAnImage) {

@@ -30,9 +30,9 @@ TEST(StepBenchmark, JsonHasWhatTheTextSays) {
   const std::string text = to_json(tiny_benchmark());
   EXPECT_EQ(text.find('\n'), std::string::npos);
   const auto json = nlohmann::json::parse(text);
-  for (const char* key :
-       {"recipe", "batch", "lanes", "shard_threads", "threads", "steps", "images_per_s", "step_ms", "gflop_per_s",
-        "ceiling_ms", "ceiling_share", "memory_plan_bytes", "peak_bytes", "load_before", "load_after"}) {
+  for (const char* key : {"recipe", "batch", "lanes", "shard_threads", "threads", "steps", "images_per_s", "step_ms",
+                          "gflop_per_s", "ceiling_ms", "ceiling_share", "memory_plan_bytes", "peak_bytes",
+                          "load_before", "load_after", "start_ms", "page_faults_per_step", "pass"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
   EXPECT_EQ(json["batch"], 8);
@@ -40,6 +40,40 @@ TEST(StepBenchmark, JsonHasWhatTheTextSays) {
   EXPECT_LE(json["step_ms"]["p10"], json["step_ms"]["median"]);
   EXPECT_LE(json["step_ms"]["median"], json["step_ms"]["p90"]);
   EXPECT_NEAR(json["images_per_s"]["median"].get<double>() * json["step_ms"]["median"].get<double>(), 8e3, 1e-6);
+}
+
+TEST(StepBenchmark, EvaluationRunsForwardAloneOnItsOwnBatch) {
+  const StepBenchmark result =
+      run_step_benchmark(parse_recipe(kTiny, "tiny.yaml"), {.seconds = 0.2, .evaluation = true});
+  EXPECT_EQ(result.batch, 16);
+  EXPECT_GT(result.steps, 0);
+  EXPECT_GT(result.ceiling_share, 0);
+  // Per image a training step has forward and two gradients of each product; the first convolution has but one.
+  const double training = tiny_benchmark().products_flops_per_step / 8,
+               evaluation = result.products_flops_per_step / 16;
+  EXPECT_GT(training / evaluation, 2.5);
+  EXPECT_LT(training / evaluation, 3);
+  for (const OpShare& op : result.ops) EXPECT_EQ(op.op.find("backward"), std::string::npos) << op.op;
+  EXPECT_EQ(nlohmann::json::parse(to_json(result))["pass"], "evaluation");
+}
+
+TEST(StepBenchmark, StepsAloneHaveNoCeilingAndNoProfile) {
+  const StepBenchmark result =
+      run_step_benchmark(parse_recipe(kTiny, "tiny.yaml"), {.seconds = 0.1, .steps_only = true});
+  EXPECT_GT(result.steps, 0);
+  EXPECT_TRUE(result.ops.empty());
+  EXPECT_TRUE(nlohmann::json::parse(to_json(result))["ceiling_share"].is_null());
+}
+
+TEST(StepBenchmark, LabelsAreOfAsManyClassesAsTheModelGives) {
+  const std::vector<std::string> overrides = {"model.classes=1000"};
+  const Recipe recipe = parse_recipe(kTiny, "tiny.yaml", overrides);
+  EXPECT_GT(run_step_benchmark(recipe, {.seconds = 0.1}).steps, 0);
+}
+
+TEST(StepBenchmark, KnowsHowLongTheProcessHasBeenRunning) {
+  EXPECT_GT(tiny_benchmark().start_s, 0);
+  EXPECT_GE(tiny_benchmark().page_faults_per_step, 0);
 }
 
 TEST(StepBenchmark, SharesOfTheOpsAddUpToOne) {

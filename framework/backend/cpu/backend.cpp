@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <oneapi/dnnl/dnnl.h>
 
+#include "backend/choice_file.h"
 #include "backend/cpu/ceiling.h"
+#include "backend/cpu/convolution_choices.h"
 #include "backend/cpu/executable.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/planner.h"
@@ -32,8 +34,10 @@ class CpuBackend final : public Backend {
   std::optional<std::size_t> device_memory_bytes() const override { return std::nullopt; }
   std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const override {
     cpu::limit_onednn_isa();
-    return std::make_unique<cpu::CpuPlanner>(options.threads);
+    return std::make_unique<cpu::CpuPlanner>(options.threads, options.winograd ? &convolutions_ : nullptr);
   }
+  std::optional<std::string> choices() const override { return convolutions_.text(); }
+  void take_choices(const std::string& text) const override { convolutions_.take(text); }
   MemoryPlan plan_memory(const ExecutableOptions& options) const override { return cpu::plan_memory(options); }
   std::unique_ptr<Executable> make_executable(const ExecutableOptions& options) const override {
     return cpu::make_executable(options);
@@ -41,6 +45,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Ceiling> make_ceiling(const Plan& plan, int lanes, double trial_s) const override {
     return cpu::make_ceiling(plan, lanes, trial_s);
   }
+
+ private:
+  mutable cpu::ConvolutionChoices convolutions_{choice_cache_folder()};
 };
 
 }  // namespace

@@ -5,70 +5,24 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <map>
 
 #include "backend/cpu/arena.h"
 #include "backend/cpu/ceiling_candidates.h"
+#include "backend/cpu/convolution_timing.h"
 #include "backend/cpu/lane_pool.h"
 #include "backend/cpu/onednn.h"
-#include "base/dtype.h"
 #include "base/error.h"
-#include "base/random.h"
 #include "graph/op.h"
 
 namespace athanor::cpu {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using Arguments = std::vector<std::pair<int, dnnl::memory::desc>>;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::size_t padded(std::size_t bytes) {
-  constexpr std::size_t kLine = 64;
-  return (bytes + kLine - 1) / kLine * kLine;
-}
-
-std::size_t bytes_of(const Arguments& arguments) {
-  std::size_t bytes = 0;
-  for (const auto& [index, desc] : arguments) bytes += padded(desc.get_size());
-  return bytes;
-}
-
-/// Numbers in [−1, 1) that are the same read as float32 or as bf16.
-void fill(ArenaMemory& memory) {
-  RandomStream random(0, Purpose::test, 0, 0);
-  auto* words = reinterpret_cast<std::uint32_t*>(memory.data());
-  for (std::size_t i = 0; i < memory.bytes() / sizeof(std::uint32_t); ++i) {
-    const float value = random.uniform(-1.0f, 1.0f);
-    std::uint32_t bits = 0;
-    std::memcpy(&bits, &value, sizeof bits);
-    words[i] = (bits & 0xffff0000u) | (bits >> 16);
-  }
-}
-
 /// What a lane works on: all products read the same inputs, so that the memory stays small and near.
 struct LaneMemory {
   ArenaMemory inputs, outputs, scratch;
 };
-
-Step bind_candidate(const Candidate& candidate, const LaneMemory& memory) {
-  std::vector<Argument> arguments;
-  const auto place = [&](const Arguments& wanted, std::byte* at) {
-    for (const auto& [index, desc] : wanted) {
-      arguments.push_back({index, desc, at});
-      at += padded(desc.get_size());
-    }
-  };
-  place(candidate.inputs, memory.inputs.data());
-  place(candidate.outputs, memory.outputs.data());
-  arguments.push_back({DNNL_ARG_SCRATCHPAD, candidate.scratch, memory.scratch.data()});
-  return bind_primitive(candidate.primitive, arguments);
-}
 
 /// Shards that a lane works on in one step.
 int shards_of(int lane, int lanes, int shards) {
@@ -128,16 +82,16 @@ void CpuCeiling::allocate(const std::vector<Found>& found) {
   std::size_t inputs = 0, outputs = 0, scratch = 0;
   for (const Found& each : found) {
     for (const Candidate& candidate : each.candidates) {
-      inputs = std::max(inputs, bytes_of(candidate.inputs));
-      outputs = std::max(outputs, bytes_of(candidate.outputs));
-      scratch = std::max(scratch, candidate.scratch.get_size());
+      inputs = std::max(inputs, input_bytes(candidate.product));
+      outputs = std::max(outputs, output_bytes(candidate.product));
+      scratch = std::max(scratch, candidate.product.scratch_bytes);
     }
   }
   memory_.resize(static_cast<std::size_t>(pool_.lanes()));
   pool_.run([&](int lane) {
     LaneMemory& mine = memory_[static_cast<std::size_t>(lane)];
     mine = {ArenaMemory(inputs), ArenaMemory(outputs), ArenaMemory(scratch)};
-    fill(mine.inputs);
+    fill_with_numbers(mine.inputs);
     mine.outputs.touch();
     mine.scratch.touch();
   });
@@ -159,7 +113,9 @@ void CpuCeiling::choose(Found& found, double trial_s) {
   std::vector<Step> best;
   for (const Candidate& candidate : found.candidates) {
     std::vector<Step> bound;
-    for (const LaneMemory& lane : memory_) bound.push_back(bind_candidate(candidate, lane));
+    for (const LaneMemory& lane : memory_) {
+      bound.push_back(bind_to_blocks(candidate.product, lane.inputs.data(), lane.outputs.data(), lane.scratch.data()));
+    }
     time(bound, 1);
     double fastest_s = time(bound, 1);
     const int repeats = static_cast<int>(std::clamp(block_s / fastest_s, 1.0, static_cast<double>(kMostRepeats)));
@@ -170,7 +126,7 @@ void CpuCeiling::choose(Found& found, double trial_s) {
     if (fastest_s >= best_s) continue;
     best_s = fastest_s;
     best = std::move(bound);
-    found.product.implementation = candidate.implementation;
+    found.product.implementation = candidate.product.implementation;
     found.product.layouts = candidate.layouts;
   }
   found.product.seconds = best_s;

@@ -6,8 +6,10 @@
 #include <array>
 
 #include "backend/cpu/convolution.h"
+#include "backend/cpu/convolution_candidates.h"
 #include "backend/cpu/inner_product.h"
 #include "backend/cpu/onednn.h"
+#include "backend/cpu/winograd_candidates.h"
 #include "backend/reference_implementation.h"
 #include "graph/op.h"
 
@@ -20,48 +22,27 @@ bool is_convolution(const Node& node) {
   return node.op->name.starts_with("conv2d");
 }
 
-Candidate candidate_of(Direction direction, bool has_bias, const ProductPrimitive& made) {
-  Candidate candidate{.primitive = made.primitive,
-                      .inputs = {},
-                      .outputs = {},
-                      .scratch = made.scratch,
-                      .implementation = made.implementation,
-                      .layouts = "",
-                      .is_planned = false};
-  switch (direction) {
-    case Direction::forward:
-      candidate.inputs = {{DNNL_ARG_SRC, made.x}, {DNNL_ARG_WEIGHTS, made.weight}};
-      candidate.outputs = {{DNNL_ARG_DST, made.y}};
-      if (has_bias) candidate.inputs.emplace_back(DNNL_ARG_BIAS, made.bias);
-      break;
-    case Direction::backward_data:
-      candidate.inputs = {{DNNL_ARG_DIFF_DST, made.y}, {DNNL_ARG_WEIGHTS, made.weight}};
-      candidate.outputs = {{DNNL_ARG_DIFF_SRC, made.x}};
-      break;
-    case Direction::backward_weights:
-      candidate.inputs = {{DNNL_ARG_SRC, made.x}, {DNNL_ARG_DIFF_DST, made.y}};
-      candidate.outputs = {{DNNL_ARG_DIFF_WEIGHTS, made.weight}};
-      if (has_bias) candidate.outputs.emplace_back(DNNL_ARG_DIFF_BIAS, made.bias);
-      break;
-  }
-  return candidate;
+/// Without what a plan lets it do beside its product.
+Convolution bare_convolution_of(const Graph& graph, const Node& node, int threads) {
+  Convolution conv = convolution_of(graph, node, threads);
+  conv.statistics = false;
+  return conv;
 }
 
 std::vector<Candidate> convolution_candidates(Convolution conv) {
   std::vector<Candidate> found;
   const std::array<Layout, 3> layouts{blocked_layout(), "nhwc", kPlain};
   const auto planned = choose_convolution(conv);
-  for (const auto algorithm :
-       {ConvolutionAlgorithm::direct, ConvolutionAlgorithm::gemm, ConvolutionAlgorithm::winograd}) {
-    conv.algorithm = algorithm;
-    for (const Layout& x : layouts) {
-      for (const Layout& y : layouts) {
+  for (const Layout& x : layouts) {
+    for (const Layout& y : layouts) {
+      const std::string names = x + " -> " + y;
+      for (const auto algorithm :
+           {ConvolutionAlgorithm::direct, ConvolutionAlgorithm::gemm, ConvolutionAlgorithm::winograd}) {
+        conv.algorithm = algorithm;
         const auto made = make_convolution(conv, x, y);
-        if (made == nullptr) continue;
-        found.push_back(candidate_of(conv.direction, conv.has_bias, *made));
-        found.back().layouts = x + " -> " + y;
-        found.back().is_planned = made == planned;
+        if (made != nullptr) found.push_back({candidate_of(conv, *made), names, made == planned});
       }
+      for (ProductCandidate& own : winograd_candidates(conv, x, y)) found.push_back({std::move(own), names, false});
     }
   }
   return found;
@@ -78,9 +59,8 @@ std::vector<Candidate> linear_candidates(const InnerProduct& product) {
         Try{{Tag::ab, Tag::any}, "plain, weights any"}, Try{{Tag::any, Tag::any}, "any"}}) {
     const std::optional<ProductPrimitive> made = make_inner_product(product, t.layouts);
     if (!made) continue;
-    found.push_back(candidate_of(product.direction, product.has_bias, *made));
-    found.back().layouts = t.name;
-    found.back().is_planned = t.layouts.activations == Tag::ab && t.layouts.weight == Tag::ab;
+    const bool is_planned = t.layouts.activations == Tag::ab && t.layouts.weight == Tag::ab;
+    found.push_back({candidate_of(product.direction, *made), t.name, is_planned});
   }
   return found;
 }
@@ -88,7 +68,7 @@ std::vector<Candidate> linear_candidates(const InnerProduct& product) {
 }  // namespace
 
 std::string product_key(const Graph& graph, const Node& node, int threads) {
-  if (is_convolution(node)) return convolution_of(graph, node, threads).key();
+  if (is_convolution(node)) return bare_convolution_of(graph, node, threads).key();
   std::string key = node.op->name;
   for (const std::vector<ValueId>& values : {node.inputs, node.outputs}) {
     for (const ValueId id : values) {
@@ -100,10 +80,11 @@ std::string product_key(const Graph& graph, const Node& node, int threads) {
 
 std::vector<Candidate> product_candidates(const Graph& graph, const Node& node, int threads) {
   const TeamSize team(threads);
-  std::vector<Candidate> found = is_convolution(node) ? convolution_candidates(convolution_of(graph, node, threads))
-                                                      : linear_candidates(inner_product_of(graph, node));
+  std::vector<Candidate> found = is_convolution(node)
+                                     ? convolution_candidates(bare_convolution_of(graph, node, threads))
+                                     : linear_candidates(inner_product_of(graph, node));
   // Reference code is up to a thousand times slower: not worth the time to measure it.
-  const auto is_reference = [](const Candidate& c) { return is_reference_implementation(c.implementation); };
+  const auto is_reference = [](const Candidate& c) { return is_reference_implementation(c.product.implementation); };
   if (!std::all_of(found.begin(), found.end(), is_reference)) std::erase_if(found, is_reference);
   return found;
 }

@@ -1,26 +1,20 @@
-// The implementations that oneDNN has for one convolution or matrix product of a plan, over all layouts that this back
-// end knows: what the ceiling chooses from.
+// The implementations of one convolution or matrix product of a plan, oneDNN's over all layouts that this back end
+// knows and our own: what the ceiling chooses from.
 #pragma once
 
-#include <oneapi/dnnl/dnnl.hpp>
-
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "backend/cpu/product_candidate.h"
 #include "graph/graph.h"
 
 namespace athanor::cpu {
 
-/// A primitive with what it reads and writes, not bound to memory yet.
+/// A way to compute a product, for the ceiling's table.
 struct Candidate {
-  dnnl::primitive primitive;
-  std::vector<std::pair<int, dnnl::memory::desc>> inputs;   ///< argument index, descriptor
-  std::vector<std::pair<int, dnnl::memory::desc>> outputs;  ///< argument index, descriptor
-  dnnl::memory::desc scratch;
-  std::string implementation;  ///< "onednn:jit:avx512_common"
-  std::string layouts;         ///< "nChw16c -> nChw16c": of x and y
-  bool is_planned = false;     ///< what the planner takes where it is free to choose
+  ProductCandidate product;
+  std::string layouts;      ///< "nChw16c -> nChw16c": of x and y
+  bool is_planned = false;  ///< what the planner's rule takes
 };
 
 /// Names what a product computes: two nodes with the same key can be run by the same primitive.

@@ -87,9 +87,10 @@ Layout preferred(std::int64_t channels) {
 }  // namespace
 
 std::string Convolution::key() const {
-  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} s{} t{} a{}", static_cast<int>(direction),
+  return fmt::format("{} {} {} {} {} s{}x{} p{}x{} d{}x{} g{} b{} r{} s{} m{} t{} a{}", static_cast<int>(direction),
                      x.text(), weight.text(), y.text(), name_of(dtype), stride[0], stride[1], padding[0], padding[1],
-                     dilation[0], dilation[1], groups, has_bias, relu, residual, threads, name_of(algorithm));
+                     dilation[0], dilation[1], groups, has_bias, relu, residual, statistics, threads,
+                     name_of(algorithm));
 }
 
 Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
@@ -103,6 +104,7 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
     conv.has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
     conv.relu = node.attributes.text("activation") == "relu";
     conv.residual = node.inputs.size() > kConvolutionResidual;
+    conv.statistics = node.attributes.flag("statistics");
   } else if (name == "conv2d_backward_data") {
     conv.direction = Direction::backward_data;
     conv.x = shape(node.outputs[0]);

@@ -29,7 +29,8 @@ struct Convolution {
   std::int64_t groups = 1;
   bool has_bias = false;
   bool relu = false;
-  bool residual = false;  ///< forward only: y holds what is added to it before ReLU
+  bool residual = false;    ///< forward only: y holds what is added to it before ReLU
+  bool statistics = false;  ///< forward only: Σ y and Σ y² of each channel are outputs too
   int threads = 1;
   ConvolutionAlgorithm algorithm = ConvolutionAlgorithm::direct;
 

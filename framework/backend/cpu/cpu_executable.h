@@ -37,6 +37,8 @@ class CpuExecutable final : public Executable {
   std::optional<BadValue> find_non_finite(const Batch& batch) override;
   std::vector<NodeTime> profile(const Batch& batch, int repeats) override;
   MemoryPlan memory() const override { return memory_; }
+  /// LanePool::barriers.
+  std::uint32_t barriers() const { return pool_.barriers(); }
 
  private:
   struct Pass {

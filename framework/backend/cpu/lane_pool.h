@@ -22,6 +22,8 @@ class LaneBarrier {
   void break_open();
   /// Whole again. Only while no lane is at the barrier.
   void mend();
+  /// How often it has opened. Exact while no lane is on its way to it.
+  std::uint32_t openings() const { return generation_.load(std::memory_order_relaxed); }
 
  private:
   int lanes_;
@@ -49,6 +51,8 @@ class LanePool {
   void sync() {
     if (!barrier_.arrive_and_wait()) throw Abandoned{};
   }
+  /// How often all lanes have waited for each other so far, at a sync() or at the end of a run(). Between runs only.
+  std::uint32_t barriers() const { return barrier_.openings() + end_.openings(); }
 
  private:
   /// Unwinds a lane whose fellow has failed.

@@ -19,8 +19,15 @@ void check_planned(const Binding& binding, std::string_view what, std::string_vi
 /// Runs one node. Allocates nothing of ours.
 using Step = std::function<void()>;
 
+class ConvolutionChoices;
+
+/// What an op may ask when the plan is made.
+struct CpuChooseContext : ChooseContext {
+  ConvolutionChoices* convolutions = nullptr;  ///< that are measured; none: the rule's
+};
+
 struct CpuOp {
-  std::function<NodeChoice(const ChooseContext&)> choose;
+  std::function<NodeChoice(const CpuChooseContext&)> choose;
   std::function<Step(const Binding&)> prepare;
 };
 

@@ -3,22 +3,29 @@
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/op.h"
 #include "backend/cpu/ops/support.h"
+#include "backend/cpu/winograd_candidates.h"
 #include "base/error.h"
 #include "graph/op.h"
+#include "graph/passes/convolution_sums.h"
 #include "graph/passes/fold_batch_norm.h"
 #include "graph/passes/fuse_squeeze_excite.h"
 
 namespace athanor::cpu {
 
 Graph CpuPlanner::rewrite(Graph graph) {
-  return fuse_squeeze_excite(fold_batch_norms(std::move(graph)));
+  const auto is_own = [&](const Graph& of, const Node& conv) {
+    if (convolutions_ == nullptr) return false;
+    const auto chosen = convolutions_->choose(convolution_of(of, conv, threads_));
+    return chosen && is_winograd_kernel(*chosen);
+  };
+  return sum_in_convolutions(fuse_squeeze_excite(fold_batch_norms(std::move(graph))), is_own);
 }
 
 NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {
   const CpuOp* op = find_cpu_op(node.op->name);
   if (op == nullptr) throw DeviceError("layer {}: the CPU back end has no op '{}'", node.layer, node.op->name);
   const TeamSize team(threads_);
-  return op->choose({graph, node, inputs, threads_});
+  return op->choose({{graph, node, inputs, threads_}, convolutions_});
 }
 
 std::string CpuPlanner::reorder_implementation(const Value& source, const Layout& from, const Value& target,

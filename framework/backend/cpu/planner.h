@@ -1,15 +1,19 @@
 // The CPU's answers to the planning passes.
 #pragma once
 
+#include "backend/cpu/convolution_choices.h"
 #include "graph/planner.h"
 
 namespace athanor::cpu {
 
-/// Chooses for teams of `threads`. Throws DeviceError for an op that the CPU does not have.
+/// Chooses for teams of `threads`, and by measurement where it is given who does that, which outlives it; else by rules
+/// alone. Throws DeviceError for an op that the CPU does not have.
 class CpuPlanner : public BackendPlanner {
  public:
-  explicit CpuPlanner(int threads) : threads_(threads) {}
-  /// Folds batch norms of evaluation into convolutions, and fuses what stands round squeeze-and-excitation's scale.
+  explicit CpuPlanner(int threads, ConvolutionChoices* convolutions = nullptr)
+      : threads_(threads), convolutions_(convolutions) {}
+  /// Folds batch norms of evaluation into convolutions, fuses what stands round squeeze-and-excitation's scale, and
+  /// lets our own Winograd convolutions sum their outputs for the batch norms behind them.
   Graph rewrite(Graph graph) override;
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
   std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,
@@ -18,6 +22,7 @@ class CpuPlanner : public BackendPlanner {
 
  private:
   int threads_;
+  ConvolutionChoices* convolutions_;
 };
 
 }  // namespace athanor::cpu

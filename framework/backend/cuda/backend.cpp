@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "backend/choice_file.h"
 #include "backend/cuda/engine_choice.h"
 #include "backend/cuda/executable.h"
 #include "backend/cuda/open_device.h"
@@ -30,7 +31,7 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend()
       : device_(cuda::open_device(cuda::ordinal_of(local_rank(), cuda::visible_devices()))),
-        engines_(*device_, cuda::engine_cache_folder()) {
+        engines_(*device_, choice_cache_folder()) {
     const cuda::DeviceInfo& info = device_->info();
     if (info.capability >= kLeastCapability) return;
     throw DeviceError("{} has compute capability {}.{}, 8.0 is needed; use device=cpu", info.name, info.capability / 10,

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
-#include <cstdlib>
 #include <filesystem>
-#include <sstream>
+#include <vector>
 
+#include "backend/choice_file.h"
 #include "backend/cuda/engine_timing.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -48,14 +47,8 @@ bool parse(std::string_view text, Number& number) {
 
 /// Lines that cannot be read are left out: the worst that a damaged cache does is that engines are timed again.
 Choices parse_choices(const std::string& text, const DeviceInfo& info) {
-  std::istringstream lines(text);
-  std::string line;
   Choices choices;
-  if (!std::getline(lines, line) || line != header_of(info)) return choices;
-  while (std::getline(lines, line)) {
-    std::vector<std::string> fields;
-    std::istringstream parts(line);
-    for (std::string field; std::getline(parts, field, '\t');) fields.push_back(field);
+  for (const std::vector<std::string>& fields : choice_rows(text, header_of(info))) {
     ChosenEngine chosen;
     if (fields.size() != 4 || fields[0].empty() || fields[1].empty()) continue;
     if (!parse(fields[2], chosen.workspace_bytes) || !parse(fields[3], chosen.seconds)) continue;
@@ -65,23 +58,7 @@ Choices parse_choices(const std::string& text, const DeviceInfo& info) {
   return choices;
 }
 
-std::string file_name(const DeviceInfo& info) {
-  std::string name = fmt::format("engines {}.txt", place_of(info));
-  for (char& c : name) {
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
-  }
-  return name;
-}
-
 }  // namespace
-
-std::string engine_cache_folder() {
-  if (const char* folder = std::getenv("ATHANOR_CACHE")) return folder;
-  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder != nullptr && *folder != '\0')
-    return fmt::format("{}/athanor", folder);
-  const char* home = std::getenv("HOME");
-  return home == nullptr || *home == '\0' ? "" : fmt::format("{}/.cache/athanor", home);
-}
 
 struct EngineChoice::State {
   Device& device;
@@ -121,7 +98,7 @@ struct EngineChoice::State {
 EngineChoice::EngineChoice(Device& device, std::string cache_folder)
     : state_(std::make_unique<State>(State{.device = device})) {
   if (cache_folder.empty()) return;
-  state_->cache = std::filesystem::path(cache_folder) / file_name(device.info());
+  state_->cache = std::filesystem::path(cache_folder) / choice_file_name("engines", place_of(device.info()));
   state_->cached = parse_choices(read_text(state_->cache), device.info());
 }
 

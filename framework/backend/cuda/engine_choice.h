@@ -22,9 +22,6 @@ struct ChosenEngine {
   double seconds = 0;  ///< of one run, where it was timed; else 0
 };
 
-/// $ATHANOR_CACHE, else athanor/ in $XDG_CACHE_HOME or ~/.cache; "" where there is no home.
-std::string engine_cache_folder();
-
 class EngineChoice {
  public:
   /// `device` must outlive this. `cache_folder`: where choices are kept; "": nowhere.

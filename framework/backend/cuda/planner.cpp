@@ -1,15 +1,19 @@
 #include "backend/cuda/planner.h"
 
-#include "backend/cuda/convolution_sums.h"
 #include "backend/cuda/narrow_indices.h"
+#include "backend/cuda/ops/conv2d.h"
 #include "backend/cuda/relu_masks.h"
 #include "base/error.h"
 #include "graph/op.h"
+#include "graph/passes/convolution_sums.h"
 
 namespace athanor::cuda {
 
 Graph CudaPlanner::rewrite(Graph graph) {
-  return narrow_indices(mask_relus(sum_in_convolutions(std::move(graph), engines_, precision_)));
+  const auto can_sum = [&](const Graph& of, const Node& conv) {
+    return ops::can_sum_output(of, conv, engines_, precision_);
+  };
+  return narrow_indices(mask_relus(sum_in_convolutions(std::move(graph), can_sum)));
 }
 
 NodeChoice CudaPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {

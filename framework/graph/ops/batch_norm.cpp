@@ -56,6 +56,18 @@ std::vector<ValueId> batch_norm_gradient(GradientContext& context) {
   return {outputs[0], outputs[1], outputs[2], kNoValue};
 }
 
+/// The statistics are kept, so that one pass is left.
+Node apply_again(const Node& node) {
+  Node apply = node;
+  apply.op = &op_named("batch_norm_apply");
+  apply.attributes = {{"activation", node.attributes.text("activation")},
+                      {"residual", node.attributes.flag("residual")},
+                      {"shards", std::int64_t{1}}};
+  apply.inputs = {node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[1], node.outputs[2], node.inputs[3]};
+  apply.outputs = {node.outputs[0]};
+  return apply;
+}
+
 const RegisterOp kBatchNormForward{{
     .name = "batch_norm",
     .attributes = batch_norm_op_fields(),
@@ -63,6 +75,7 @@ const RegisterOp kBatchNormForward{{
     .flops = ops::per_output_element(7),
     .gradient = batch_norm_gradient,
     .backward_needs = {.inputs = {0, 1, 2}, .outputs = {1, 2}},
+    .remake = apply_again,
 }};
 
 const RegisterOp kBackward{{

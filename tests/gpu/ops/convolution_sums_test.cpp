@@ -1,11 +1,12 @@
 // Convolutions that sum their output for the batch norm behind them: which do, and that a network stays what it was.
-#include "backend/cuda/convolution_sums.h"
+#include "graph/passes/convolution_sums.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "backend/cuda/ops/conv2d.h"
 #include "backend/cuda/product.h"
 #include "gpu/emulation/emulated_device.h"
 #include "gpu/support/cuda_runner.h"
@@ -24,6 +25,12 @@ using reference::Tensor;
 bool is_summing(const cuda::ProductSpec& spec) {
   const auto* conv = std::get_if<cuda::ConvolutionSpec>(&spec);
   return conv != nullptr && conv->statistics;
+}
+
+Graph summed(Graph graph, cuda::EngineChoice& engines) {
+  return sum_in_convolutions(std::move(graph), [&](const Graph& of, const Node& conv) {
+    return cuda::ops::can_sum_output(of, conv, engines, {});
+  });
 }
 
 /// Counts the products that sum. Has one engine for each of them, so that none is timed, or none where told so.
@@ -156,12 +163,12 @@ double flops_of_graph(const Graph& graph) {
 TEST(ConvolutionSums, EveryConvolutionOfAResidualNetworkInFloat16) {
   EmulatedDevice device;
   cuda::EngineChoice engines(device, "");
-  const Graph before = resnet20(DType::f16), after = cuda::sum_in_convolutions(before, engines, {});
+  const Graph before = resnet20(DType::f16), after = summed(before, engines);
   EXPECT_EQ(summing_convolutions(after), graph_test::count(before, "batch_norm"));
   EXPECT_TRUE(graph_test::is_ordered(after));
   EXPECT_EQ(flops_of_graph(after), flops_of_graph(before));
   for (const DType type : {DType::f32, DType::bf16}) {
-    EXPECT_EQ(summing_convolutions(cuda::sum_in_convolutions(resnet20(type), engines, {})), 0) << name_of(type);
+    EXPECT_EQ(summing_convolutions(summed(resnet20(type), engines)), 0) << name_of(type);
   }
 }
 
@@ -187,7 +194,7 @@ TEST(ConvolutionSums, OnlyWhereTheyCostLessThanTheNormsOwnPass) {
     // Without choices the text is its first line.
     engines.take(fmt::format("{}{}\treference\t0\t{:.9f}\n{}\treference\t0\t{:.9f}\n", engines.text(),
                              cuda::text_of(plain), plain_s, cuda::text_of(summing), summing_s));
-    return summing_convolutions(cuda::sum_in_convolutions(n.graph, engines, {}));
+    return summing_convolutions(summed(n.graph, engines));
   };
   // A pass over these 1 MB takes 2.3 µs.
   EXPECT_EQ(summing_with(20e-6, 18e-6), 1);

@@ -22,11 +22,13 @@ TrainingRig::Options options_of(const EmulatedRun& run) {
   options.precision = compute_type(run.precision);
   options.reduction = run.reduction;
   options.side = run.side;
+  options.recomputed_work = run.recomputed_work;
   return options;
 }
 
 RunOutcome train(TrainingRig& rig, const EmulatedRun& run, int rank) {
   RunOutcome outcome;
+  outcome.lane_bytes = rig.plan().lane_bytes;
   for (int step = 1; step <= run.steps; ++step) {
     rig.load(step);
     const RankReport report{.stop = rank == 0 && step == run.stop_at ? 1 : 0};

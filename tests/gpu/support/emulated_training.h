@@ -25,6 +25,7 @@ struct EmulatedRun {
   std::uint64_t seed = 1;  ///< of the order in which streams run
   int stop_at = 0;         ///< the step at which rank 0 is asked to stop; 0: never
   GroupFaults group_faults = {};
+  double recomputed_work = 0;  ///< of make_plan
   /// Wraps each rank's device; none: the emulated device itself.
   std::function<std::unique_ptr<cuda::Device>(cuda::Device&)> wrap = {};
   /// Calls `submit`, which hands over step `step`; none: it is just called.
@@ -36,6 +37,7 @@ struct RunOutcome {
   std::vector<StepResult> results;  ///< of every step, in order
   std::vector<float> state;         ///< at the end, everything that the next step depends on
   std::uint64_t graph_launches = 0;
+  std::size_t lane_bytes = 0;  ///< of the plan
 };
 
 /// Trains; by rank. Throws what a rank throws. Ends with a look at all red zones.

@@ -25,6 +25,8 @@ Step prepare_batch_norm_forward(const Binding& b) {
                                        .residual = b.input<void>(3),
                                        .gamma = b.input<float>(1),
                                        .beta = b.input<float>(2),
+                                       .sum = b.input<float>(4),
+                                       .squares = b.input<float>(5),
                                        .y = b.output<void>(0),
                                        .mean = b.output<float>(1),
                                        .inv_std = b.output<float>(2),

@@ -1,7 +1,10 @@
 // conv2d and its gradients on the CPU: oneDNN convolutions.
 #include "backend/cpu/convolution.h"
+#include "backend/cpu/convolution_candidates.h"
+#include "backend/cpu/convolution_choices.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/ops/support.h"
+#include "backend/cpu/winograd_candidates.h"
 #include "base/error.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
@@ -9,41 +12,45 @@
 namespace athanor::cpu {
 namespace {
 
-std::shared_ptr<const ConvolutionPrimitive> chosen(const ChooseContext& context) {
-  const auto made = choose_convolution(convolution_of(context.graph, context.node, context.threads));
-  if (made == nullptr)
-    throw DeviceError("layer {}: oneDNN has no {} for it", context.node.layer, context.node.op->name);
-  return made;
+ProductCandidate chosen(const CpuChooseContext& context) {
+  const Convolution convolution = convolution_of(context.graph, context.node, context.threads);
+  if (context.convolutions != nullptr) {
+    if (const auto candidate = context.convolutions->choose(convolution)) return *candidate;
+  } else if (const auto made = choose_convolution(convolution); made != nullptr) {
+    return candidate_of(convolution, *made);
+  }
+  throw DeviceError("layer {}: oneDNN has no {} for it: {}", context.node.layer, context.node.op->name,
+                    convolution.key());
 }
 
 NodeChoice choice_of(const ChooseContext& context, std::vector<Layout> inputs, Layout output,
-                     const ConvolutionPrimitive& made) {
+                     const ProductCandidate& candidate) {
   NodeChoice choice;
   choice.inputs = std::move(inputs);
   choice.inputs.resize(context.node.inputs.size(), kPlain);
   choice.outputs.assign(context.node.outputs.size(), kPlain);
   choice.outputs[0] = std::move(output);
-  choice.implementation = made.implementation;
-  choice.algorithm = name_of(made.algorithm);
-  choice.scratch_bytes = made.scratch.get_size();
+  choice.implementation = candidate.implementation;
+  choice.algorithm = candidate.algorithm;
+  choice.scratch_bytes = candidate.scratch_bytes;
   return choice;
 }
 
-NodeChoice choose_forward(const ChooseContext& context) {
-  const auto made = chosen(context);
-  NodeChoice choice = choice_of(context, {made->x_layout, made->weight_layout}, made->y_layout, *made);
-  if (context.has_input(kConvolutionResidual)) choice.inputs[kConvolutionResidual] = made->y_layout;
+NodeChoice choose_forward(const CpuChooseContext& context) {
+  const ProductCandidate taken = chosen(context);
+  NodeChoice choice = choice_of(context, {taken.x_layout, taken.weight_layout}, taken.y_layout, taken);
+  if (context.has_input(kConvolutionResidual)) choice.inputs[kConvolutionResidual] = taken.y_layout;
   return choice;
 }
 
-NodeChoice choose_backward_data(const ChooseContext& context) {
-  const auto made = chosen(context);
-  return choice_of(context, {made->y_layout, made->weight_layout}, made->x_layout, *made);
+NodeChoice choose_backward_data(const CpuChooseContext& context) {
+  const ProductCandidate taken = chosen(context);
+  return choice_of(context, {taken.y_layout, taken.weight_layout}, taken.x_layout, taken);
 }
 
-NodeChoice choose_backward_weights(const ChooseContext& context) {
-  const auto made = chosen(context);
-  return choice_of(context, {made->x_layout, made->y_layout}, made->weight_layout, *made);
+NodeChoice choose_backward_weights(const CpuChooseContext& context) {
+  const ProductCandidate taken = chosen(context);
+  return choice_of(context, {taken.x_layout, taken.y_layout}, taken.weight_layout, taken);
 }
 
 Convolution planned_convolution(const Binding& binding) {
@@ -55,14 +62,31 @@ Convolution planned_convolution(const Binding& binding) {
 }
 
 /// Makes what the plan says, and nothing else.
-std::shared_ptr<const ConvolutionPrimitive> planned_convolution(const Binding& binding, const Layout& x,
-                                                                const Layout& weight, const Layout& y) {
+std::shared_ptr<const ConvolutionPrimitive> planned_primitive(const Binding& binding, const Layout& x,
+                                                              const Layout& weight, const Layout& y) {
   const auto made = make_convolution(planned_convolution(binding), x, y);
   ATHANOR_CHECK(made != nullptr, "layer {}: the {} of {} is planned as {}, which does not exist for {} -> {}",
                 binding.node.layer, binding.algorithm, binding.node.op->name, binding.implementation, x, y);
   check_planned(binding, "implementation", binding.implementation, made->implementation);
   check_planned(binding, "weight layout", weight, made->weight_layout);
   return made;
+}
+
+bool is_own(std::string_view implementation) {
+  return implementation.starts_with("athanor:");
+}
+
+Step bind_planned(const Binding& binding, const Layout& x, const Layout& weight, const Layout& y,
+                  const ProductMemory& memory) {
+  const Convolution conv = planned_convolution(binding);
+  if (!is_own(binding.implementation))
+    return candidate_of(conv, *planned_primitive(binding, x, weight, y)).bind(memory);
+  for (const ProductCandidate& own : winograd_candidates(conv, x, y)) {
+    if (own.implementation != binding.implementation) continue;
+    check_planned(binding, "weight layout", weight, own.weight_layout);
+    return own.bind(memory);
+  }
+  ATHANOR_CHECK(false, "layer {}: there is no {} for {} -> {}", binding.node.layer, binding.implementation, x, y);
 }
 
 /// oneDNN adds to what its output holds: the residual itself where the plan lets both share their bytes.
@@ -79,24 +103,21 @@ Step with_residual(const Binding& binding, Step run) {
 }
 
 Step prepare_conv2d_forward(const Binding& binding) {
-  const auto made =
-      planned_convolution(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0]);
-  std::vector<Argument> arguments{{DNNL_ARG_SRC, made->x, binding.inputs[0]},
-                                  {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
-                                  {DNNL_ARG_DST, made->y, binding.outputs[0]},
-                                  {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}};
-  if (binding.has_input(2)) arguments.push_back({DNNL_ARG_BIAS, made->bias, binding.inputs[2]});
-  Step run = bind_primitive(made->primitive, arguments);
+  Step run = bind_planned(binding, binding.input_layouts[0], binding.input_layouts[1], binding.output_layouts[0],
+                          {.x = binding.inputs[0],
+                           .weight = binding.inputs[1],
+                           .bias = binding.has_input(2) ? binding.inputs[2] : nullptr,
+                           .y = binding.outputs[0],
+                           .sum = binding.output<void>(1),
+                           .squares = binding.output<void>(2),
+                           .scratch = binding.scratch});
   return binding.has_input(kConvolutionResidual) ? with_residual(binding, std::move(run)) : run;
 }
 
 Step prepare_conv2d_backward_data(const Binding& binding) {
-  const auto made =
-      planned_convolution(binding, binding.output_layouts[0], binding.input_layouts[1], binding.input_layouts[0]);
-  return bind_primitive(made->primitive, {{DNNL_ARG_DIFF_DST, made->y, binding.inputs[0]},
-                                          {DNNL_ARG_WEIGHTS, made->weight, binding.inputs[1]},
-                                          {DNNL_ARG_DIFF_SRC, made->x, binding.outputs[0]},
-                                          {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}});
+  return bind_planned(
+      binding, binding.output_layouts[0], binding.input_layouts[1], binding.input_layouts[0],
+      {.x = binding.outputs[0], .weight = binding.inputs[1], .y = binding.inputs[0], .scratch = binding.scratch});
 }
 
 /// Steps that clear the gradients of blind taps: the bfloat16 kernels of oneDNN 2.6.3 leave garbage there.
@@ -120,15 +141,16 @@ std::vector<Step> clear_blind_taps(const Convolution& conv, const ConvolutionPri
 }
 
 Step prepare_conv2d_backward_weights(const Binding& binding) {
-  const auto made =
-      planned_convolution(binding, binding.input_layouts[0], binding.output_layouts[0], binding.input_layouts[1]);
-  std::vector<Argument> arguments{{DNNL_ARG_SRC, made->x, binding.inputs[0]},
-                                  {DNNL_ARG_DIFF_DST, made->y, binding.inputs[1]},
-                                  {DNNL_ARG_DIFF_WEIGHTS, made->weight, binding.outputs[0]},
-                                  {DNNL_ARG_SCRATCHPAD, made->scratch, binding.scratch}};
-  if (binding.outputs.size() > 1) arguments.push_back({DNNL_ARG_DIFF_BIAS, made->bias, binding.outputs[1]});
-  Step run = bind_primitive(made->primitive, arguments);
-  const std::vector<Step> clearing = clear_blind_taps(planned_convolution(binding), *made, binding.outputs[0]);
+  const Layout &x = binding.input_layouts[0], &weight = binding.output_layouts[0], &y = binding.input_layouts[1];
+  Step run = bind_planned(binding, x, weight, y,
+                          {.x = binding.inputs[0],
+                           .weight = binding.outputs[0],
+                           .bias = binding.outputs.size() > 1 ? binding.outputs[1] : nullptr,
+                           .y = binding.inputs[1],
+                           .scratch = binding.scratch});
+  if (is_own(binding.implementation)) return run;
+  const std::vector<Step> clearing =
+      clear_blind_taps(planned_convolution(binding), *planned_primitive(binding, x, weight, y), binding.outputs[0]);
   if (clearing.empty()) return run;
   return [run = std::move(run), clearing] {
     run();

@@ -1,13 +1,12 @@
-#include "backend/cuda/convolution_sums.h"
+#include "graph/passes/convolution_sums.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "backend/cuda/ops/conv2d.h"
 #include "graph/op.h"
 
-namespace athanor::cuda {
+namespace athanor {
 namespace {
 
 // Positions in the inputs of batch_norm and the outputs of conv2d; see graph/ops.
@@ -28,14 +27,14 @@ void add_sums(Graph& graph, Node& conv) {
 
 }  // namespace
 
-Graph sum_in_convolutions(Graph graph, EngineChoice& engines, Precision precision) {
+Graph sum_in_convolutions(Graph graph, const CanSumOutput& can_sum) {
   for (Node& norm : graph.nodes) {
     if (norm.op->name != "batch_norm") continue;
     const NodeId producer = graph.value(norm.inputs[0]).producer;
     if (producer < 0 || graph.node(producer).op->name != "conv2d") continue;
     Node& conv = graph.nodes[static_cast<std::size_t>(producer)];
     if (!conv.attributes.flag("statistics")) {
-      if (!ops::can_sum_output(graph, conv, engines, precision)) continue;
+      if (!can_sum(graph, conv)) continue;
       add_sums(graph, conv);
     }
     norm.inputs.resize(kNormSums, kNoValue);
@@ -44,4 +43,4 @@ Graph sum_in_convolutions(Graph graph, EngineChoice& engines, Precision precisio
   return graph;
 }
 
-}  // namespace athanor::cuda
+}  // namespace athanor
