@@ -51,7 +51,7 @@ std::vector<Found> find_products(const Plan& plan) {
   std::map<std::string, std::size_t> places;
   for (const PlannedStep& step : plan.shard) {
     const Node& node = plan.graph.node(step.node);
-    if (!is_product(node)) continue;
+    if (!is_product(node) || plan.graph.is_copy(node)) continue;
     const auto [place, is_new] = places.emplace(product_key(plan.graph, node, plan.shard_threads), found.size());
     if (is_new) {
       CeilingProduct product{.op = node.op->name, .layer = node.layer};
