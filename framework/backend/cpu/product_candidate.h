@@ -12,8 +12,8 @@
 
 namespace athanor::cpu {
 
-/// Of y = weight · x + bias; a gradient lies where its value would. `sum` and `squares`: float [O], Σ y and Σ y² of each
-/// channel. Absent ones are nullptr.
+/// Of y = weight · x + bias; a gradient lies where its value would. `sum` and `squares`: float [O], Σ y and Σ y² of
+/// each channel. Absent ones are nullptr.
 struct ProductMemory {
   void* x = nullptr;
   void* weight = nullptr;
