@@ -255,7 +255,7 @@ StepBenchmark run_step_benchmark(Recipe recipe, const StepBenchmarkOptions& opti
   const auto rate = [&](double step_s) { return static_cast<double>(result.batch) / step_s; };
   result.images_per_s = {rate(result.step_s.p90), rate(result.step_s.median), rate(result.step_s.p10)};
   for (const Node& node : bench.plan().graph.nodes) {
-    if (!node.op->flops) continue;
+    if (!node.op->flops || bench.plan().graph.is_copy(node)) continue;
     const double flops = node.op->flops(bench.plan().graph, node) * static_cast<double>(sizing.shards);
     result.flops_per_step += flops;
     if (is_product(node)) result.products_flops_per_step += flops;

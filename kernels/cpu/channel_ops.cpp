@@ -46,6 +46,23 @@ ATHANOR_INLINE void map_plane(const Plane& plane, const T* s, T* y, F&& f) {
   }
 }
 
+/// The sums of kVectors neighbouring vectors of lanes from lane v on: two levels, so that errors stay small over many
+/// pixels. Several at once read whole runs of memory where there are many lanes.
+template <int kVectors, typename T, typename Part, typename F>
+ATHANOR_INLINE void sum_lanes(const Plane& plane, float factor, T* out, std::int64_t v, Part part, F&& terms) {
+  Vec sums[kVectors]{};
+  for (std::int64_t p = 0; p < plane.pixels;) {
+    Vec run[kVectors]{};
+    const std::int64_t end = p + 64 < plane.pixels ? p + 64 : plane.pixels;
+    for (; p < end; ++p) {
+#pragma GCC unroll 4
+      for (int k = 0; k < kVectors; ++k) run[k] += terms(plane.offset + p * plane.lanes + v + k * kWidth, part);
+    }
+    for (int k = 0; k < kVectors; ++k) sums[k] += run[k];
+  }
+  for (int k = 0; k < kVectors; ++k) store(out + plane.channel + v + k * kWidth, sums[k] * factor, part);
+}
+
 /// out[channel] = factor · Σ over the pixels of terms(offset, Full or Partial).
 template <typename T, typename F>
 ATHANOR_INLINE void sum_plane(const Plane& plane, float factor, T* out, F&& terms) {
@@ -55,16 +72,11 @@ ATHANOR_INLINE void sum_plane(const Plane& plane, float factor, T* out, F&& term
     }
     return;
   }
+  std::int64_t first = 0;
+  for (; first + 4 * kWidth <= plane.used; first += 4 * kWidth) sum_lanes<4>(plane, factor, out, first, Full{}, terms);
   for_vectors(
-      0, plane.used, [&](std::int64_t v, auto part) __attribute__((always_inline)) {
-        Vec sum{};
-        for (std::int64_t p = 0; p < plane.pixels;) {  // two levels, so that errors stay small over many pixels
-          Vec run{};
-          const std::int64_t end = p + 64 < plane.pixels ? p + 64 : plane.pixels;
-          for (; p < end; ++p) run += terms(plane.offset + p * plane.lanes + v, part);
-          sum += run;
-        }
-        store(out + plane.channel + v, sum * factor, part);
+      first, plane.used, [&](std::int64_t v, auto part) __attribute__((always_inline)) {
+        sum_lanes<1>(plane, factor, out, v, part, terms);
       });
 }
 

@@ -57,7 +57,7 @@ def measure(network, settings, tell):
     finally:
         trial.close()
     best = best_of([contender.name for contender in trial.finalists()], answers)
-    tell(f"  {settings.rounds} rounds of {settings.seconds} s: " + ", ".join(
+    tell(f"  rounds: {settings.rounds}, of {settings.seconds:g} s each: " + ", ".join(
         f"{name} {median_of(list_, 'images_per_s'):.1f}" for name, list_ in answers.items()))
     return {"network": network.key, "title": network.title, "start_s": start_s, "best": best, "no_recompute": no_saver,
             "trial": trial.seen, "answers": answers, "ceilings": ceilings}

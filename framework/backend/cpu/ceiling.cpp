@@ -34,12 +34,24 @@ struct Found {
   std::vector<Candidate> candidates;
 };
 
+/// Of the candidates in the layouts of the planner's rule, the one that the plan took by measuring.
+void mark_planned(std::vector<Candidate>& candidates, const PlannedStep& step) {
+  const auto by_rule =
+      std::find_if(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.is_planned; });
+  if (by_rule == candidates.end() || step.algorithm.empty()) return;
+  const std::string layouts = by_rule->layouts;
+  for (Candidate& candidate : candidates) {
+    candidate.is_planned = candidate.layouts == layouts && candidate.product.algorithm == step.algorithm &&
+                           candidate.product.implementation == step.implementation;
+  }
+}
+
 std::vector<Found> find_products(const Plan& plan) {
   std::vector<Found> found;
   std::map<std::string, std::size_t> places;
   for (const PlannedStep& step : plan.shard) {
     const Node& node = plan.graph.node(step.node);
-    if (!is_product(node)) continue;
+    if (!is_product(node) || plan.graph.is_copy(node)) continue;
     const auto [place, is_new] = places.emplace(product_key(plan.graph, node, plan.shard_threads), found.size());
     if (is_new) {
       CeilingProduct product{.op = node.op->name, .layer = node.layer};
@@ -47,6 +59,7 @@ std::vector<Found> find_products(const Plan& plan) {
                                    plan.graph.value(node.inputs[1]).shape.text());
       product.flops = node.op->flops ? node.op->flops(plan.graph, node) : 0;
       found.push_back({std::move(product), product_candidates(plan.graph, node, plan.shard_threads)});
+      mark_planned(found.back().candidates, step);
       ATHANOR_CHECK(!found.back().candidates.empty(), "layer {}: oneDNN has no {}", node.layer, node.op->name);
     }
     ++found[place->second].product.nodes;

@@ -14,7 +14,7 @@ namespace athanor::cpu {
 struct Candidate {
   ProductCandidate product;
   std::string layouts;      ///< "nChw16c -> nChw16c": of x and y
-  bool is_planned = false;  ///< what the planner's rule takes
+  bool is_planned = false;  ///< what the planner's rule takes; the ceiling then looks at what was measured
 };
 
 /// Names what a product computes: two nodes with the same key can be run by the same primitive.

@@ -100,7 +100,7 @@ class Step:
         if not args.evaluation:
             self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4, fused=True)
             if args.processes > 1:
-                model = torch.nn.parallel.DistributedDataParallel(model)
+                model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
         if args.style == "frozen":
             from torch._inductor import config
             config.freezing = True
