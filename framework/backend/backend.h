@@ -20,6 +20,7 @@ struct PlannerOptions {
   int threads = 1;
   std::string_view precision = "fp32";  ///< train.precision
   bool deterministic = true;            ///< only algorithms that give the same bits every time
+  bool measures = true;                 ///< false: for a plan whose size alone counts, unknown choices are guessed
   bool winograd = true;  ///< cpu: convolutions may be computed by Winograd's algorithm where that is faster
 };
 

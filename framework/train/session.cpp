@@ -153,7 +153,8 @@ void want_device(const Recipe& recipe) {
   if (!problem.empty()) throw DeviceError("{}: {}", at(recipe, "train.precision"), problem);
 }
 
-Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing) {
+Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
+                 bool measures) {
   want_device(recipe);
   want_something_to_see(recipe, info);
   const auto threads = static_cast<int>(sizing.shard_threads), shards = static_cast<int>(sizing.shards);
@@ -161,6 +162,7 @@ Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo
                                                       .planner({.threads = threads,
                                                                 .precision = recipe.train.precision,
                                                                 .deterministic = recipe.train.deterministic,
+                                                                .measures = measures,
                                                                 .winograd = recipe.train.winograd == "auto"});
   Plans plans;
   const std::int64_t rows = recipe.train.batch / sizing.shards,
@@ -224,7 +226,7 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
   if (!recipe.train.recompute) {
     Recipe again = recipe;
     again.train.recompute = true;
-    const std::size_t less = needed(again, sizing, make_plans(again, model, info, sizing));
+    const std::size_t less = needed(again, sizing, make_plans(again, model, info, sizing, false));
     if (less <= available) {
       other_way = fmt::format("; or set train.recompute=true, which needs {} and gives the same numbers a little later",
                               bytes_text(less));
@@ -236,7 +238,7 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
     smaller.train.batch = rows * sizing.shards;
     Sizing cut = sizing;
     cut.evaluation_rows = evaluation_rows;
-    return needed(smaller, cut, make_plans(smaller, model, info, cut)) <= available;
+    return needed(smaller, cut, make_plans(smaller, model, info, cut, false)) <= available;
   };
   // Activations grow with the rows of a shard; the largest number of rows that fits is found by planning again.
   const auto most_rows = [&](bool cut_evaluation) {

@@ -70,8 +70,10 @@ struct Plans {
 ModelSpec model_of(const Recipe& recipe);
 /// Throws DeviceError for a device that this build does not drive and a precision that the processor lacks.
 void want_device(const Recipe& recipe);
-/// Throws UsageError for shapes that do not fit, and what want_device throws.
-Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing);
+/// Throws UsageError for shapes that do not fit, and what want_device throws. Without `measures` they show what a run
+/// would need, in no time; a run may be given other implementations.
+Plans make_plans(const Recipe& recipe, const ModelSpec& model, const DatasetInfo& info, const Sizing& sizing,
+                 bool measures = true);
 
 /// What this process may use of the device's memory, or of its share of the machine's.
 std::size_t available_bytes(const Backend& backend, const Hardware& hardware, const Communicator& communicator);

@@ -34,7 +34,8 @@ class CpuBackend final : public Backend {
   std::optional<std::size_t> device_memory_bytes() const override { return std::nullopt; }
   std::unique_ptr<BackendPlanner> planner(const PlannerOptions& options) const override {
     cpu::limit_onednn_isa();
-    return std::make_unique<cpu::CpuPlanner>(options.threads, options.winograd ? &convolutions_ : nullptr);
+    return std::make_unique<cpu::CpuPlanner>(options.threads, options.winograd ? &convolutions_ : nullptr,
+                                             options.measures);
   }
   std::optional<std::string> choices() const override { return convolutions_.text(); }
   void take_choices(const std::string& text) const override { convolutions_.take(text); }

@@ -27,8 +27,8 @@ class ConvolutionChoices {
 
   /// Of planner_candidates the one that was taken over, that the file holds, or that is the fastest; another algorithm
   /// than the rule's only where that is 5 % slower. Nothing where there is no candidate. Throws DeviceError where what
-  /// was taken over cannot run here.
-  std::optional<ProductCandidate> choose(const Convolution& convolution);
+  /// was taken over cannot run here. Without `measures` what nobody has chosen yet is guessed, and not remembered.
+  std::optional<ProductCandidate> choose(const Convolution& convolution, bool measures = true);
 
   /// What was chosen, as text. Its first line says for which instruction set and library: the processor's model decides
   /// what is fast, not what the bits are. take() leaves choices for another alone.

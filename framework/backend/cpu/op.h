@@ -24,6 +24,7 @@ class ConvolutionChoices;
 /// What an op may ask when the plan is made.
 struct CpuChooseContext : ChooseContext {
   ConvolutionChoices* convolutions = nullptr;  ///< that are measured; none: the rule's
+  bool measures = true;                        ///< false: what is not known of them is guessed
 };
 
 struct CpuOp {

@@ -16,7 +16,7 @@ namespace athanor::cpu {
 Graph CpuPlanner::rewrite(Graph graph) {
   const auto is_own = [&](const Graph& of, const Node& conv) {
     if (convolutions_ == nullptr) return false;
-    const auto chosen = convolutions_->choose(convolution_of(of, conv, threads_));
+    const auto chosen = convolutions_->choose(convolution_of(of, conv, threads_), measures_);
     return chosen && is_winograd_kernel(*chosen);
   };
   graph = sum_in_convolutions(fuse_squeeze_excite(fold_batch_norms(std::move(graph))), is_own);
@@ -27,7 +27,7 @@ NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<co
   const CpuOp* op = find_cpu_op(node.op->name);
   if (op == nullptr) throw DeviceError("layer {}: the CPU back end has no op '{}'", node.layer, node.op->name);
   const TeamSize team(threads_);
-  return op->choose({{graph, node, inputs, threads_}, convolutions_});
+  return op->choose({{graph, node, inputs, threads_}, convolutions_, measures_});
 }
 
 std::string CpuPlanner::reorder_implementation(const Value& source, const Layout& from, const Value& target,

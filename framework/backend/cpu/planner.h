@@ -10,8 +10,8 @@ namespace athanor::cpu {
 /// alone. Throws DeviceError for an op that the CPU does not have.
 class CpuPlanner : public BackendPlanner {
  public:
-  explicit CpuPlanner(int threads, ConvolutionChoices* convolutions = nullptr)
-      : threads_(threads), convolutions_(convolutions) {}
+  explicit CpuPlanner(int threads, ConvolutionChoices* convolutions = nullptr, bool measures = true)
+      : threads_(threads), convolutions_(convolutions), measures_(measures) {}
   /// Folds batch norms of evaluation into convolutions, fuses what stands round squeeze-and-excitation's scale, and
   /// lets our own Winograd convolutions sum their outputs for the batch norms behind them, and normalise their inputs.
   Graph rewrite(Graph graph) override;
@@ -23,6 +23,7 @@ class CpuPlanner : public BackendPlanner {
  private:
   int threads_;
   ConvolutionChoices* convolutions_;
+  bool measures_;
 };
 
 }  // namespace athanor::cpu

@@ -15,7 +15,7 @@ namespace {
 ProductCandidate chosen(const CpuChooseContext& context) {
   const Convolution convolution = convolution_of(context.graph, context.node, context.threads);
   if (context.convolutions != nullptr) {
-    if (const auto candidate = context.convolutions->choose(convolution)) return *candidate;
+    if (const auto candidate = context.convolutions->choose(convolution, context.measures)) return *candidate;
   } else if (const auto made = choose_convolution(convolution); made != nullptr) {
     return candidate_of(convolution, *made);
   }
