@@ -40,6 +40,10 @@ const std::vector<int> kWorlds = {1, 2, 3, 4, 5, 8};
 TEST(SameBits, SgdWithMomentumAndAugmentation) {
   expect_same_bits(tiny_recipe(kMomentum), kWorlds);
 }
+// As wide as a vector: convolutions by Winograd's algorithm, with the norms between them inside.
+TEST(SameBits, Winograd) {
+  expect_same_bits(tiny_recipe(kMomentum), kWorlds, {"model.width=16"});
+}
 TEST(SameBits, Adam) {
   expect_same_bits(tiny_recipe("{name: adam, lr: 1e-3}"), kWorlds);
 }
