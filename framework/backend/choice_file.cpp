@@ -131,21 +131,27 @@ std::optional<std::string> ChoiceFile::find(const std::string& key) {
   return found == held.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::string ChoiceFile::settle(const std::string& key, const std::string& value, std::string_view note,
-                               const std::optional<std::string>& unusable) {
-  if (file_.empty()) return value;
+bool ChoiceFile::keeps() {
+  if (file_.empty() && !has_failed_) {
+    log_warning("there is no folder to keep what is measured, so nothing is; set ATHANOR_CACHE to one");
+    has_failed_ = true;
+  }
+  return !has_failed_;
+}
+
+std::optional<std::string> ChoiceFile::settle(const std::string& key, const std::string& value, std::string_view note,
+                                              const std::optional<std::string>& unusable) {
+  if (!keeps()) return std::nullopt;
   try {
     std::filesystem::create_directories(file_.parent_path());
     const Descriptor descriptor(file_);
     descriptor.lock();
     return settle_locked(descriptor.get(), key, value, note, unusable);
   } catch (const std::exception& error) {
-    if (!has_warned_) {
-      log_warning("what was measured is not kept for next time in {}: {}; ATHANOR_CACHE names another folder",
-                  file_.string(), error.what());
-    }
-    has_warned_ = true;
-    return value;
+    log_warning("what is measured cannot be kept in {}, so nothing is measured: {}; ATHANOR_CACHE names another folder",
+                file_.string(), error.what());
+    has_failed_ = true;
+    return std::nullopt;
   }
 }
 

@@ -38,10 +38,12 @@ class ChoiceFile {
   /// What the file says, also what another process wrote since it was last asked.
   std::optional<std::string> find(const std::string& key);
   /// Adds a choice, unless another process has done so; returns what holds from now on. `unusable`: what the file says
-  /// and this replaces; `note`: for who reads the file. Where it cannot be written that is said once, and `value`
-  /// holds.
-  std::string settle(const std::string& key, const std::string& value, std::string_view note,
-                     const std::optional<std::string>& unusable);
+  /// and this replaces; `note`: for who reads the file. Where it cannot be written that is said, nothing is returned,
+  /// and nothing is kept from then on.
+  std::optional<std::string> settle(const std::string& key, const std::string& value, std::string_view note,
+                                    const std::optional<std::string>& unusable);
+  /// Whether settle() is worth a try. The first no is said to the user.
+  bool keeps();
 
  private:
   std::string settle_locked(int descriptor, const std::string& key, const std::string& value, std::string_view note,
@@ -49,7 +51,7 @@ class ChoiceFile {
 
   std::filesystem::path file_;
   std::string first_line_;
-  bool has_warned_ = false;
+  bool has_failed_ = false;
 };
 
 }  // namespace athanor

@@ -56,7 +56,7 @@ TEST_F(ChoiceFileTest, ManyThatSettleAtOnceAgree) {
         ChoiceFile file = open();
         for (int key = 0; key < kKeys; ++key) {
           const std::string name = std::to_string(key);
-          said[static_cast<std::size_t>(writer)][name] = file.settle(name, std::to_string(writer), "", std::nullopt);
+          said[static_cast<std::size_t>(writer)][name] = file.settle(name, std::to_string(writer), "", std::nullopt).value();
         }
       });
     }
@@ -86,12 +86,13 @@ TEST_F(ChoiceFileTest, DamagedLinesAreLeftOut) {
   EXPECT_THAT(open().find("c"), Optional(std::string("z")));
 }
 
-TEST_F(ChoiceFileTest, WhereNothingCanBeWrittenTheMeasuredChoiceHoldsAndThatIsSaidOnce) {
+TEST_F(ChoiceFileTest, WhereNothingCanBeWrittenThatIsSaidOnce) {
   std::ofstream(folder_ / "a file") << "in the way";
   ChoiceFile file(folder_ / "a file" / "choices.txt", kFirstLine);
   ::testing::internal::CaptureStderr();
-  EXPECT_EQ(file.settle("a", "x", "", std::nullopt), "x");
-  EXPECT_EQ(file.settle("b", "y", "", std::nullopt), "y");
+  EXPECT_EQ(file.settle("a", "x", "", std::nullopt), std::nullopt);
+  EXPECT_EQ(file.settle("b", "y", "", std::nullopt), std::nullopt);
+  EXPECT_FALSE(file.keeps());
   const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(said, HasSubstr("a file/choices.txt"));
   EXPECT_THAT(said, HasSubstr("ATHANOR_CACHE"));
@@ -100,7 +101,8 @@ TEST_F(ChoiceFileTest, WhereNothingCanBeWrittenTheMeasuredChoiceHoldsAndThatIsSa
 
 TEST_F(ChoiceFileTest, WithoutAPathNothingIsKept) {
   ChoiceFile nowhere({}, kFirstLine);
-  EXPECT_EQ(nowhere.settle("a", "x", "", std::nullopt), "x");
+  EXPECT_FALSE(nowhere.keeps());
+  EXPECT_EQ(nowhere.settle("a", "x", "", std::nullopt), std::nullopt);
   EXPECT_EQ(nowhere.find("a"), std::nullopt);
 }
 

@@ -61,7 +61,8 @@ class ConvolutionChoicesTest : public ::testing::Test {
 };
 
 TEST_F(ConvolutionChoicesTest, AnotherAlgorithmMustBeFivePercentFaster) {
-  ConvolutionChoices hardly("", others_take(0.96)), clearly("", others_take(0.94));
+  const testing::TemporaryFolder other;
+  ConvolutionChoices hardly(folder_.text(), others_take(0.96)), clearly(other.text(), others_take(0.94));
   EXPECT_EQ(algorithm_by(hardly), "direct");
   EXPECT_EQ(algorithm_by(clearly), "winograd");
 }
@@ -119,7 +120,8 @@ TEST_F(ConvolutionChoicesTest, ADamagedFileIsMeasuredAgain) {
 }
 
 TEST_F(ConvolutionChoicesTest, ThoseOfAnotherRankAreTaken) {
-  ConvolutionChoices first("", others_take(0.5)), second(folder_.text(), must_not_measure);
+  const testing::TemporaryFolder other;
+  ConvolutionChoices first(other.text(), others_take(0.5)), second(folder_.text(), must_not_measure);
   EXPECT_EQ(algorithm_by(first), "winograd");
   second.take(first.text());
   EXPECT_EQ(algorithm_by(second), "winograd");
@@ -127,10 +129,34 @@ TEST_F(ConvolutionChoicesTest, ThoseOfAnotherRankAreTaken) {
 }
 
 TEST_F(ConvolutionChoicesTest, ThoseForAnotherPlaceAreLeftAlone) {
-  ConvolutionChoices first("", others_take(0.5)), second("", others_take(2));
+  const testing::TemporaryFolder other;
+  ConvolutionChoices first(other.text(), others_take(0.5)), second(folder_.text(), others_take(2));
   EXPECT_EQ(algorithm_by(first), "winograd");
   second.take("athanor convolutions 1: elsewhere" + first.text().substr(first.text().find('\n')));
   EXPECT_EQ(algorithm_by(second), "direct");
+}
+
+// Each start would else choose anew, and might give other bits.
+TEST_F(ConvolutionChoicesTest, WhereNothingCanBeKeptNothingIsMeasured) {
+  std::ofstream(folder_ / "a file") << "in the way";
+  for (const std::string& nowhere : {std::string(), (folder_ / "a file" / "folder").string()}) {
+    ConvolutionChoices choices(nowhere, others_take(2));
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(algorithm_by(choices), "winograd") << nowhere;
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("ATHANOR_CACHE"));
+  }
+}
+
+TEST_F(ConvolutionChoicesTest, ALargeBatchIsTimedByAPartOfIt) {
+  Convolution large = small_convolution();
+  large.x = large.y = {4096, 32, 12, 12};
+  ConvolutionChoices choices(folder_.text(), [&](std::span<const ProductCandidate> candidates, int threads) {
+    for (const ProductCandidate& each : candidates)
+      EXPECT_LT(each.x_bytes, std::size_t{1} << 25) << each.implementation;
+    return others_take(2)(candidates, threads);
+  });
+  const auto by_rule = planner_candidates(large).front();
+  EXPECT_EQ(name_of(choices.choose(large).value()), name_of(by_rule));
 }
 
 TEST_F(ConvolutionChoicesTest, WhatWasTakenAndCannotRunHereIsRefused) {

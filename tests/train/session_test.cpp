@@ -65,7 +65,8 @@ TEST(Session, NamesASmallerEvaluationBatchWhereThatIsWhatDoesNotFit) {
 TEST(Session, NamesRecomputationWhereThatIsEnough) {
   const std::size_t available = kLittle + (std::size_t{20} << 20);
   const auto with = [](const std::string& batch) {
-    return std::vector<std::string>{"model={name: cifar_resnet, depth: 20}", "train.batch=" + batch, "eval.batch=4"};
+    return std::vector<std::string>{"model={name: cifar_resnet, depth: 20}", "train.batch=" + batch, "eval.batch=4",
+                                    "train.winograd=off"};
   };
   const std::string far_too_large = message_of<DeviceError>([&] { check(available, with("200")); });
   EXPECT_THAT(far_too_large, Not(HasSubstr("train.recompute")));

@@ -27,6 +27,10 @@ std::string place() {
                      version->major, version->minor, version->patch);
 }
 
+/// Of what is measured: another one makes every machine measure again. To be raised with each change of our kernels'
+/// speed.
+constexpr int kKernelRevision = 1;
+
 std::string first_line_at(const std::string& place) {
   return fmt::format("athanor convolutions 1: {}", place);
 }
@@ -43,15 +47,28 @@ struct Measured {
   std::string name, note;
 };
 
-Measured measure(const Convolution& convolution, const TimeCandidates& time) {
-  const Candidates candidates = planner_candidates(cut_for_timing(convolution));
-  const std::vector<double> seconds = time(candidates, convolution.threads);
+/// Of a smaller batch. What its rule takes stands for what the whole one's does, which may have another name; others
+/// are timed where the whole batch has them too.
+Measured measure(const Convolution& convolution, const Candidates& candidates, const TimeCandidates& time) {
+  Candidates timed = planner_candidates(cut_for_timing(convolution));
+  ATHANOR_CHECK(!timed.empty(), "a part of the batch of {} has no implementation", convolution.key());
+  timed.erase(std::remove_if(timed.begin() + 1, timed.end(),
+                             [&](const ProductCandidate& each) {
+                               return find_named(candidates, name_of(each)) == candidates.end();
+                             }),
+              timed.end());
+  const std::vector<double> seconds = time(timed, convolution.threads);
   const auto fastest = static_cast<std::size_t>(std::min_element(seconds.begin(), seconds.end()) - seconds.begin());
-  const std::size_t chosen = seconds[fastest] < kWorthwhile * seconds[0] ? fastest : 0;
+  const bool is_worthwhile = seconds[fastest] < kWorthwhile * seconds[0];
   std::string note;
-  for (std::size_t i = 0; i < candidates.size(); ++i)
-    note += fmt::format("{}{} {:.1f} us", i == 0 ? "" : ", ", candidates[i].implementation, 1e6 * seconds[i]);
-  return {name_of(candidates[chosen]), note};
+  for (std::size_t i = 0; i < timed.size(); ++i)
+    note += fmt::format("{}{} {:.1f} us", i == 0 ? "" : ", ", timed[i].implementation, 1e6 * seconds[i]);
+  return {name_of(is_worthwhile ? timed[fastest] : candidates[0]), note};
+}
+
+/// Without a measurement: our own kernel where it can run, which is nearly always the fastest.
+const ProductCandidate& guess(const Candidates& candidates) {
+  return candidates.back();
 }
 
 }  // namespace
@@ -75,17 +92,19 @@ struct ConvolutionChoices::State {
     const std::filesystem::path path =
         cache_folder.empty() ? std::filesystem::path()
                              : std::filesystem::path(cache_folder) / choice_file_name("convolutions", where);
-    file.emplace(path, first_line_at(where));
+    file.emplace(path, first_line_at(fmt::format("{} kernels {}", where, kKernelRevision)));
   }
 
-  /// The name of one of the candidates.
+  /// The name of one of the candidates. Where nothing can be kept nothing is measured: each start might choose
+  /// otherwise, and give other bits.
   std::string settled(const std::string& key, const Convolution& convolution, const Candidates& candidates) {
     const std::optional<std::string> held = file->find(key);
     const auto can_run = [&](const std::string& name) { return find_named(candidates, name) != candidates.end(); };
     if (held && can_run(*held)) return *held;
-    const Measured measured = measure(convolution, time);
-    const std::string name = file->settle(key, measured.name, measured.note, held);
-    return can_run(name) ? name : measured.name;
+    if (!file->keeps()) return name_of(guess(candidates));
+    const Measured measured = measure(convolution, candidates, time);
+    const std::optional<std::string> name = file->settle(key, measured.name, measured.note, held);
+    return name && can_run(*name) ? *name : name_of(guess(candidates));
   }
 };
 
@@ -102,7 +121,7 @@ std::optional<ProductCandidate> ConvolutionChoices::choose(const Convolution& co
   const auto known = state_->chosen.find(key);
   if (known == state_->chosen.end()) {
     if (candidates.size() == 1) return candidates[0];
-    if (!measures) return candidates.back();  // our own kernel where it can run: nearly always the fastest
+    if (!measures) return guess(candidates);
     const std::string name = state_->settled(key, convolution, candidates);
     state_->chosen[key] = name;
     return *find_named(candidates, name);

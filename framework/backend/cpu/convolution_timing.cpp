@@ -57,9 +57,12 @@ void fill_with_numbers(ArenaMemory& memory) {
 
 Convolution cut_for_timing(const Convolution& conv) {
   constexpr std::int64_t kMostElements = std::int64_t{1} << 23;  // 32 MiB of float32
+  constexpr std::int64_t kMostProducts = std::int64_t{1} << 30;  // 10 to 20 ms
   const std::int64_t batch = conv.x[0], per_image = (conv.x.elements() + conv.y.elements()) / batch;
+  const std::int64_t products = conv.y.elements() / batch * conv.weight[1] * conv.weight[2] * conv.weight[3];
   Convolution cut = conv;
-  cut.x[0] = cut.y[0] = std::clamp<std::int64_t>(kMostElements / per_image, 1, batch);
+  cut.x[0] = cut.y[0] =
+      std::clamp<std::int64_t>(std::min(kMostElements / per_image, kMostProducts / products), 1, batch);
   return cut;
 }
 

@@ -32,12 +32,13 @@ std::vector<Candidate> find_candidates(const LaidOutGraph& laid_out, BackendPlan
   const Graph& graph = laid_out.graph;
   std::vector<bool> is_fixed(graph.values.size(), false);
   for (const ValueId root : graph.roots()) is_fixed[static_cast<std::size_t>(root)] = true;
+  const std::vector<bool> is_hoisted = find_hoisted(graph);
   const NodeId backward = first_of_backward(graph);
   std::vector<Candidate> candidates;
   std::size_t largest = 0;
   for (NodeId id = 0; id < backward; ++id) {
     const Node& node = graph.node(id);
-    if (node.op->synchronizes) continue;
+    if (node.op->synchronizes || is_hoisted[static_cast<std::size_t>(id)]) continue;
     for (const ValueId output : node.outputs) {
       if (output == kNoValue || is_fixed[static_cast<std::size_t>(output)]) continue;
       const Remake again = remake(laid_out, id, output, planner);

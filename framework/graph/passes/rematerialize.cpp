@@ -72,20 +72,27 @@ class Rematerialization {
 
 }  // namespace
 
-NodeId first_of_backward(const Graph& graph) {
-  std::vector<bool> is_shared(graph.values.size(), false);
+std::vector<bool> find_hoisted(const Graph& graph) {
+  std::vector<bool> is_shared(graph.values.size(), false), is_hoisted(graph.nodes.size(), false);
   for (std::size_t id = 0; id < is_shared.size(); ++id) {
     is_shared[id] = graph.values[id].role == Role::parameter || graph.values[id].role == Role::constant;
   }
   for (std::size_t id = 0; id < graph.nodes.size(); ++id) {
     const Node& node = graph.nodes[id];
-    const bool hoisted = std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
+    is_hoisted[id] = std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
       return input == kNoValue || is_shared[static_cast<std::size_t>(input)];
     });
-    if (!hoisted && node.phase == Phase::backward) return static_cast<NodeId>(id);
     for (const ValueId output : node.outputs) {
-      if (hoisted && output != kNoValue) is_shared[static_cast<std::size_t>(output)] = true;
+      if (is_hoisted[id] && output != kNoValue) is_shared[static_cast<std::size_t>(output)] = true;
     }
+  }
+  return is_hoisted;
+}
+
+NodeId first_of_backward(const Graph& graph) {
+  const std::vector<bool> is_hoisted = find_hoisted(graph);
+  for (std::size_t id = 0; id < graph.nodes.size(); ++id) {
+    if (!is_hoisted[id] && graph.nodes[id].phase == Phase::backward) return static_cast<NodeId>(id);
   }
   return static_cast<NodeId>(graph.nodes.size());
 }

@@ -16,6 +16,8 @@ struct Remake {
 /// How the graph's node `id` makes `value` again: by the op's rule where that gives the value's layout, else as it is.
 Remake remake(const LaidOutGraph& laid_out, NodeId id, ValueId value, BackendPlanner& planner);
 
+/// Per node: whether parameters and constants alone make what it makes, so that it runs once a step for all shards.
+std::vector<bool> find_hoisted(const Graph& graph);
 /// First node of backward that runs once a shard, or their number where there is none.
 NodeId first_of_backward(const Graph& graph);
 
