@@ -233,22 +233,28 @@ void check_memory(const Recipe& recipe, const ModelSpec& model, const DatasetInf
     }
   }
 
-  const auto fits = [&](std::int64_t rows, std::int64_t evaluation_rows) {
+  const auto fits = [&](std::int64_t rows, std::int64_t evaluation_rows, bool measures) {
     Recipe smaller = recipe;
     smaller.train.batch = rows * sizing.shards;
     Sizing cut = sizing;
     cut.evaluation_rows = evaluation_rows;
-    return needed(smaller, cut, make_plans(smaller, model, info, cut, false)) <= available;
+    return needed(smaller, cut, make_plans(smaller, model, info, cut, measures)) <= available;
   };
-  // Activations grow with the rows of a shard; the largest number of rows that fits is found by planning again.
+  // Activations grow with the rows of a shard; the largest number of rows that fits is found by planning again, and
+  // held against the plan that a run would make: what it measures may choose implementations that need more.
   const auto most_rows = [&](bool cut_evaluation) {
+    const auto fit = [&](std::int64_t rows, bool measures) {
+      return fits(rows,
+                  cut_evaluation ? std::min(sizing.evaluation_rows, rows * sizing.shards) : sizing.evaluation_rows,
+                  measures);
+    };
     std::int64_t good = 0, bad = recipe.train.batch / sizing.shards + 1;
     while (bad - good > 1) {
       const std::int64_t rows = (good + bad) / 2;
-      const std::int64_t evaluation_rows =
-          cut_evaluation ? std::min(sizing.evaluation_rows, rows * sizing.shards) : sizing.evaluation_rows;
-      (fits(rows, evaluation_rows) ? good : bad) = rows;
+      (fit(rows, false) ? good : bad) = rows;
     }
+    constexpr std::int64_t kSlices = 32;
+    while (good > 0 && !fit(good, true)) good -= (good + kSlices - 1) / kSlices;
     return good * sizing.shards;
   };
   const std::int64_t batch = most_rows(false), smaller_batch = batch > 0 ? 0 : most_rows(true);

@@ -56,7 +56,8 @@ TEST_F(ChoiceFileTest, ManyThatSettleAtOnceAgree) {
         ChoiceFile file = open();
         for (int key = 0; key < kKeys; ++key) {
           const std::string name = std::to_string(key);
-          said[static_cast<std::size_t>(writer)][name] = file.settle(name, std::to_string(writer), "", std::nullopt).value();
+          said[static_cast<std::size_t>(writer)][name] =
+              file.settle(name, std::to_string(writer), "", std::nullopt).value();
         }
       });
     }
