@@ -12,6 +12,7 @@
 #include "graph/passes/gradient.h"
 #include "kernels/isa.h"
 #include "support/op_runner.h"
+#include "support/temporary_folder.h"
 
 namespace athanor::testing {
 namespace {
@@ -26,7 +27,8 @@ class OwnKernels {
 
  private:
   int taken_ = 0;
-  cpu::ConvolutionChoices choices_{"", [this](std::span<const cpu::ProductCandidate> candidates, int) {
+  TemporaryFolder folder_;
+  cpu::ConvolutionChoices choices_{folder_.text(), [this](std::span<const cpu::ProductCandidate> candidates, int) {
                                      std::vector<double> seconds(candidates.size(), 1.0);
                                      if (candidates.back().implementation.starts_with("athanor:")) {
                                        seconds.back() = 0.1;

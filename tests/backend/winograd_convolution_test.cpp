@@ -6,6 +6,7 @@
 #include "backend/cpu/convolution_choices.h"
 #include "backend/cpu/onednn.h"
 #include "support/op_checks.h"
+#include "support/temporary_folder.h"
 
 namespace athanor::testing {
 namespace {
@@ -33,7 +34,7 @@ reference::Case case_of(const Sizes& sizes, bool has_bias, RandomStream& stream)
 class Taking {
  public:
   explicit Taking(std::size_t place)
-      : choices_("", [this, place](std::span<const cpu::ProductCandidate> candidates, int) {
+      : choices_(folder_.text(), [this, place](std::span<const cpu::ProductCandidate> candidates, int) {
           std::vector<double> seconds(candidates.size(), 1.0);
           if (place < candidates.size()) {
             seconds[place] = 0.1;
@@ -46,6 +47,7 @@ class Taking {
 
  private:
   int taken_ = 0;
+  TemporaryFolder folder_;
   cpu::ConvolutionChoices choices_;
 };
 
