@@ -5,16 +5,6 @@
 
 namespace athanor::kernels::ATHANOR_ISA::winograd_weights {
 
-ATHANOR_INLINE Vec broadcast(const float* p) {
-#if defined(__AVX512F__)
-  return _mm512_set1_ps(*p);
-#elif defined(__AVX2__)
-  return _mm256_broadcast_ss(p);
-#else
-  return _mm_set1_ps(*p);
-#endif
-}
-
 /// kIn channels by kOut vectors of channels, in registers. x[tiles][kWidth]; d[kOut][tiles][kWidth], d_stride floats
 /// from one to the next; sums[kOut][kIn][kWidth], sums_stride floats from one to the next.
 template <int kIn, int kOut>
