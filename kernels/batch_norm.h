@@ -13,6 +13,16 @@ namespace athanor::kernels {
 /// Bytes of `scratch` (64-byte aligned) that the training kernels need, for any layout of `view`.
 std::size_t batch_norm_scratch_bytes(const ChannelView& view, int threads);
 
+/// Of one channel: y = x · scale + shift. Inlined, so that no copy for one instruction set serves another.
+struct NormAffine {
+  float scale, shift;
+};
+[[gnu::always_inline]] inline NormAffine norm_affine(const float* gamma, const float* beta, float mean, float inv_std,
+                                                     std::int64_t channel) {
+  const float scale = (gamma ? gamma[channel] : 1.0f) * inv_std;
+  return {scale, static_cast<float>((beta ? beta[channel] : 0.0f) - static_cast<double>(mean) * scale)};
+}
+
 /// y = relu(x · scale + shift + residual), scale = gamma · inv_std, shift = beta − mean · scale,
 /// inv_std = 1 / sqrt(biased variance + eps). x, residual, y: `dtype` (f32 or bf16); per-channel arrays: float [C].
 struct BatchNormForward {
@@ -60,6 +70,10 @@ struct BatchNormBackward {
   float* dgamma = nullptr;
   float* dbeta = nullptr;
   bool relu = false;
+  /// Σ dz and Σ dz · (x − mean) of each channel, where whoever wrote dy has masked it and has them, or null: one pass
+  /// is left then, without dy2, dresidual and relu.
+  const float* sum = nullptr;
+  const float* products = nullptr;
   void* scratch = nullptr;
   int threads = 1;
 };

@@ -25,6 +25,16 @@ struct WinogradShape {
   std::int64_t pad_left = 0;
 };
 
+/// What a batch norm's backward pass begins with, where y is the gradient of what it wrote: y is 0 where that was ≤ 0,
+/// and the call's `sums` are Σ y and Σ y · (x − mean). All arrays are as y, or [O].
+struct WinogradNormGradient {
+  const float* x = nullptr;       ///< what the norm read; null: there is none
+  const float* mean = nullptr;    ///< wherever x is
+  const float* output = nullptr;  ///< what it wrote through its ReLU; or null
+  const float* scale = nullptr;   ///< without `output`: it wrote relu(x · scale + shift); null: there is no ReLU
+  const float* shift = nullptr;
+};
+
 /// y = relu(conv(in(x), w) + bias + residual), in(x) = relu(x · in_scale + in_shift) within the image and 0 outside.
 /// Weights: float32 [O / v, C / v, 3, 3, v (C), v (O)], OIhw16i16o or OIhw8i8o. With `turned` they are those of the
 /// forward pass, [C / v, O / v, 3, 3, v (O), v (C)], and are read as w[c, o, 2 − i, 2 − j]: with x the gradient of that
@@ -40,8 +50,9 @@ struct WinogradConvolution {
   const float* bias = nullptr;      ///< [O] or null
   const float* residual = nullptr;  ///< as y, or null; may be y
   bool relu = false;
+  WinogradNormGradient norm;  ///< with it `bias` and `relu` are not looked at
   float* y = nullptr;
-  double* sums = nullptr;   ///< [O, 2]: Σ y and Σ y² of what is written, set by this call; or null
+  double* sums = nullptr;   ///< [O, 2], set by this call: Σ y and Σ y² of what is written, or `norm`'s; or null
   void* scratch = nullptr;  ///< winograd_scratch_bytes, aligned to 64 bytes
   int threads = 1;          ///< the bits of y do not depend on it; those of `sums` do
 };

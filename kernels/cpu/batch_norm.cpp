@@ -92,12 +92,14 @@ void inference(const BatchNormInference& args) {
 template <Mask kMask, bool kUniform, typename T>
 void backward_as(const BatchNormBackward& args, const Walk& walk, const Scratch& scratch, std::int64_t used) {
   const ChannelView& view = args.view;
-  for_items(view, args.threads,
-            [&](const Item& item) { sum_gradients<kMask, kUniform, T>(args, walk, item, scratch); });
+  if (args.sum == nullptr) {
+    for_items(view, args.threads,
+              [&](const Item& item) { sum_gradients<kMask, kUniform, T>(args, walk, item, scratch); });
+  }
   const int slices = slices_for(view, args.threads);
   const auto n = static_cast<double>(view.batch * view.pixels);
   for (std::int64_t c = 0; c < used; ++c) {
-    const Moments m = moments_of(view, slices, scratch, c);
+    const Moments m = args.sum ? Moments{args.sum[c], args.products[c]} : moments_of(view, slices, scratch, c);
     args.dbeta[c] = static_cast<float>(m.s1);
     args.dgamma[c] = static_cast<float>(m.s2 * args.inv_std[c]);
     set_gradient_factors(args, c, m, n, scratch);

@@ -134,12 +134,12 @@ inline MeanAndVariance mean_and_variance(const Moments& m, double n) {
   return {mean, squares > 0 ? squares / n : squares == squares ? 0 : squares};
 }
 
-/// The per-channel factors of the forward pass; the backward pass makes the same bits from the same numbers.
+/// The factors of the forward pass; the backward pass makes the same bits from the same numbers.
 inline void set_affine(const Scratch& scratch, std::int64_t c, const float* gamma, const float* beta, float mean,
                        float inv_std) {
-  const float scale = (gamma ? gamma[c] : 1.0f) * inv_std;
-  scratch.scale[c] = scale;
-  scratch.shift[c] = static_cast<float>((beta ? beta[c] : 0.0f) - static_cast<double>(mean) * scale);
+  const NormAffine affine = norm_affine(gamma, beta, mean, inv_std, c);
+  scratch.scale[c] = affine.scale;
+  scratch.shift[c] = affine.shift;
 }
 
 inline void clear_padding(const ChannelView& view, std::int64_t used, const Scratch& scratch) {

@@ -4,6 +4,7 @@
 #include "kernels/cpu/winograd_blocking.h"
 #include "kernels/cpu/winograd_filter.h"
 #include "kernels/cpu/winograd_input.h"
+#include "kernels/cpu/winograd_norm_gradient.h"
 #include "kernels/cpu/winograd_output.h"
 
 namespace athanor::kernels::ATHANOR_ISA {
@@ -47,13 +48,22 @@ void multiply_slice(const Blocking& b, const Room& room, const Slice& slice, con
   }
 }
 
+/// The output's side that a call needs.
+template <bool kResidual>
+auto tile_writer(const WinogradConvolution& args) {
+  const WinogradNormGradient& norm = args.norm;
+  if (norm.x == nullptr) {
+    return args.sums ? transform_output_tiles<kResidual, true> : transform_output_tiles<kResidual, false>;
+  }
+  if (norm.output) return transform_norm_gradient_tiles<kResidual, NormMask::from_output>;
+  return norm.scale ? transform_norm_gradient_tiles<kResidual, NormMask::recomputed>
+                    : transform_norm_gradient_tiles<kResidual, NormMask::none>;
+}
+
 void convolve_tiles(const WinogradConvolution& args, const Blocking& b, Room room, std::int64_t begin,
                     std::int64_t end) {
   const std::int64_t pairs = divide_up(b.out_groups, b.vectors);
-  const auto write = args.residual
-                         ? args.sums ? transform_output_tiles<true, true> : transform_output_tiles<true, false>
-                     : args.sums ? transform_output_tiles<false, true>
-                                 : transform_output_tiles<false, false>;
+  const auto write = args.residual ? tile_writer<true>(args) : tile_writer<false>(args);
   std::fill(room.zeros, room.zeros + b.zero_floats, 0.0f);
   std::fill(room.sums.sums, room.sums.sums + 2 * args.shape.out_channels, 0.0);
   const auto weights_of = [&](const Slice& slice, std::int64_t pair) {

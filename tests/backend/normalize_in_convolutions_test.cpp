@@ -3,40 +3,20 @@
 
 #include <algorithm>
 
-#include "backend/cpu/convolution_choices.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/planner.h"
+#include "backend/own_kernels.h"
 #include "graph/builder.h"
 #include "graph/op.h"
 #include "graph/passes/dead_code.h"
 #include "graph/passes/gradient.h"
 #include "kernels/isa.h"
 #include "support/op_runner.h"
-#include "support/temporary_folder.h"
 
 namespace athanor::testing {
 namespace {
 
 using reference::Tensor;
-
-/// Our own kernels wherever there are any; counts where.
-class OwnKernels {
- public:
-  cpu::ConvolutionChoices* choices() { return &choices_; }
-  int taken() const { return taken_; }
-
- private:
-  int taken_ = 0;
-  TemporaryFolder folder_;
-  cpu::ConvolutionChoices choices_{folder_.text(), [this](std::span<const cpu::ProductCandidate> candidates, int) {
-                                     std::vector<double> seconds(candidates.size(), 1.0);
-                                     if (candidates.back().implementation.starts_with("athanor:")) {
-                                       seconds.back() = 0.1;
-                                       ++taken_;
-                                     }
-                                     return seconds;
-                                   }};
-};
 
 struct Sizes {
   std::int64_t batch, in, middle, out, height, width;

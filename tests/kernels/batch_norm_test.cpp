@@ -109,6 +109,41 @@ TEST(BatchNorm, DoesNotReadItsInputForStatisticsThatAreGiven) {
   }
 }
 
+// Where dy comes masked, with its sums, the rest is one pass: its bits are those of sums that round to the same floats.
+TEST(BatchNorm, GradientTakesTheSumsOfWhoeverWroteIt) {
+  for (const Isa isa : isas()) {
+    for (const ChannelView& view : layouts_of(3, 20, 63)) {
+      SCOPED_TRACE(describe(isa, view, DType::f32));
+      Problem run(view, DType::f32, 20, {true, true, 2, 0});
+      run.forward(isa);
+      BatchNormBackward args = run.backward_args();
+      batch_norm_kernels(isa).backward(args);
+      const std::vector<float> dgamma = run.dgamma, dbeta = run.dbeta;
+      std::vector<double> dx;
+      for (std::int64_t i = 0; i < view.elements(); ++i) dx.push_back(run.dx[i]);
+      std::vector<float> products(dgamma.size());
+      for (std::size_t c = 0; c < products.size(); ++c) products[c] = dgamma[c] / run.inv_std[c];
+      args.dy = run.dresidual.data();
+      args.dy2 = args.y = args.dresidual = nullptr;
+      args.relu = false;
+      args.sum = dbeta.data();
+      args.products = products.data();
+      args.dgamma = run.dgamma.data();
+      std::vector<float> dbeta_again(dbeta.size());
+      args.dbeta = dbeta_again.data();
+      batch_norm_kernels(isa).backward(args);
+      EXPECT_EQ(dbeta_again, dbeta);
+      for (std::size_t c = 0; c < products.size(); ++c) {
+        EXPECT_NEAR(run.dgamma[c], dgamma[c], 2 * 0x1p-24 * std::fabs(dgamma[c]));  // a division and a product
+      }
+      // dx is a sum of three terms of size 1, whose factors have the sums' rounding
+      for (std::int64_t i = 0; i < view.elements(); ++i) {
+        EXPECT_NEAR(run.dx[i], dx[static_cast<std::size_t>(i)], 16 * 0x1p-24 * (1 + std::fabs(run.dx[i])));
+      }
+    }
+  }
+}
+
 TEST(BatchNorm, InferenceUsesRunningStatistics) {
   const auto mean = random_floats(20, 1), var = random_floats(20, 2, 4, 0.5);
   for (const Isa isa : isas()) {

@@ -114,6 +114,8 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
     conv.x = shape(node.outputs[0]);
     conv.weight = shape(node.inputs[1]);
     conv.y = shape(node.inputs[0]);
+    conv.residual = has_input(kDataGradientResidual);
+    conv.statistics = node.attributes.flag("statistics");
   } else {
     conv.direction = Direction::backward_weights;
     conv.x = shape(node.inputs[0]);
@@ -127,7 +129,8 @@ Convolution convolution_of(const Graph& graph, const Node& node, int threads) {
   conv.padding = pair_of(node.attributes, "padding");
   conv.dilation = pair_of(node.attributes, "dilation");
   conv.groups = node.attributes.integer("groups");
-  conv.input_relu = conv.normalized && node.attributes.flag("input_relu");
+  const bool begins_norm_gradient = conv.direction == Direction::backward_data && conv.statistics;
+  conv.input_relu = (conv.normalized || begins_norm_gradient) && node.attributes.flag("input_relu");
   conv.threads = threads;
   return conv;
 }

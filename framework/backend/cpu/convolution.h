@@ -20,6 +20,8 @@ namespace athanor::cpu {
 inline constexpr std::size_t kConvolutionResidual = 3;
 /// And those by which its input is scaled and shifted, of conv2d and of its gradient of weights.
 inline constexpr std::size_t kConvolutionScale = 4, kWeightGradientScale = 2;
+/// And of the gradient of its input: what is added to it, and where those of a norm begin.
+inline constexpr std::size_t kDataGradientResidual = 2, kDataGradientNorm = 3;
 
 /// Everything that decides which primitive a convolution is. Shapes are logical: x [N, C, H, W], weight [O, C/g, KH,
 /// KW], y [N, O, H', W'].
@@ -31,10 +33,10 @@ struct Convolution {
   std::int64_t groups = 1;
   bool has_bias = false;
   bool relu = false;
-  bool residual = false;    ///< forward only: y holds what is added to it before ReLU
-  bool statistics = false;  ///< forward only: Σ y and Σ y² of each channel are outputs too
+  bool residual = false;    ///< y holds what is added to it before ReLU; a gradient of x has it apart
+  bool statistics = false;  ///< Σ y and Σ y² of each channel are outputs too; of a gradient of x those for a norm
   bool normalized = false;  ///< x is scaled and shifted on the way in
-  bool input_relu = false;  ///< and goes through a ReLU
+  bool input_relu = false;  ///< and goes through a ReLU; so does, in a gradient of x with statistics, x
   int threads = 1;
   ConvolutionAlgorithm algorithm = ConvolutionAlgorithm::direct;
 

@@ -9,6 +9,7 @@
 #include "graph/passes/convolution_sums.h"
 #include "graph/passes/fold_batch_norm.h"
 #include "graph/passes/fuse_squeeze_excite.h"
+#include "graph/passes/norm_gradient_in_convolutions.h"
 #include "graph/passes/normalize_in_convolutions.h"
 
 namespace athanor::cpu {
@@ -20,7 +21,8 @@ Graph CpuPlanner::rewrite(Graph graph) {
     return chosen && is_winograd_kernel(*chosen);
   };
   graph = sum_in_convolutions(fuse_squeeze_excite(fold_batch_norms(std::move(graph))), is_own);
-  return normalize_in_convolutions(std::move(graph), is_own);
+  graph = normalize_in_convolutions(std::move(graph), is_own);
+  return begin_norm_gradients_in_convolutions(std::move(graph), is_own);
 }
 
 NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {

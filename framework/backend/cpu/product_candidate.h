@@ -12,8 +12,19 @@
 
 namespace athanor::cpu {
 
+/// Of the batch norm whose output's gradient a gradient of x is: x and y as that, y or nullptr; the others float [C].
+struct NormMemory {
+  const void* x = nullptr;
+  const float* gamma = nullptr;
+  const float* beta = nullptr;
+  const float* mean = nullptr;
+  const float* inv_std = nullptr;
+  const void* y = nullptr;
+};
+
 /// Of y = weight · x + bias; a gradient lies where its value would. `sum` and `squares`: float [O], Σ y and Σ y² of
-/// each channel; `scale` and `shift`: float [C], of x. Absent ones are nullptr.
+/// each channel; `scale` and `shift`: float [C], of x. A gradient of x with statistics: `sum` and `squares` are those
+/// of its norm, and `residual` is added. Absent ones are nullptr.
 struct ProductMemory {
   void* x = nullptr;
   void* weight = nullptr;
@@ -23,6 +34,8 @@ struct ProductMemory {
   void* squares = nullptr;
   const void* scale = nullptr;
   const void* shift = nullptr;
+  const void* residual = nullptr;
+  NormMemory norm;
   void* scratch = nullptr;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "backend/cpu/onednn.h"
+#include "kernels/batch_norm.h"
 #include "kernels/isa.h"
 #include "kernels/winograd.h"
 #include "kernels/winograd_weights.h"
@@ -58,7 +59,12 @@ WinogradShape backward_shape(const Convolution& conv) {
           .pad_left = 2 - conv.padding[1]};
 }
 
-/// Bytes of the kernel's own scratch; its sums lie behind it.
+/// Channels of what it writes.
+std::int64_t written_channels(const Convolution& conv) {
+  return conv.direction == Direction::forward ? conv.y[1] : conv.x[1];
+}
+
+/// Bytes of the kernel's own scratch; its sums lie behind it, then the scale and shift of a norm.
 std::size_t sums_offset(const Convolution& conv) {
   constexpr std::size_t kLine = 64;
   const bool is_forward = conv.direction == Direction::forward;
@@ -67,10 +73,49 @@ std::size_t sums_offset(const Convolution& conv) {
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
+double* sums_of(const Convolution& conv, const ProductMemory& memory) {
+  return conv.statistics ? reinterpret_cast<double*>(static_cast<std::byte*>(memory.scratch) + sums_offset(conv))
+                         : nullptr;
+}
+
+std::size_t sums_bytes(const Convolution& conv) {
+  const auto channels = static_cast<std::size_t>(written_channels(conv));
+  const std::size_t factors = conv.direction == Direction::backward_data ? 2 * channels * sizeof(float) : 0;
+  return conv.statistics ? 2 * channels * sizeof(double) + factors : 0;
+}
+
+void hand_sums_over(const kernels::WinogradConvolution& call, float* sum, float* squares) {
+  for (std::int64_t o = 0; o < call.shape.out_channels; ++o) {
+    sum[o] = static_cast<float>(call.sums[2 * o]);
+    squares[o] = static_cast<float>(call.sums[2 * o + 1]);
+  }
+}
+
+/// The mask is made of the same bits as what the norm wrote.
+Step begin_norm_gradient(const Convolution& conv, const NormMemory& norm, kernels::WinogradConvolution call, float* sum,
+                         float* products) {
+  const std::int64_t channels = call.shape.out_channels;
+  auto* scale = reinterpret_cast<float*>(call.sums + 2 * channels);
+  float* shift = scale + channels;
+  const bool is_recomputed = conv.input_relu && norm.y == nullptr;
+  call.norm = {.x = static_cast<const float*>(norm.x),
+               .mean = norm.mean,
+               .output = static_cast<const float*>(conv.input_relu ? norm.y : nullptr),
+               .scale = is_recomputed ? scale : nullptr,
+               .shift = is_recomputed ? shift : nullptr};
+  return [call, norm, scale, shift, channels, sum, products, run = kernels::winograd_kernels().convolve] {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto affine = kernels::norm_affine(norm.gamma, norm.beta, norm.mean[c], norm.inv_std[c], c);
+      scale[c] = affine.scale;
+      shift[c] = affine.shift;
+    }
+    run(call);
+    hand_sums_over(call, sum, products);
+  };
+}
+
 Step bind_convolution(const Convolution& conv, const ProductMemory& memory) {
   const bool is_forward = conv.direction == Direction::forward;
-  auto* sums = conv.statistics ? reinterpret_cast<double*>(static_cast<std::byte*>(memory.scratch) + sums_offset(conv))
-                               : nullptr;
   const kernels::WinogradConvolution call{.shape = is_forward ? forward_shape(conv) : backward_shape(conv),
                                           .turned = !is_forward,
                                           .x = static_cast<const float*>(is_forward ? memory.x : memory.y),
@@ -79,20 +124,21 @@ Step bind_convolution(const Convolution& conv, const ProductMemory& memory) {
                                           .in_shift = static_cast<const float*>(memory.shift),
                                           .in_relu = conv.input_relu,
                                           .bias = static_cast<const float*>(memory.bias),
-                                          .residual = static_cast<const float*>(conv.residual ? memory.y : nullptr),
+                                          .residual = static_cast<const float*>(!is_forward     ? memory.residual
+                                                                                : conv.residual ? memory.y
+                                                                                                : nullptr),
                                           .relu = conv.relu,
                                           .y = static_cast<float*>(is_forward ? memory.y : memory.x),
-                                          .sums = sums,
+                                          .sums = sums_of(conv, memory),
                                           .scratch = memory.scratch,
                                           .threads = conv.threads};
   const auto run = kernels::winograd_kernels().convolve;
-  if (sums == nullptr) return [call, run] { run(call); };
-  return [call, run, sum = static_cast<float*>(memory.sum), squares = static_cast<float*>(memory.squares)] {
+  if (call.sums == nullptr) return [call, run] { run(call); };
+  auto *sum = static_cast<float*>(memory.sum), *squares = static_cast<float*>(memory.squares);
+  if (!is_forward) return begin_norm_gradient(conv, memory.norm, call, sum, squares);
+  return [call, run, sum, squares] {
     run(call);
-    for (std::int64_t o = 0; o < call.shape.out_channels; ++o) {
-      sum[o] = static_cast<float>(call.sums[2 * o]);
-      squares[o] = static_cast<float>(call.sums[2 * o + 1]);
-    }
+    hand_sums_over(call, sum, squares);
   };
 }
 
@@ -138,8 +184,7 @@ std::vector<ProductCandidate> winograd_candidates(const Convolution& conv, const
     made.scratch_bytes = kernels::winograd_weights_scratch_bytes(forward_shape(conv), conv.threads);
     made.bind = [conv](const ProductMemory& memory) { return bind_weight_gradient(conv, memory); };
   } else {
-    made.scratch_bytes = sums_offset(conv);
-    if (conv.statistics) made.scratch_bytes += 2 * sizeof(double) * static_cast<std::size_t>(conv.y[1]);
+    made.scratch_bytes = sums_offset(conv) + sums_bytes(conv);
     made.bind = [conv](const ProductMemory& memory) { return bind_convolution(conv, memory); };
   }
   return {made};

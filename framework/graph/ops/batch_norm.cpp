@@ -43,8 +43,8 @@ std::vector<TensorType> infer_factors(const InferContext& context) {
   return std::vector<TensorType>(6, {{context.shape(0)[1]}, DType::f32});
 }
 
-/// dy, x, gamma, beta, mean, inv_std, (y), (dy2), (mask, where a back end has it, for y) → dx, dgamma, dbeta,
-/// (dresidual).
+/// dy, x, gamma, beta, mean, inv_std, (y), (dy2), (mask, where a back end has it, for y), (Σ dy, Σ dy · (x − mean),
+/// where it has them from the convolution before) → dx, dgamma, dbeta, (dresidual).
 std::vector<TensorType> infer_batch_norm_backward(const InferContext& context) {
   const Shape per_channel{context.shape(0)[1]};
   std::vector<TensorType> types{

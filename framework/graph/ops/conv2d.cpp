@@ -17,7 +17,7 @@ std::vector<Field> conv2d_window_fields() {
           integer("groups", 1, "Channel groups that do not see each other.").at_least(1)};
 }
 
-/// What a fused op may do beside it; its gradients have the same fields, which mean nothing there.
+/// What a fused op may do beside it; its gradients have the same fields, which mean nothing there unless they say so.
 std::vector<Field> conv2d_op_fields() {
   return ops::joined({conv2d_window_fields(),
                       {ops::activation_field(),
@@ -60,10 +60,16 @@ std::vector<TensorType> infer_conv2d_forward(const InferContext& context) {
   return types;
 }
 
+/// dy, weight → dx. With `statistics` also what passes/norm_gradient_in_convolutions.h adds, dx being the gradient of
+/// what a batch norm wrote, through a ReLU with `input_relu`: (a second gradient that is added to it), then x, gamma,
+/// beta, mean, inv_std and (y, wherever it had a residual) of the norm → dx, 0 where the ReLU was, and Σ dx,
+/// Σ dx · (x − mean) of each channel.
 std::vector<TensorType> infer_conv2d_backward_data(const InferContext& context) {
   const std::vector<std::int64_t>& size = context.attributes.integers("input_size");
   const std::int64_t channels = context.shape(1)[1] * context.attributes.integer("groups");
-  return {{{context.shape(0)[0], channels, size[0], size[1]}, context.dtype(0)}};
+  std::vector<TensorType> types{{{context.shape(0)[0], channels, size[0], size[1]}, context.dtype(0)}};
+  if (context.attributes.flag("statistics")) types.insert(types.end(), 2, {{channels}, DType::f32});
+  return types;
 }
 
 /// x, dy, (scale, shift) → dweight, (dbias), float32 whatever the activations are. x as in conv2d.
@@ -126,6 +132,7 @@ const RegisterOp kConv2dBackwardData{{
           return flops_of(graph.value(node.inputs[0]).shape, graph.value(node.inputs[1]).shape);
         },
     .no_gradient = "it is a gradient",
+    .in_place = {{2, 0}},
 }};
 
 const RegisterOp kConv2dBackwardWeights{{

@@ -79,6 +79,8 @@ Step prepare_batch_norm_backward(const Binding& b) {
                                         .dgamma = b.output<float>(1),
                                         .dbeta = b.output<float>(2),
                                         .relu = has_relu(b.node),
+                                        .sum = b.input<float>(9),
+                                        .products = b.input<float>(10),
                                         .scratch = b.scratch,
                                         .threads = b.threads};
   return [args, run = kernels::batch_norm_kernels().backward] { run(args); };

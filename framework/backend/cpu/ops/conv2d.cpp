@@ -45,7 +45,11 @@ NodeChoice choose_forward(const CpuChooseContext& context) {
 
 NodeChoice choose_backward_data(const CpuChooseContext& context) {
   const ProductCandidate taken = chosen(context);
-  return choice_of(context, {taken.y_layout, taken.weight_layout}, taken.x_layout, taken);
+  NodeChoice choice = choice_of(context, {taken.y_layout, taken.weight_layout}, taken.x_layout, taken);
+  for (const std::size_t at : {kDataGradientResidual, kDataGradientNorm, kDataGradientNorm + 5}) {
+    if (context.has_input(at)) choice.inputs[at] = taken.x_layout;
+  }
+  return choice;
 }
 
 NodeChoice choose_backward_weights(const CpuChooseContext& context) {
@@ -117,9 +121,21 @@ Step prepare_conv2d_forward(const Binding& binding) {
 }
 
 Step prepare_conv2d_backward_data(const Binding& binding) {
-  return bind_planned(
-      binding, binding.output_layouts[0], binding.input_layouts[1], binding.input_layouts[0],
-      {.x = binding.outputs[0], .weight = binding.inputs[1], .y = binding.inputs[0], .scratch = binding.scratch});
+  constexpr std::size_t kNorm = kDataGradientNorm;
+  return bind_planned(binding, binding.output_layouts[0], binding.input_layouts[1], binding.input_layouts[0],
+                      {.x = binding.outputs[0],
+                       .weight = binding.inputs[1],
+                       .y = binding.inputs[0],
+                       .sum = binding.output<void>(1),
+                       .squares = binding.output<void>(2),
+                       .residual = binding.input<void>(kDataGradientResidual),
+                       .norm = {.x = binding.input<void>(kNorm),
+                                .gamma = binding.input<float>(kNorm + 1),
+                                .beta = binding.input<float>(kNorm + 2),
+                                .mean = binding.input<float>(kNorm + 3),
+                                .inv_std = binding.input<float>(kNorm + 4),
+                                .y = binding.input<void>(kNorm + 5)},
+                       .scratch = binding.scratch});
 }
 
 /// Steps that clear the gradients of blind taps: the bfloat16 kernels of oneDNN 2.6.3 leave garbage there.
