@@ -87,10 +87,11 @@ class CpuExecutable final : public Executable {
   void update_each_bucket(int lane, const StepInputs& inputs);
   void update_after_all(int lane, const StepInputs& inputs);
   void judge_metrics();
-  void measure(const Bucket& bucket, int lane);
+  void measure(const ArenaRange& part);
   void measure_norm(int lane);
   void set_scalars(const StepInputs& inputs, double grad_norm);
-  void update(const Bucket& bucket, int lane);
+  void update(const Bucket& bucket, const ArenaRange& part);
+  void hand_on(const Bucket& bucket);
   void update_statistics();
   void finish_step(int lane);
 

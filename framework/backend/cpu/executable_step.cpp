@@ -27,6 +27,10 @@ std::pair<std::size_t, std::size_t> slice(std::size_t count, int lane, int lanes
   return {at(lane), at(lane + 1)};
 }
 
+/// What a lane measures and updates at once: 128 KiB of gradients, a share of a second-level cache.
+constexpr std::int64_t kPieceElements = std::int64_t{1} << 15;
+static_assert(kPieceElements % kernels::kSumBlock == 0);
+
 }  // namespace
 
 std::optional<StepResult> CpuExecutable::step(const Batch& batch, const StepInputs& inputs, const RankReport& report) {
@@ -137,15 +141,21 @@ void CpuExecutable::update_each_bucket(int lane, const StepInputs& inputs) {
   pool_.sync();
   for (const Bucket& bucket : buckets_) {
     wait_for_bucket(bucket.reduce, lane);
-    measure(bucket, lane);
-    update(bucket, lane);
+    const ArenaRange part = part_of(bucket, lane);
+    // the second reading of a piece finds it in the cache
+    for (std::int64_t begin = part.begin; begin < part.end; begin += kPieceElements) {
+      const ArenaRange piece{begin, std::min(begin + kPieceElements, part.end)};
+      measure(piece);
+      update(bucket, piece);
+    }
+    hand_on(bucket);
   }
 }
 
 void CpuExecutable::update_after_all(int lane, const StepInputs& inputs) {
   for (const Bucket& bucket : buckets_) {
     wait_for_bucket(bucket.reduce, lane);
-    measure(bucket, lane);
+    measure(part_of(bucket, lane));
   }
   pool_.sync();
   if (lane == 0) {
@@ -154,7 +164,10 @@ void CpuExecutable::update_after_all(int lane, const StepInputs& inputs) {
     set_scalars(inputs, step_result_.grad_norm);
   }
   pool_.sync();
-  for (const Bucket& bucket : buckets_) update(bucket, lane);
+  for (const Bucket& bucket : buckets_) {
+    update(bucket, part_of(bucket, lane));
+    hand_on(bucket);
+  }
 }
 
 void CpuExecutable::judge_metrics() {
@@ -169,9 +182,8 @@ void CpuExecutable::judge_metrics() {
   }
 }
 
-/// Sums of squares of the blocks of a lane's part.
-void CpuExecutable::measure(const Bucket& bucket, int lane) {
-  const ArenaRange part = part_of(bucket, lane);
+/// Sums of squares of the blocks of a lane's part, or of a piece of it that begins with a block.
+void CpuExecutable::measure(const ArenaRange& part) {
   if (part.elements() == 0) return;
   double* const sums = block_sums_.data() + part.begin / kernels::kSumBlock;
   const double squares = kernels::reduce_kernels().sum_of_squares(result() + part.begin, part.elements(), sums, 1);
@@ -197,16 +209,17 @@ void CpuExecutable::set_scalars(const StepInputs& inputs, double grad_norm) {
   scalars_ = step_scalars(options_.optimizer, scaled);
 }
 
+void CpuExecutable::update(const Bucket& bucket, const ArenaRange& part) {
+  if (!is_finite_.load(std::memory_order_relaxed)) return;
+  for (const OptimizeSegment& segment : bucket.update->segments) {
+    const ArenaRange range{std::max(segment.range.begin, part.begin), std::min(segment.range.end, part.end)};
+    if (range.begin < range.end) optimizer_(kernel_range(optimizer_arenas_, segment, range), scalars_);
+  }
+}
+
 /// The last lane hands a bucket of a sharded update on. It does so also where nothing was updated: the others wait for
 /// it.
-void CpuExecutable::update(const Bucket& bucket, int lane) {
-  const ArenaRange part = part_of(bucket, lane);
-  if (is_finite_.load(std::memory_order_relaxed)) {
-    for (const OptimizeSegment& segment : bucket.update->segments) {
-      const ArenaRange range{std::max(segment.range.begin, part.begin), std::min(segment.range.end, part.end)};
-      if (range.begin < range.end) optimizer_(kernel_range(optimizer_arenas_, segment, range), scalars_);
-    }
-  }
+void CpuExecutable::hand_on(const Bucket& bucket) {
   if (!options_.optimizer.shard) return;
   if (updated_[bucket.reduce].fetch_add(1, std::memory_order_acq_rel) + 1 == options_.lanes) {
     reduction_->submit_gather(store_.state(), bucket.reduce);
