@@ -18,7 +18,6 @@ ProductCandidate candidate_of(const Convolution& conv, const ConvolutionPrimitiv
 
 std::vector<ProductCandidate> planner_candidates(const Convolution& wanted) {
   const TeamSize team(wanted.threads);
-  if (wanted.statistics || wanted.normalized) return winograd_candidates(wanted, blocked_layout(), blocked_layout());
   const auto by_rule = choose_convolution(wanted);
   if (by_rule == nullptr) return {};
   std::vector<ProductCandidate> candidates{candidate_of(wanted, *by_rule)};

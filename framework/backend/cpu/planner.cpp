@@ -3,7 +3,7 @@
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/op.h"
 #include "backend/cpu/ops/support.h"
-#include "backend/cpu/winograd_candidates.h"
+#include "backend/cpu/sliced_convolution.h"
 #include "base/error.h"
 #include "graph/op.h"
 #include "graph/passes/convolution_sums.h"
@@ -15,14 +15,17 @@
 namespace athanor::cpu {
 
 Graph CpuPlanner::rewrite(Graph graph) {
-  const auto is_own = [&](const Graph& of, const Node& conv) {
-    if (convolutions_ == nullptr) return false;
-    const auto chosen = convolutions_->choose(convolution_of(of, conv, threads_), measures_);
-    return chosen && is_winograd_kernel(*chosen);
+  const auto can = [&](bool Convolution::*fusion) {
+    return [this, fusion](const Graph& of, const Node& node) {
+      if (convolutions_ == nullptr) return false;
+      Convolution conv = convolution_of(of, node, threads_);
+      conv.*fusion = true;
+      return fused_candidate(conv, *convolutions_, measures_).has_value();
+    };
   };
-  graph = sum_in_convolutions(fuse_squeeze_excite(fold_batch_norms(std::move(graph))), is_own);
-  graph = normalize_in_convolutions(std::move(graph), is_own);
-  return begin_norm_gradients_in_convolutions(std::move(graph), is_own);
+  graph = sum_in_convolutions(fuse_squeeze_excite(fold_batch_norms(std::move(graph))), can(&Convolution::statistics));
+  graph = normalize_in_convolutions(std::move(graph), can(&Convolution::normalized));
+  return begin_norm_gradients_in_convolutions(std::move(graph), can(&Convolution::statistics));
 }
 
 NodeChoice CpuPlanner::choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) {

@@ -13,7 +13,8 @@ class CpuPlanner : public BackendPlanner {
   explicit CpuPlanner(int threads, ConvolutionChoices* convolutions = nullptr, bool measures = true)
       : threads_(threads), convolutions_(convolutions), measures_(measures) {}
   /// Folds batch norms of evaluation into convolutions, fuses what stands round squeeze-and-excitation's scale, and
-  /// lets our own Winograd convolutions sum their outputs for the batch norms behind them, and normalise their inputs.
+  /// lets convolutions do parts of the batch norms beside them: sums of what they write, in both directions, and, our
+  /// own Winograd's, the normalisation of their input.
   Graph rewrite(Graph graph) override;
   NodeChoice choose(const Graph& graph, const Node& node, std::span<const Layout> inputs) override;
   std::string reorder_implementation(const Value& source, const Layout& from, const Value& target,

@@ -47,7 +47,7 @@ class NormGradients {
     if (maker < 0 || gradient == other || readers_[static_cast<std::size_t>(gradient)] != 1) return false;
     if (other != kNoValue && graph_.value(other).producer >= maker) return false;
     const Node& node = graph_.node(maker);
-    return node.op->name == "conv2d_backward_data" && can_begin_(graph_, node);
+    return node.op->name == "conv2d_backward_data" && !node.attributes.flag("statistics") && can_begin_(graph_, node);
   }
 
   ValueId per_channel(const Value& gradient, const char* name) {

@@ -4,6 +4,7 @@
 #include "backend/cpu/convolution_choices.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/ops/support.h"
+#include "backend/cpu/sliced_convolution.h"
 #include "backend/cpu/winograd_candidates.h"
 #include "base/error.h"
 #include "graph/op.h"
@@ -15,7 +16,7 @@ namespace {
 ProductCandidate chosen(const CpuChooseContext& context) {
   const Convolution convolution = convolution_of(context.graph, context.node, context.threads);
   if (context.convolutions != nullptr) {
-    if (const auto candidate = context.convolutions->choose(convolution, context.measures)) return *candidate;
+    if (const auto candidate = fused_candidate(convolution, *context.convolutions, context.measures)) return *candidate;
   } else if (const auto made = choose_convolution(convolution); made != nullptr) {
     return candidate_of(convolution, *made);
   }
@@ -83,8 +84,14 @@ bool is_own(std::string_view implementation) {
 Step bind_planned(const Binding& binding, const Layout& x, const Layout& weight, const Layout& y,
                   const ProductMemory& memory) {
   const Convolution conv = planned_convolution(binding);
-  if (!is_own(binding.implementation))
-    return candidate_of(conv, *planned_primitive(binding, x, weight, y)).bind(memory);
+  if (!is_own(binding.implementation)) {
+    if (!conv.statistics) return candidate_of(conv, *planned_primitive(binding, x, weight, y)).bind(memory);
+    const auto sliced =
+        sliced_candidate(conv, {std::string(binding.algorithm), std::string(binding.implementation), x, weight, y});
+    ATHANOR_CHECK(sliced, "layer {}: {} in slices does not exist for {} -> {}", binding.node.layer,
+                  binding.implementation, x, y);
+    return sliced->bind(memory);
+  }
   for (const ProductCandidate& own : winograd_candidates(conv, x, y)) {
     if (own.implementation != binding.implementation) continue;
     check_planned(binding, "weight layout", weight, own.weight_layout);
