@@ -1,6 +1,7 @@
-// The CPU back end's executable: arenas, bound steps and the lanes that run them. Four files implement it:
-// executable.cpp (memory, binding, state, evaluation), executable_step.cpp (one update), executable_lock_step.cpp (the
-// passes of shards that meet on their way) and executable_inspect.cpp (what looks at single nodes).
+// The CPU back end's executable: arenas, bound steps and the lanes that run them. Five files implement it:
+// executable.cpp (memory, binding, state, evaluation), executable_step.cpp (the passes of one step),
+// executable_lock_step.cpp (those of shards that meet on their way), executable_update.cpp (norms and new weights) and
+// executable_inspect.cpp (what looks at single nodes).
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,9 @@
 #include "kernels/reduce.h"
 
 namespace athanor::cpu {
+
+/// Elements [first, second) that a lane takes of `count`, cut at multiples of kSumBlock so that block sums stay whole.
+std::pair<std::size_t, std::size_t> slice_of_lane(std::size_t count, int lane, int lanes);
 
 class CpuExecutable final : public Executable {
  public:
@@ -82,12 +86,15 @@ class CpuExecutable final : public Executable {
   std::optional<BadValue> find_non_finite_in_lock_step(const Batch& batch);
   bool holds_non_finite(int copy, NodeId id) const;
   void merge(const std::vector<Merge>& merges, std::size_t begin, std::size_t end);
+  bool is_alone() const { return options_.communicator->size() == 1; }
+  void add_up_last_wave(const ArenaRange& range);
+  void add_up_metrics();
   void arrive(std::size_t bucket);
   void wait_for_bucket(std::size_t bucket, int lane);
   void update_each_bucket(int lane, const StepInputs& inputs);
   void update_after_all(int lane, const StepInputs& inputs);
   void judge_metrics();
-  void measure(const ArenaRange& part);
+  void measure(const ArenaRange& piece);
   void measure_norm(int lane);
   void set_scalars(const StepInputs& inputs, double grad_norm);
   void update(const Bucket& bucket, const ArenaRange& part);

@@ -127,6 +127,7 @@ void CpuExecutable::bind_buckets() {
   for (std::size_t reduce = 0; reduce < main_.reduce.size(); ++reduce) {
     if (main_.reduce[reduce].range.begin >= end) continue;
     ATHANOR_CHECK(buckets_.size() < main_.optimize.size(), "a bucket of gradients that nothing updates");
+    ATHANOR_CHECK(main_.reduce[reduce].range.end <= end, "a bucket of gradients and of what is behind them");
     buckets_.push_back({reduce, &main_.optimize[buckets_.size()], reduction_->owned(reduce)});
   }
   std::vector<float*> pieces;
