@@ -85,10 +85,7 @@ class CpuExecutable final : public Executable {
   void run_in_lock_step(const Batch& batch, int lane);
   std::optional<BadValue> find_non_finite_in_lock_step(const Batch& batch);
   bool holds_non_finite(int copy, NodeId id) const;
-  void merge(const std::vector<Merge>& merges, std::size_t begin, std::size_t end);
-  bool is_alone() const { return options_.communicator->size() == 1; }
-  void add_up_last_wave(const ArenaRange& range);
-  void add_up_metrics();
+  void merge(const std::vector<Merge>& merges, const ArenaRange& range);
   void arrive(std::size_t bucket);
   void wait_for_bucket(std::size_t bucket, int lane);
   void update_each_bucket(int lane, const StepInputs& inputs);
@@ -121,6 +118,8 @@ class CpuExecutable final : public Executable {
   const float* loss_ = nullptr;     // in the result
   const float* correct_ = nullptr;  // in the result: top 1, top 5
   int last_wave_lanes_ = 0;
+  // The last wave's additions: before other ranks get a bucket or, where there are none, when it is updated.
+  std::vector<Merge> merges_on_arrival_, merges_on_update_;
   std::vector<std::atomic<int>> arrived_;  // per bucket of Plan::reduce: lanes that have written it
   std::vector<std::atomic<int>> updated_;  // … whose parts of it are updated
 

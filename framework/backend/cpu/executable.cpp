@@ -134,6 +134,7 @@ void CpuExecutable::bind_buckets() {
   for (const Piece& piece : schedule_.pieces)
     pieces.push_back(outputs_[static_cast<std::size_t>(piece.buffer)].floats());
   reduction_->bind(std::move(pieces));
+  (options_.communicator->size() == 1 ? merges_on_update_ : merges_on_arrival_) = schedule_.waves.back();
   const int shards = options_.shards.count();
   last_wave_lanes_ = shards - (shards - 1) / options_.lanes * options_.lanes;
   if (trains_in_lock_step(options_)) {

@@ -63,7 +63,7 @@ void CpuExecutable::run_shards(const Batch& batch, int lane) {
     // Each lane adds its slice of every pair: elements do not see each other, so nobody waits in between.
     pool_.sync();
     const auto [begin, end] = slice_of_lane(main_.output_elements, lane, options_.lanes);
-    merge(merges, begin, end);
+    merge(merges, {static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)});
     pool_.sync();
   }
 }
@@ -81,25 +81,14 @@ void CpuExecutable::run_last_wave(ShardProgram& program) {
 /// order, so they are handed over in that order. A rank that is alone adds up as it updates, on all lanes.
 void CpuExecutable::arrive(std::size_t bucket) {
   if (arrived_[bucket].fetch_add(1, std::memory_order_acq_rel) + 1 != last_wave_lanes_) return;
-  if (!is_alone()) add_up_last_wave(main_.reduce[bucket].range);
+  merge(merges_on_arrival_, main_.reduce[bucket].range);
   reduction_->submit(bucket);
 }
 
-void CpuExecutable::add_up_last_wave(const ArenaRange& range) {
-  merge(schedule_.waves.back(), static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.end));
-}
-
-/// Statistics and metrics, which lie behind the parameters.
-void CpuExecutable::add_up_metrics() {
-  const ArenaRange behind{static_cast<std::int64_t>(main_.parameter_elements),
-                          static_cast<std::int64_t>(main_.output_elements)};
-  if (is_alone()) add_up_last_wave(behind);
-}
-
-void CpuExecutable::merge(const std::vector<Merge>& merges, std::size_t begin, std::size_t end) {
-  const auto count = static_cast<std::int64_t>(end - begin);
+void CpuExecutable::merge(const std::vector<Merge>& merges, const ArenaRange& range) {
+  const std::int64_t count = range.elements();
   if (count == 0) return;
-  const auto data = [&](int buffer) { return outputs_[static_cast<std::size_t>(buffer)].floats() + begin; };
+  const auto data = [&](int buffer) { return outputs_[static_cast<std::size_t>(buffer)].floats() + range.begin; };
   const kernels::ElementwiseKernels& kernels = kernels::elementwise_kernels();
   for (const Merge& edge : merges) {
     if (edge.right < 0) {

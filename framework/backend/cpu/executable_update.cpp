@@ -47,7 +47,6 @@ ArenaRange CpuExecutable::part_of(const Bucket& bucket, int lane) const {
 void CpuExecutable::update_each_bucket(int lane, const StepInputs& inputs) {
   if (lane == 0) {
     wait_for_bucket(0, lane);
-    add_up_metrics();
     judge_metrics();
     set_scalars(inputs, 0);
   }
@@ -69,7 +68,6 @@ void CpuExecutable::update_after_all(int lane, const StepInputs& inputs) {
   }
   pool_.sync();
   if (lane == 0) {
-    add_up_metrics();
     judge_metrics();
     measure_norm(lane);
     set_scalars(inputs, step_result_.grad_norm);
@@ -82,6 +80,8 @@ void CpuExecutable::update_after_all(int lane, const StepInputs& inputs) {
 }
 
 void CpuExecutable::judge_metrics() {
+  const auto elements = [](std::size_t count) { return static_cast<std::int64_t>(count); };
+  merge(merges_on_update_, {elements(main_.parameter_elements), elements(main_.output_elements)});
   step_result_.loss = static_cast<double>(loss_[0]) / main_.shards;
   step_result_.correct = static_cast<double>(correct_[0]);
   step_result_.correct_top5 = static_cast<double>(correct_[1]);
@@ -95,7 +95,7 @@ void CpuExecutable::judge_metrics() {
 
 /// Sums of squares of the blocks of a piece, which begins with one.
 void CpuExecutable::measure(const ArenaRange& piece) {
-  if (is_alone()) add_up_last_wave(piece);
+  merge(merges_on_update_, piece);
   double* const sums = block_sums_.data() + piece.begin / kernels::kSumBlock;
   const double squares = kernels::reduce_kernels().sum_of_squares(result() + piece.begin, piece.elements(), sums, 1);
   if (!std::isfinite(squares)) is_finite_ = false;

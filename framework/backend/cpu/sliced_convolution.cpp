@@ -13,14 +13,15 @@
 namespace athanor::cpu {
 namespace {
 
-/// The fewest images that take a share of the second-level cache, or as much as twice the weights, which every slice
+/// The fewest images that fill the team's second-level caches, or take as much as twice the weights, which every slice
 /// reads again.
 std::int64_t least_images(const Convolution& conv) {
-  constexpr std::int64_t kShare = 1 << 20;
+  constexpr std::int64_t kCacheBytes = 1 << 20;
   const Shape& written = conv.direction == Direction::forward ? conv.y : conv.x;
   const auto bytes = static_cast<std::int64_t>(size_of(conv.dtype));
   const std::int64_t image = written.elements() / written[0] * bytes;
-  return std::clamp<std::int64_t>(std::max(kShare, 2 * conv.weight.elements() * bytes) / image, 1, written[0]);
+  return std::clamp<std::int64_t>(std::max(kCacheBytes * conv.threads, 2 * conv.weight.elements() * bytes) / image, 1,
+                                  written[0]);
 }
 
 /// The convolution alone.
