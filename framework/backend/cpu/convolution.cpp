@@ -159,6 +159,7 @@ std::shared_ptr<const ConvolutionPrimitive> make_convolution(const Convolution& 
   const std::lock_guard lock(cache.mutex);
   const auto found = cache.made.find(key);
   if (found != cache.made.end()) return found->second;
+  const TeamSize team(conv.threads);  // oneDNN makes a primitive for the caller's team
   return cache.made[key] = make(conv, x, y);
 }
 

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/winograd_candidates.h"
+#include "base/error.h"
 
 namespace athanor::cpu {
 
@@ -17,6 +18,7 @@ ProductCandidate candidate_of(const Convolution& conv, const ConvolutionPrimitiv
 }
 
 std::vector<ProductCandidate> planner_candidates(const Convolution& wanted) {
+  ATHANOR_CHECK(!wanted.statistics && !wanted.normalized, "{} is chosen without what is fused into it", wanted.key());
   const TeamSize team(wanted.threads);
   const auto by_rule = choose_convolution(wanted);
   if (by_rule == nullptr) return {};

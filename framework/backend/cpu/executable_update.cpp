@@ -42,8 +42,8 @@ ArenaRange CpuExecutable::part_of(const Bucket& bucket, int lane) const {
 }
 
 /// Loss and batch statistics come with the first bucket, so that nothing is updated where they are not finite. Of a
-/// gradient that is not finite a lane sees its own part only: what other parts it has updated by then stays updated.
-/// The run ends there (Plan::update_at_once).
+/// gradient that is not finite a lane sees the piece in hand only: what has been updated by then stays updated. The run
+/// ends there (Plan::update_at_once).
 void CpuExecutable::update_each_bucket(int lane, const StepInputs& inputs) {
   if (lane == 0) {
     wait_for_bucket(0, lane);

@@ -70,7 +70,7 @@ void hand_over(const Room& room, std::int64_t channels, float* sum, float* squar
   }
 }
 
-/// One image range of the arrays of a convolution.
+/// A batch cut into ranges of images.
 struct Slices {
   Convolution conv;  ///< of one slice
   std::int64_t count;
@@ -89,14 +89,25 @@ struct Slices {
   Room room(const ProductMemory& whole) const {
     return {static_cast<std::byte*>(whole.scratch) + scratch_offset, written().shape[1]};
   }
+  std::size_t norm_bytes() const {
+    const Written all = written();
+    const kernels::ChannelView view = view_of(all.shape, conv.dtype, all.layout);
+    return align_up(kernels::batch_norm_scratch_bytes(view, conv.threads));
+  }
+  /// Behind the room: where a gradient of x lies before another is added to it, which may lie where both end.
+  std::byte* alone(const ProductMemory& whole) const {
+    return static_cast<std::byte*>(room(whole).norm) + norm_bytes();
+  }
+  std::size_t scratch_bytes(bool has_residual) const {
+    return scratch_offset + Room::bytes_before_norm(written().shape[1]) + norm_bytes() +
+           (has_residual ? made.x_bytes : 0);
+  }
   struct Written {
     const Shape& shape;
     const Layout& layout;
-    std::size_t bytes;
   };
   Written written() const {
-    return conv.direction == Direction::forward ? Written{conv.y, made.y_layout, made.y_bytes}
-                                                : Written{conv.x, made.x_layout, made.x_bytes};
+    return conv.direction == Direction::forward ? Written{conv.y, made.y_layout} : Written{conv.x, made.x_layout};
   }
 };
 
@@ -157,7 +168,9 @@ Step bind_backward(const Slices& slices, const ProductMemory& whole, bool has_re
   const std::int64_t channels = slices.conv.x[1];
   std::vector<std::pair<Step, kernels::BatchNormSums>> parts;
   for (std::int64_t slice = 0; slice < slices.count; ++slice) {
-    const ProductMemory memory = slices.memory(whole, slice);
+    ProductMemory memory = slices.memory(whole, slice);
+    void* const dx = memory.x;
+    if (whole.residual != nullptr) memory.x = slices.alone(whole);
     const auto of_slice = [&](const void* values) -> void* {
       return values == nullptr ? nullptr : slices.part(values, slices.made.x_bytes, slice);
     };
@@ -174,7 +187,7 @@ Step bind_backward(const Slices& slices, const ProductMemory& whole, bool has_re
                                    .beta = norm.beta,
                                    .mean = norm.mean,
                                    .inv_std = norm.inv_std,
-                                   .dresidual = memory.x,
+                                   .dresidual = dx,
                                    .dgamma = room.second,
                                    .dbeta = room.first,
                                    .relu = has_relu,
@@ -207,10 +220,7 @@ std::optional<ProductCandidate> sliced_candidate(const Convolution& convolution,
   ProductCandidate candidate = slices->made;
   candidate.x_bytes *= static_cast<std::size_t>(slices->count);
   candidate.y_bytes *= static_cast<std::size_t>(slices->count);
-  const auto [shape, layout, bytes] = slices->written();
-  const std::size_t norm_bytes =
-      kernels::batch_norm_scratch_bytes(view_of(shape, convolution.dtype, layout), convolution.threads);
-  candidate.scratch_bytes = slices->scratch_offset + Room::bytes_before_norm(shape[1]) + norm_bytes;
+  candidate.scratch_bytes = slices->scratch_bytes(convolution.residual);
   candidate.bind = [slices = *slices, has_relu = convolution.input_relu](const ProductMemory& memory) {
     return slices.conv.direction == Direction::forward ? bind_forward(slices, memory)
                                                        : bind_backward(slices, memory, has_relu);

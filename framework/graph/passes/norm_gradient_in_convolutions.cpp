@@ -27,7 +27,7 @@ class NormGradients {
     for (Node& norm : graph_.nodes) {
       if (norm.op->name != "batch_norm_backward" || input_of(norm, kMask) != kNoValue) continue;
       const ValueId dy = norm.inputs[kDy], dy2 = input_of(norm, kDy2);
-      if (dy2 == kNoValue ? can_take(dy, kNoValue) : can_take(dy, dy2)) {
+      if (can_take(dy, dy2)) {
         take(norm, dy, dy2);
       } else if (dy2 != kNoValue && can_take(dy2, dy)) {
         take(norm, dy2, dy);
@@ -76,6 +76,7 @@ class NormGradients {
     }
     maker.outputs = {masked, sum, products};
     norm.inputs[kDy] = masked;
+    ++readers_[static_cast<std::size_t>(masked)];
     norm.inputs.resize(kSums, kNoValue);
     norm.inputs[kY] = norm.inputs[kDy2] = kNoValue;
     norm.inputs.insert(norm.inputs.end(), {sum, products});
