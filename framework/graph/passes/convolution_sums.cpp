@@ -1,10 +1,9 @@
 #include "graph/passes/convolution_sums.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "graph/op.h"
+#include "graph/passes/channel_value.h"
 
 namespace athanor {
 namespace {
@@ -14,14 +13,8 @@ constexpr std::size_t kNormSums = 4, kConvSums = 1;
 
 void add_sums(Graph& graph, Node& conv) {
   conv.attributes.set("statistics", true);
-  const Value y = graph.value(conv.outputs[0]);
   for (const char* name : {"sum", "squares"}) {
-    conv.outputs.push_back(static_cast<ValueId>(graph.values.size()));
-    graph.values.push_back({.name = fmt::format("{}.{}", y.name, name),
-                            .shape = {y.shape[1]},
-                            .dtype = DType::f32,
-                            .role = Role::computed,
-                            .producer = y.producer});
+    conv.outputs.push_back(add_channel_value(graph, conv.outputs[0], name));
   }
 }
 

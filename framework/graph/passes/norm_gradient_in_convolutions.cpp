@@ -1,8 +1,9 @@
 #include "graph/passes/norm_gradient_in_convolutions.h"
 
-#include <fmt/format.h>
+#include <utility>
 
 #include "graph/op.h"
+#include "graph/passes/channel_value.h"
 
 namespace athanor {
 namespace {
@@ -10,6 +11,8 @@ namespace {
 // Positions in the inputs and outputs of batch_norm_backward; see graph/ops/batch_norm.cpp.
 constexpr std::size_t kDy = 0, kX = 1, kInvStd = 5, kY = 6, kDy2 = 7, kMask = 8, kSums = 9;
 constexpr std::size_t kDgamma = 1, kDresidual = 3;
+// And in the inputs of conv2d_backward_data.
+constexpr std::size_t kAddend = 2;
 
 class NormGradients {
  public:
@@ -26,13 +29,15 @@ class NormGradients {
   Graph run() {
     for (Node& norm : graph_.nodes) {
       if (norm.op->name != "batch_norm_backward" || input_of(norm, kMask) != kNoValue) continue;
-      const ValueId dy = norm.inputs[kDy], dy2 = input_of(norm, kDy2);
-      if (can_take(dy, dy2)) {
-        take(norm, dy, dy2);
-      } else if (dy2 != kNoValue && can_take(dy2, dy)) {
-        take(norm, dy2, dy);
+      ValueId last = norm.inputs[kDy], first = input_of(norm, kDy2);
+      if (first != kNoValue && graph_.value(first).producer > graph_.value(last).producer) std::swap(first, last);
+      if (can_take(last, first)) {
+        take(norm, last, first);
+      } else if (first != kNoValue && can_take(first, last)) {
+        take(norm, first, last);
       }
     }
+    move_behind_addends();
     return std::move(graph_);
   }
 
@@ -41,28 +46,45 @@ class NormGradients {
     return at < node.inputs.size() ? node.inputs[at] : kNoValue;
   }
 
-  /// Whether what makes `gradient` can add `other` to it.
+  /// Whether what makes `gradient` can do the norm's part, and add `other` to it.
   bool can_take(ValueId gradient, ValueId other) const {
     const NodeId maker = graph_.value(gradient).producer;
     if (maker < 0 || gradient == other || readers_[static_cast<std::size_t>(gradient)] != 1) return false;
-    if (other != kNoValue && graph_.value(other).producer >= maker) return false;
     const Node& node = graph_.node(maker);
     return node.op->name == "conv2d_backward_data" && !node.attributes.flag("statistics") && can_begin_(graph_, node);
   }
 
-  ValueId per_channel(const Value& gradient, const char* name) {
-    graph_.values.push_back({.name = fmt::format("{}.{}", gradient.name, name),
-                             .shape = {gradient.shape[1]},
-                             .dtype = DType::f32,
-                             .role = Role::computed,
-                             .producer = gradient.producer});
-    return static_cast<ValueId>(graph_.values.size() - 1);
+  /// A convolution that adds what came behind it stands right before the norm, its only reader until then.
+  void move_behind_addends() {
+    std::vector<Node> ordered;
+    std::vector<NodeId> late;
+    const auto is_late = [&](NodeId id) {
+      const Node& node = graph_.node(id);
+      if (node.op->name != "conv2d_backward_data" || !node.attributes.flag("statistics")) return false;
+      return node.inputs[kAddend] != kNoValue && graph_.value(node.inputs[kAddend]).producer > id;
+    };
+    for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id) {
+      if (is_late(id)) {
+        late.push_back(id);
+        continue;
+      }
+      const Node& node = graph_.node(id);
+      std::erase_if(late, [&](NodeId maker) {
+        const bool is_read = !node.inputs.empty() && node.inputs[kDy] == graph_.node(maker).outputs[0];
+        if (is_read) ordered.push_back(graph_.node(maker));
+        return is_read;
+      });
+      ordered.push_back(node);
+    }
+    graph_.nodes = std::move(ordered);
+    refresh_producers(graph_);
   }
 
   void take(Node& norm, ValueId gradient, ValueId other) {
-    const Value made = graph_.value(gradient);
-    const ValueId sum = per_channel(made, "sum"), products = per_channel(made, "products");
-    Node& maker = graph_.nodes[static_cast<std::size_t>(made.producer)];
+    const NodeId producer = graph_.value(gradient).producer;
+    const ValueId sum = add_channel_value(graph_, gradient, "sum");
+    const ValueId products = add_channel_value(graph_, gradient, "products");
+    Node& maker = graph_.nodes[static_cast<std::size_t>(producer)];
     maker.attributes.set("statistics", true);
     maker.attributes.set("input_relu", norm.attributes.text("activation") == "relu");
     maker.inputs.push_back(other);
@@ -71,7 +93,9 @@ class NormGradients {
     ValueId masked = gradient;
     if (norm.outputs.size() > kDresidual && norm.outputs[kDresidual] != kNoValue) {
       masked = norm.outputs[kDresidual];
-      graph_.value(masked).producer = made.producer;
+      // whoever adds this one must stand behind the norm too, where its maker goes
+      const bool is_late = other != kNoValue && graph_.value(other).producer > producer;
+      graph_.value(masked).producer = is_late ? static_cast<NodeId>(&norm - graph_.nodes.data()) : producer;
       graph_.value(gradient).producer = -1;
     }
     maker.outputs = {masked, sum, products};

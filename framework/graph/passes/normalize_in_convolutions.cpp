@@ -1,10 +1,9 @@
 #include "graph/passes/normalize_in_convolutions.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "graph/op.h"
+#include "graph/passes/channel_value.h"
 
 namespace athanor {
 namespace {
@@ -56,18 +55,9 @@ class Normalizing {
     });
   }
 
-  ValueId per_channel(const Value& y, const char* name) {
-    graph_.values.push_back({.name = fmt::format("{}.{}", y.name, name),
-                             .shape = {y.shape[1]},
-                             .dtype = DType::f32,
-                             .role = Role::computed,
-                             .producer = y.producer});
-    return static_cast<ValueId>(graph_.values.size() - 1);
-  }
-
   void move(Node& norm) {
-    const Value y = graph_.value(norm.outputs[0]);
-    const ValueId scale = per_channel(y, "scale"), shift = per_channel(y, "shift");
+    const ValueId scale = add_channel_value(graph_, norm.outputs[0], "scale");
+    const ValueId shift = add_channel_value(graph_, norm.outputs[0], "shift");
     const bool has_relu = norm.attributes.text("activation") == "relu";
     for (const NodeId id : readers_[static_cast<std::size_t>(norm.outputs[0])]) {
       Node& reader = node(id);
