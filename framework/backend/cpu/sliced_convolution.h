@@ -17,9 +17,10 @@ struct WholeProduct {
   Layout x, weight, y;
 };
 
-/// `convolution` has statistics and is the forward pass or the gradient of the input. Every slice runs on what its whole
-/// batch would: an implementation of oneDNN in certain layouts. Nothing where the whole batch would be one slice, or
-/// where that implementation does not take fewer images. How many a slice has does not depend on the machine's caches.
+/// `convolution` has statistics and is the forward pass or the gradient of the input. Every slice runs on what its
+/// whole batch would: an implementation of oneDNN in certain layouts. Nothing where the whole batch would be one slice,
+/// or where that implementation does not take fewer images. How many a slice has does not depend on the machine's
+/// caches.
 std::optional<ProductCandidate> sliced_candidate(const Convolution& convolution, const WholeProduct& whole);
 
 /// What runs a convolution with what is fused into it, where `choices` has chosen the kernel of the convolution alone:

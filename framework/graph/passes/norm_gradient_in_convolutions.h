@@ -12,8 +12,8 @@ namespace athanor {
 using CanBeginNormGradient = std::function<bool(const Graph& graph, const Node& gradient)>;
 
 /// Where such a gradient is read by a batch_norm_backward alone, it takes over the ReLU's mask, the sum with a second
-/// gradient, behind which it then stands, and the sums (attribute `statistics`); the norm takes the sums. The gradient of a
-/// residual is then what the convolution writes. Sums are rounded to float32 on their way to the norm.
+/// gradient, behind which it then stands, and the sums (attribute `statistics`); the norm takes the sums. The gradient
+/// of a residual is then what the convolution writes. Sums are rounded to float32 on their way to the norm.
 Graph begin_norm_gradients_in_convolutions(Graph graph, const CanBeginNormGradient& can_begin);
 
 }  // namespace athanor
