@@ -111,6 +111,12 @@ inline Run run_at(const Blocking& b, std::int64_t tile, std::int64_t most, std::
   return {line / b.tile_rows, line % b.tile_rows, column, std::min(b.tile_columns - column, most), slot};
 }
 
+/// Where the tiles behind a run begin, for who fetches them ahead; behind the last ones nowhere else than there.
+inline Run run_behind(const Blocking& b, const Run& run) {
+  const std::int64_t tile = (run.image * b.tile_rows + run.row) * b.tile_columns + run.first + run.count;
+  return tile < b.tiles ? run_at(b, tile, run.count, 0) : run;
+}
+
 /// Calls visit(Run) for the tiles [begin, end), at most `longest` at a time.
 template <typename F>
 ATHANOR_INLINE void for_runs(const Blocking& b, std::int64_t begin, std::int64_t end, std::int64_t longest, F&& visit) {

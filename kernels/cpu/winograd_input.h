@@ -56,8 +56,8 @@ struct Columns {
 };
 
 /// The strip of a run for one vector of channels, but for the columns outside the image.
-inline void fill_strip(const WinogradConvolution& args, const Run& run, const Columns& columns, std::int64_t group,
-                       const float* zeros, float* strip) {
+inline void fill_strip(const WinogradConvolution& args, const Blocking& b, const Run& run, const Columns& columns,
+                       std::int64_t group, const float* zeros, float* strip) {
   const WinogradShape& s = args.shape;
   const std::int64_t image_floats = s.height * s.width * kWidth;
   const float* image = args.x + (run.image * (s.in_channels / kWidth) + group) * image_floats;
@@ -70,9 +70,11 @@ inline void fill_strip(const WinogradConvolution& args, const Run& run, const Co
     shift[i] = within && args.in_scale ? load(args.in_shift + group * kWidth) : Vec{};
   }
   const std::int64_t count = columns.outside - columns.inside;
-  // the same columns of the next vector of channels or, after the last, of the row of tiles below
-  const bool last = group + 1 == s.in_channels / kWidth;
-  const std::int64_t ahead = last ? kOutputs * s.width * kWidth - group * image_floats : image_floats;
+  // the same columns of the next vector of channels or, after the last, of the run behind
+  const Run next = group + 1 < b.in_groups ? run : run_behind(b, run);
+  const std::int64_t next_group = (group + 1) % b.in_groups;
+  const std::int64_t ahead = ((next.image - run.image) * b.in_groups + next_group - group) * image_floats +
+                             ((next.row - run.row) * s.width + next.first - run.first) * kOutputs * kWidth;
   strip += columns.inside * kInputs * kWidth;
   if (args.in_scale) {
     const Vec scale = load(args.in_scale + group * kWidth), low = splat(args.in_relu ? 0.0f : -__builtin_inff());
@@ -99,7 +101,7 @@ inline void transform_input_tiles(const WinogradConvolution& args, const Blockin
     std::fill(strip + columns.outside * kInputs * kWidth, strip + columns.count * kInputs * kWidth, 0.0f);
     for_slices(b, [&](const Slice& slice) {
       for (std::int64_t group = 0; group < slice.groups; ++group) {
-        fill_strip(args, run, columns, slice.first + group, zeros, strip);
+        fill_strip(args, b, run, columns, slice.first + group, zeros, strip);
         // a run may lie in two blocks
         for (std::int64_t done = 0; done < run.count;) {
           const std::int64_t slot = run.slot + done, within = slot % b.block;

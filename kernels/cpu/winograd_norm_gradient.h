@@ -18,15 +18,14 @@ void transform_norm_gradient_tiles(const WinogradConvolution& args, const Blocki
     const Vec mean = load(norm.mean + channel);
     const Vec scale = kMask == NormMask::recomputed ? load(norm.scale + channel) : Vec{};
     const Vec shift = kMask == NormMask::recomputed ? load(norm.shift + channel) : Vec{};
-    // the tiles below come next
-    const std::int64_t ahead = kOutputs * args.shape.out_width * kWidth;
-    const auto take = [ahead](const float* from) __attribute__((always_inline)) {
-      __builtin_prefetch(from + ahead, 0, 2);
-      return load(from);
-    };
     BatchSums sums;
     for_runs(b, begin, end, b.tile_columns, [&](const Run& run) {
       const TilePlace place(args.shape, b, group, run);
+      const std::int64_t ahead = TilePlace(args.shape, b, group, run_behind(b, run)).first - place.first;
+      const auto take = [ahead](const float* from) __attribute__((always_inline)) {
+        __builtin_prefetch(from + ahead, 0, 2);
+        return load(from);
+      };
       Vec sum{}, products{};
       const float* from = m + (run.slot * b.vectors + q) * kWidth;
       for (std::int64_t tile = 0; tile < run.count; ++tile, from += b.vectors * kWidth) {
