@@ -124,6 +124,7 @@ void transform_output_tiles(const WinogradConvolution& args, const Blocking& b, 
     const Vec middle = kSums ? load(centre) : Vec{};
     for_runs(b, begin, end, b.tile_columns, [&](const Run& run) {
       const TilePlace place(s, b, group, run);
+      const std::int64_t ahead = TilePlace(s, b, group, run_behind(b, run)).first - place.first;
       Vec sum{}, squares{};
       const float* from = m + (run.slot * b.vectors + q) * kWidth;
       for (std::int64_t tile = 0; tile < run.count; ++tile, from += b.vectors * kWidth) {
@@ -131,6 +132,7 @@ void transform_output_tiles(const WinogradConvolution& args, const Blocking& b, 
         const auto write = [&](Vec t, int i, int j) __attribute__((always_inline)) {
           const std::int64_t at = place.at(tile, i, j);
           const Vec y = value(t, at);
+          __builtin_prefetch(args.y + at + ahead, 1, 2);
           store(args.y + at, y);
           if (kSums) {
             const Vec d = y - middle;
