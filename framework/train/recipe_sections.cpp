@@ -74,8 +74,7 @@ const RegisterSchema kTrain{
           text("winograd", "auto",
                "auto: 3×3 convolutions are computed by Winograd's algorithm where that measures faster; their sums are "
                "then about a digit less exact than direct ones. off: directly, and batch norms sum for themselves. On "
-               "GPUs it "
-               "changes nothing.")
+               "GPUs it changes nothing.")
               .one_of({"auto", "off"}),
           text("reduction", "tree", "tree: the same bits on any number of ranks; fast: the library's order.")
               .one_of({"tree", "fast"}),

@@ -1,5 +1,5 @@
 // The output's side of a Winograd convolution that makes the gradient of a batch norm's output: a residual, the mask of
-// the norm's ReLU and the sums of its backward pass are done while a tile is in registers.
+// the norm's ReLU and the sums of its backward pass are done while a row of tiles is in the first-level cache.
 #pragma once
 
 #include "kernels/cpu/winograd_output.h"

@@ -1,7 +1,10 @@
 #include "graph/passes/norm_gradient_in_convolutions.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "base/error.h"
 #include "graph/op.h"
 #include "graph/passes/channel_value.h"
 
@@ -76,6 +79,7 @@ class NormGradients {
       });
       ordered.push_back(node);
     }
+    ATHANOR_CHECK(late.empty(), "a gradient that no norm reads");
     graph_.nodes = std::move(ordered);
     refresh_producers(graph_);
   }
